@@ -1,0 +1,216 @@
+"""The ports: what the pipeline asks of the world, each with what it may raise.
+
+1. A port speaks in words of `domain.model`, never in those of a library.
+2. An adapter that cannot do its part raises `OSError` or says so in its outcome; it never returns half an answer.
+3. Handlers of jobs are safe to run twice; an engine may repeat one after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from syndicator.domain.model import Attachment, Change, ChannelKind, Letter, Outcome, Priority, Problem
+
+__all__ = [
+    "Again",
+    "Channel",
+    "Clock",
+    "Done",
+    "Engine",
+    "FeedCatalogue",
+    "FeedEntry",
+    "FeedLinks",
+    "FeedPublisher",
+    "Handler",
+    "Job",
+    "MediaStore",
+    "Pending",
+    "Source",
+    "SourceItem",
+    "Turn",
+    "Verdict",
+]
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceItem:
+    """One step of a pass: a change or a problem, and the cursor that says "read up to here"."""
+
+    found: Change | Problem
+    cursor: str
+
+
+class Source(Protocol):
+    """A publication store, read only. It never sees subscribers."""
+
+    name: str
+
+    def changes(self, cursor: str, known: Mapping[str, str]) -> AsyncIterator[SourceItem]:
+        """What is new since `cursor` ("" at first), oldest first; `known` maps an origin to the fingerprint taken last.
+
+        A document that cannot be read comes as a `Problem`; the pass goes on.
+
+        Raises:
+            OSError: the store itself cannot be reached; the pass ends, nothing is lost.
+        """
+        ...
+
+    def watch(self) -> AsyncIterator[None]:
+        """Yield whenever something may have changed; ends at once where the store cannot tell."""
+        ...
+
+
+class MediaStore(Protocol):
+    """Where pictures and files that came with a release are kept and served from."""
+
+    async def keep(self, attachment: Attachment) -> Attachment:
+        """Copy a local file in; returns the attachment with its site-relative `url`, type and length.
+
+        Raises:
+            OSError: the file cannot be read or kept.
+            ValueError: it is too large or of a type that is not served.
+        """
+        ...
+
+    def path(self, url: str) -> Path | None:
+        """The kept file behind a site-relative `url`, or None."""
+        ...
+
+
+class Channel(Protocol):
+    """A way out. It renders once per (revision, language) and sends; it never touches the ledger."""
+
+    kind: ChannelKind
+    chunk: int
+    """Deliveries claimed and sent at a time; what a crash may repeat."""
+    lanes: int
+    """Batches sent side by side."""
+
+    async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
+        """Send each letter; the answers stand in the same order. One letter's trouble never becomes another's.
+
+        Never raises for what a peer answered: that is an outcome. A bug may raise; the letters then stand `unknown`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work. Equal `key`s waiting together are one job. `args` are plain values only."""
+
+    name: str
+    key: str
+    priority: Priority
+    due: datetime
+    lane: str = "main"
+    args: Mapping[str, int | str] = field(default_factory=dict)
+
+
+class Done:
+    """The job is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The job gave way or must wait: run it again, not before `due`."""
+
+    due: datetime
+
+
+Verdict = Done | Again
+
+
+class Turn(Protocol):
+    """What a running job may ask of its engine."""
+
+    def should_yield(self) -> bool:
+        """Whether more important work waits for this lane, or the engine stops: finish the chunk, return `Again`."""
+        ...
+
+
+Handler = Callable[[Job, Turn], Awaitable[Verdict]]
+Pending = Callable[[datetime], Awaitable[Sequence[Job]]]
+
+
+class Engine(Protocol):
+    """Runs jobs: on one machine inside the process, on many by a queue. It stores no truth of its own."""
+
+    async def submit(self, job: Job) -> None:
+        """Ask for a job; one of the same key that still waits is the same job, at the earlier due time."""
+        ...
+
+    def wake(self) -> None:
+        """Something was written: ask the database for pending work now."""
+        ...
+
+    async def start(self) -> None:
+        """Begin; first of all resume whatever the database says is unfinished."""
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """Take no new job; let running ones finish their chunk, at most `grace` seconds; then cancel them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLinks:
+    """One stream's three addresses, absolute, for pages and autodiscovery. `topic` is a slug or `all`."""
+
+    lang: str
+    topic: str
+    title: str
+    rss: str
+    atom: str
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """A finished feed as served: identity bytes and their validators."""
+
+    body: bytes
+    etag: str
+    content_type: str
+    last_modified: datetime
+
+
+class FeedCatalogue(Protocol):
+    """What pages may know of feeds."""
+
+    def links(self, lang: str) -> Sequence[FeedLinks]:
+        """Every stream of that language, `all` first, then topics in the order of the topic file."""
+        ...
+
+    def link(self, lang: str, topic: str) -> FeedLinks | None:
+        """One stream."""
+        ...
+
+
+class FeedPublisher(Protocol):
+    """Keeps every feed right on disk and in memory."""
+
+    async def refresh(self, now: datetime) -> int:
+        """Rewrite the feeds that changed releases touch; returns how many files were written.
+
+        Raises:
+            OSError: the feeds' folder cannot be written; what is served stays as it was.
+        """
+        ...
+
+    async def stale(self) -> bool:
+        """Whether a release has changed since the last refresh."""
+        ...
+
+    def newest(self) -> datetime | None:
+        """When the newest feed was last checked against the store, for the alarm on silent feeds."""
+        ...

@@ -1,0 +1,103 @@
+"""The site as everyone names it: its address, its languages, its zone, and where each thing lives.
+
+Rules, in order:
+
+1. An address is built here and nowhere else, so that a page, a feed, a mail and a post always agree.
+2. Permanent ids are tag URIs (RFC 4151) over the site's authority and the release's number; no address, title
+   or date change ever moves one. They are minted once and stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+__all__ = ["FEED_FORMATS", "Site"]
+
+FEED_FORMATS = ("rss", "atom", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The public site. `base_url` has no trailing slash; `names` gives the office's name per language."""
+
+    base_url: str
+    names: Mapping[str, str]
+    languages: tuple[str, ...]
+    default_language: str
+    timezone: str
+
+    @property
+    def authority(self) -> str:
+        """The host that tag URIs and List-Ids are minted under."""
+        return urlsplit(self.base_url).hostname or "localhost"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The office's time zone."""
+        return ZoneInfo(self.timezone)
+
+    def name(self, lang: str) -> str:
+        """The office's name in that language, or in the default one."""
+        return self.names.get(lang) or self.names.get(self.default_language) or self.authority
+
+    def absolute(self, path: str) -> str:
+        """An absolute address; one that is absolute already stays as it is."""
+        return path if path.startswith(("http://", "https://")) else self.base_url + path
+
+    def home(self, lang: str) -> str:
+        """The site's front page in a language."""
+        return f"{self.base_url}/{lang}/"
+
+    def release(self, lang: str, number: int, slug: str) -> str:
+        """A release's page."""
+        return f"{self.base_url}{self.release_path(lang, number, slug)}"
+
+    @staticmethod
+    def release_path(lang: str, number: int, slug: str) -> str:
+        """A release's page, relative to the site."""
+        return f"/{lang}/releases/{number}-{slug}" if slug else f"/{lang}/releases/{number}"
+
+    def topic(self, lang: str, slug: str) -> str:
+        """A topic's page."""
+        return f"{self.base_url}/{lang}/topics/{slug}"
+
+    @staticmethod
+    def feed_path(lang: str, topic: str, fmt: str) -> str:
+        """A feed, relative to the site; `topic` is a slug or `all`, `fmt` one of `FEED_FORMATS`."""
+        return f"/feeds/{lang}/{topic}.{fmt}"
+
+    def feed(self, lang: str, topic: str, fmt: str) -> str:
+        """A feed's own address."""
+        return self.base_url + self.feed_path(lang, topic, fmt)
+
+    def subscribe(self, lang: str) -> str:
+        """Where people sign up."""
+        return f"{self.base_url}/{lang}/subscribe"
+
+    def manage(self, token: str) -> str:
+        """A subscriber's own page."""
+        return f"{self.base_url}/manage/{token}"
+
+    def confirm(self, token: str) -> str:
+        """Where a double opt-in is confirmed."""
+        return f"{self.base_url}/confirm/{token}"
+
+    def unsubscribe(self, token: str) -> str:
+        """Where a subscription ends; one-click POST (RFC 8058) goes here too."""
+        return f"{self.base_url}/unsubscribe/{token}"
+
+    def release_uid(self, number: int, minted: datetime) -> str:
+        """A language-neutral entry id."""
+        return f"tag:{self.authority},{minted.year}:release:{number}"
+
+    def variant_uid(self, number: int, lang: str, minted: datetime) -> str:
+        """An entry id of one language version."""
+        return f"tag:{self.authority},{minted.year}:release:{lang}:{number}"
+
+    def feed_uid(self, lang: str, topic: str) -> str:
+        """A feed's own id; independent of any move of its address."""
+        return f"tag:{self.authority},2026:feed:{lang}:{topic}"
