@@ -1,0 +1,55 @@
+"""Every number the service shows, as a named metric; nothing else may make one.
+
+1. Names follow Prometheus' conventions: base units, `_total` for counters.
+2. No label holds an address, a title or anything else a person wrote.
+3. Gauges that the database knows are set when `/metrics` is asked, by the web room.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """One registry with all of them; each process makes one and passes it on."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.harvested = Counter(
+            "syndicator_documents_total", "Documents read from sources", ["source", "result"], registry=self.registry
+        )
+        self.outcomes = Counter(
+            "syndicator_deliveries_settled_total", "Deliveries by what became of them", ["channel", "state"],
+            registry=self.registry,
+        )
+        self.jobs = Counter("syndicator_jobs_total", "Jobs run", ["name", "result"], registry=self.registry)
+        self.job_seconds = Histogram(
+            "syndicator_job_seconds", "How long jobs take", ["name"], registry=self.registry,
+            buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300),
+        )
+        self.feeds_written = Counter("syndicator_feed_files_written_total", "Feed files rewritten", registry=self.registry)
+        self.requests = Counter(
+            "syndicator_http_requests_total", "Requests answered", ["route", "status"], registry=self.registry
+        )
+        self.feed_age = Gauge(
+            "syndicator_newest_feed_age_seconds", "Since feeds were last checked against the store",
+            registry=self.registry,
+        )
+        self.oldest_due = Gauge(
+            "syndicator_oldest_due_delivery_seconds", "How long the oldest due delivery has waited",
+            registry=self.registry,
+        )
+        self.deliveries = Gauge(
+            "syndicator_deliveries", "Deliveries in the ledger", ["channel", "state"], registry=self.registry
+        )
+        self.unknown = Gauge(
+            "syndicator_unknown_deliveries", "Deliveries whose outcome nobody can tell", registry=self.registry
+        )
+        self.subscriptions = Gauge(
+            "syndicator_subscriptions", "Live subscriptions", ["channel", "state"], registry=self.registry
+        )
+        self.source_problems = Gauge(
+            "syndicator_source_problems", "Documents that could not be taken", ["source"], registry=self.registry
+        )
