@@ -21,24 +21,33 @@ class Metrics:
             "syndicator_documents_total", "Documents read from sources", ["source", "result"], registry=self.registry
         )
         self.outcomes = Counter(
-            "syndicator_deliveries_settled_total", "Deliveries by what became of them", ["channel", "state"],
+            "syndicator_deliveries_settled_total",
+            "Deliveries by what became of them",
+            ["channel", "state"],
             registry=self.registry,
         )
         self.jobs = Counter("syndicator_jobs_total", "Jobs run", ["name", "result"], registry=self.registry)
         self.job_seconds = Histogram(
-            "syndicator_job_seconds", "How long jobs take", ["name"], registry=self.registry,
+            "syndicator_job_seconds",
+            "How long jobs take",
+            ["name"],
+            registry=self.registry,
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300),
         )
-        self.feeds_written = Counter("syndicator_feed_files_written_total", "Feed files rewritten", registry=self.registry)
+        self.feeds_written = Counter(
+            "syndicator_feed_files_written_total", "Feed files rewritten", registry=self.registry
+        )
         self.requests = Counter(
             "syndicator_http_requests_total", "Requests answered", ["route", "status"], registry=self.registry
         )
         self.feed_age = Gauge(
-            "syndicator_newest_feed_age_seconds", "Since feeds were last checked against the store",
+            "syndicator_newest_feed_age_seconds",
+            "Since feeds were last checked against the store",
             registry=self.registry,
         )
         self.oldest_due = Gauge(
-            "syndicator_oldest_due_delivery_seconds", "How long the oldest due delivery has waited",
+            "syndicator_oldest_due_delivery_seconds",
+            "How long the oldest due delivery has waited",
             registry=self.registry,
         )
         self.deliveries = Gauge(

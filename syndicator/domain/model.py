@@ -304,9 +304,10 @@ class Reader:
 class Letter:
     """One delivery, ready for its channel: to whom, and what.
 
-    `release` and `lang` are set for messages about a release; `link_token` is the subscriber's manage and unsubscribe
-    token; `confirm_token` is set for a confirmation. `filter_text` is the canonical filter that explains
-    why they get it. `attempt` counts from 1.
+    `release` and `lang` are set for messages about a release (`lang` is the version chosen for them; `reader_lang` is
+    the language the frame around it speaks). The tokens are signed and fixed in length; `confirm_token` is set for
+    a confirmation. `filter_text` is the canonical filter that explains why they get it. `attempt` counts from 1;
+    `resent` says that an earlier try may have arrived. `message` is the message's key, such as `release:12:0`.
     """
 
     delivery: int
@@ -315,12 +316,15 @@ class Letter:
     subscriber: int
     address: str
     lang: str
+    reader_lang: str
     timezone: str
     role: SubscriberRole = SubscriberRole.PERSON
     release: Release | None = None
     filter_text: str = ""
-    link_token: str = ""
+    manage_token: str = ""
+    unsubscribe_token: str = ""
     confirm_token: str = ""
+    resent: bool = False
     attempt: int = 1
     created_at: datetime | None = None
     answer: dict[str, object] = field(default_factory=dict)  # what an earlier attempt got: parts already sent

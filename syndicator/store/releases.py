@@ -43,12 +43,12 @@ class Recorded:
     """What `record` did. `news` is True when a language version is there for the first time and may be announced."""
 
     release: Release
-    created: bool        # a new release
-    new_variant: bool    # a new language of it
-    revised: bool        # a text changed
-    major: bool          # it was a correction with a note, after it had opened
-    withdrawn: bool      # it became withdrawn now
-    changed: bool        # anything at all changed (feeds and pages must follow)
+    created: bool  # a new release
+    new_variant: bool  # a new language of it
+    revised: bool  # a text changed
+    major: bool  # it was a correction with a note, after it had opened
+    withdrawn: bool  # it became withdrawn now
+    changed: bool  # anything at all changed (feeds and pages must follow)
 
 
 async def record(session: AsyncSession, draft: Draft, *, site_uids: object, now: datetime) -> Recorded:
