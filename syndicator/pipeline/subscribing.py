@@ -2,27 +2,39 @@
 
 Rules, in order:
 
-1. Email needs a double opt-in: `ask` writes a pending subscription and one confirmation; only `confirm` (a POST) activates.
+1. Email needs a double opt-in: `ask` writes a pending subscription and one confirmation; only `confirm`, a POST,
+   makes it active.
 2. `ask` answers alike for known, unknown and already subscribed addresses; the difference is only in the mail.
-3. At most one confirmation per address an hour and three a day, whoever asks (`Asked.SLOW_DOWN` is for the caller's own limit).
+3. At most one confirmation per address an hour and three a day, whoever asks; callers add limits of their own.
 4. A Telegram chat that talks to the bot has consented by doing so; its subscription is active at once.
 5. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
-6. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber (never expire).
+6. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from syndicator.domain.filters import Filter
-from syndicator.domain.model import Cadence, OtherLanguage
+import structlog
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.filters import Filter, parse
+from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriptionState
 from syndicator.domain.site import Site
-from syndicator.domain.tokens import Tokens
-from syndicator.domain.topics import Taxonomy
+from syndicator.domain.tokens import BadToken, Tokens
+from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent, Subscriber, Subscription
+
+__all__ = ["Account", "BadAddress", "Subscribing"]
+
+log = structlog.get_logger()
+
+PER_HOUR = 1
+PER_DAY = 3
 
 
 class BadAddress(ValueError):
@@ -31,7 +43,7 @@ class BadAddress(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A subscriber with the live subscriptions (pending and active), oldest first; and what tokens open it."""
+    """A subscriber with the live subscriptions (pending and active), oldest first, and the tokens that open it."""
 
     subscriber: Subscriber
     subscriptions: Sequence[Subscription]
@@ -40,11 +52,13 @@ class Account:
 
 
 class Subscribing:
-    """See the module's rules. Every method takes `now`; every one is one transaction."""
+    """See the module's rules. Every method that writes is one transaction, and takes `now`."""
 
-    def __init__(
-        self, database: Database, tokens: Tokens, *, site: Site, taxonomy: Taxonomy, wake: Callable[[], None]
-    ) -> None: ...
+    def __init__(self, database: Database, tokens: Tokens, *, site: Site, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._site = site
+        self._wake = wake
 
     # -- email
     def check_address(self, address: str) -> str:
@@ -53,25 +67,70 @@ class Subscribing:
         Raises:
             BadAddress: what is wrong with it, in one line.
         """
-        raise NotImplementedError
+        try:
+            return validate_email(address.strip(), check_deliverability=False).normalized
+        except EmailNotValidError as error:
+            raise BadAddress(f"address: {str(error).splitlines()[0]}") from None
 
     async def ask(
         self, address: str, *, filter_: Filter, language: str, cadence: Cadence, consent: Consent, now: datetime
     ) -> None:
-        """Begin a double opt-in. Raises BadAddress. Returns the same whoever the address belongs to."""
-        raise NotImplementedError
+        """Begin a double opt-in; returns the same whoever the address belongs to.
+
+        Raises:
+            BadAddress: it is no address.
+        """
+        address = self.check_address(address)
+        async with self._database.writing() as session:
+            subscriber = await self._ensure(session, ChannelKind.EMAIL, address, language, now)
+            if await self._too_often(session, subscriber, now):
+                log.info("confirmation held back", subscriber=subscriber.id)
+                return
+            subscription = await subscriptions.subscribe(
+                session,
+                subscriber.id,
+                filter_,
+                cadence=cadence,
+                state=SubscriptionState.PENDING,
+                consent=consent,
+                now=now,
+            )
+            if subscription.state is SubscriptionState.PENDING:
+                await ledger.confirmation(session, subscription.id, subscriber.id, now=now)
+        self._wake()
 
     async def preview(self, token: str, now: datetime) -> tuple[Account, Subscription] | None:
         """What a confirm token is about, for the page that GET shows; changes nothing. None: expired or not ours."""
-        raise NotImplementedError
+        number = self._verify("confirm", token, now)
+        if number is None:
+            return None
+        async with self._database.reading() as session:
+            subscription = await subscriptions.get(session, number)
+            if subscription is None or subscription.state is SubscriptionState.ENDED:
+                return None
+            return await self._account(session, subscription.subscriber), subscription
 
     async def confirm(self, token: str, now: datetime) -> tuple[Account, Subscription] | None:
         """POST of the confirm page: pending -> active; again is the same."""
-        raise NotImplementedError
+        number = self._verify("confirm", token, now)
+        if number is None:
+            return None
+        async with self._database.writing() as session:
+            subscription = await subscriptions.confirm(session, number, now)
+            if subscription is None:
+                return None
+            await subscriptions.resume(session, subscription.subscriber)
+            return await self._account(session, subscription.subscriber), subscription
 
     async def account(self, purpose: str, token: str, now: datetime) -> Account | None:
         """Whose `manage` or `unsubscribe` token it is; changes nothing."""
-        raise NotImplementedError
+        number = self._verify(purpose, token, now)
+        if number is None:
+            return None
+        async with self._database.reading() as session:
+            if await subscriptions.by_id(session, number) is None:
+                return None
+            return await self._account(session, number)
 
     async def change(
         self,
@@ -84,7 +143,11 @@ class Subscribing:
         now: datetime,
     ) -> Account:
         """A live subscription gets another filter or cadence: the old row ends, a new active one begins."""
-        raise NotImplementedError
+        async with self._database.writing() as session:
+            old = await subscriptions.get(session, subscription)
+            if old is not None and old.subscriber == account.subscriber.id and old.state is SubscriptionState.ACTIVE:
+                await self._replace(session, old, filter_ or parse(old.filter), cadence or old.cadence, consent, now)
+            return await self._account(session, account.subscriber.id)
 
     async def set_reading(
         self,
@@ -95,25 +158,111 @@ class Subscribing:
         other_language: OtherLanguage | None = None,
     ) -> Account:
         """The reader's language, zone, and whether another language will do."""
-        raise NotImplementedError
+        number = account.subscriber.id
+        async with self._database.writing() as session:
+            if language is not None:
+                await subscriptions.set_language(session, number, language)
+            await subscriptions.set_reading(session, number, timezone=timezone, other_language=other_language)
+            return await self._account(session, number)
 
     async def end(self, account: Account, subscription: int, *, reason: str, now: datetime) -> Account:
         """End one; one that is not theirs or has ended is left alone."""
-        raise NotImplementedError
+        async with self._database.writing() as session:
+            found = await subscriptions.get(session, subscription)
+            if found is not None and found.subscriber == account.subscriber.id:
+                await subscriptions.end(session, subscription, reason, now)
+            return await self._account(session, account.subscriber.id)
 
     async def end_all(self, account: Account, *, reason: str, now: datetime) -> Account:
         """End every one (one-click unsubscribe)."""
-        raise NotImplementedError
+        async with self._database.writing() as session:
+            await subscriptions.end_all(session, account.subscriber.id, reason, now)
+            return await self._account(session, account.subscriber.id)
 
     # -- Telegram
     async def chat(self, chat: int | str, *, language: str, now: datetime) -> Account:
         """The account of a chat, made if new, resumed if it was paused (blocked and back). Language only if new."""
-        raise NotImplementedError
+        async with self._database.writing() as session:
+            subscriber = await self._ensure(session, ChannelKind.TELEGRAM, str(chat), language, now)
+            if subscriber.state != "active":
+                await subscriptions.resume(session, subscriber.id)
+            return await self._account(session, subscriber.id)
 
     async def choose(self, account: Account, filter_: Filter | None, *, consent: Consent, now: datetime) -> Account:
         """A chat has exactly one subscription: this filter takes the place of what it had; None ends it."""
-        raise NotImplementedError
+        number = account.subscriber.id
+        async with self._database.writing() as session:
+            live = await subscriptions.of(session, number)
+            kept = None
+            if filter_ is not None:
+                kept = await subscriptions.subscribe(
+                    session,
+                    number,
+                    filter_,
+                    cadence=Cadence.IMMEDIATE,
+                    state=SubscriptionState.ACTIVE,
+                    consent=consent,
+                    now=now,
+                )
+            for subscription in live:
+                if kept is None or subscription.id != kept.id:
+                    await subscriptions.end(session, subscription.id, "changed" if kept else "stopped", now)
+            return await self._account(session, number)
 
     async def blocked(self, chat: int | str, *, reason: str) -> None:
         """The chat blocked the bot (my_chat_member kicked): paused, topics kept."""
-        raise NotImplementedError
+        async with self._database.writing() as session:
+            subscriber = await subscriptions.find(session, ChannelKind.TELEGRAM, str(chat))
+            if subscriber is not None:
+                await subscriptions.pause(session, subscriber.id, reason)
+
+    # -- shared steps
+    async def _ensure(
+        self, session: AsyncSession, channel: ChannelKind, address: str, language: str, now: datetime
+    ) -> Subscriber:
+        return await subscriptions.ensure(
+            session, channel, address, language=language, timezone=self._site.timezone, now=now
+        )
+
+    async def _too_often(self, session: AsyncSession, subscriber: Subscriber, now: datetime) -> bool:
+        hour = await subscriptions.pending_since(session, subscriber.id, now - timedelta(hours=1))
+        day = await subscriptions.pending_since(session, subscriber.id, now - timedelta(days=1))
+        return hour >= PER_HOUR or day >= PER_DAY
+
+    async def _replace(
+        self,
+        session: AsyncSession,
+        old: Subscription,
+        filter_: Filter,
+        cadence: Cadence,
+        consent: Consent,
+        now: datetime,
+    ) -> None:
+        new = await subscriptions.subscribe(
+            session,
+            old.subscriber,
+            filter_,
+            cadence=cadence,
+            state=SubscriptionState.ACTIVE,
+            consent=consent,
+            now=now,
+        )
+        if new.id != old.id:
+            await subscriptions.end(session, old.id, "changed", now)
+
+    async def _account(self, session: AsyncSession, number: int) -> Account:
+        subscriber = await subscriptions.by_id(session, number)
+        if subscriber is None:
+            raise LookupError(f"subscriber {number} is gone")
+        return Account(
+            subscriber,
+            await subscriptions.of(session, number),
+            self._tokens.sign("manage", number),
+            self._tokens.sign("unsubscribe", number),
+        )
+
+    def _verify(self, purpose: str, token: str, now: datetime) -> int | None:
+        try:
+            return self._tokens.verify(purpose, token, now)
+        except BadToken:
+            return None

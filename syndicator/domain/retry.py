@@ -1,0 +1,128 @@
+"""What becomes of a delivery after its channel has answered: pure rules, as data.
+
+Rules, in order:
+
+1. Sent is sent. Refused fails this message only. Gone fails it and pauses the subscriber.
+2. Later is deferred: to the channel's own time if it gave one, else by backoff (1 min doubling to 4 h, with jitter).
+   A wait that counts fails after `max_attempts`; one that does not (the channel's pace) never does.
+3. Moved is tried again at once, at the new address.
+4. Unknown stays `unknown`, unless the channel's policy sends it once more (`ResendUnknown`), with the same ids.
+5. Jitter is a function of (delivery, attempt), so that the rule stays pure and a test can name the second.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from syndicator.domain.model import DeliveryState, Gone, Later, Moved, Outcome, Priority, Refused, Sent
+
+__all__ = ["Fate", "ResendUnknown", "RetryPolicy", "backoff", "fate"]
+
+FIRST_WAIT = 60.0
+LONGEST_WAIT = 4 * 3600.0
+PACE_WAIT = 30.0
+UNKNOWN_WAIT = 120.0
+
+
+class ResendUnknown(StrEnum):
+    """What a channel does about an outcome nobody can tell: a repeat, or perhaps a loss."""
+
+    NEVER = "never"
+    URGENT = "urgent"
+    ONCE = "once"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patient a channel is."""
+
+    max_attempts: int = 12
+    resend_unknown: ResendUnknown = ResendUnknown.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The ledger's next state, and what else follows from the answer.
+
+    `counted` False gives the attempt back; `pause` is the reason to pause the subscriber; `move_to` a new address;
+    `resolved` what the channel calls the address.
+    """
+
+    state: DeliveryState
+    reason: str = ""
+    due_at: datetime | None = None
+    counted: bool = True
+    resent: bool | None = None
+    answer: dict[str, object] | None = None
+    pause: str = ""
+    move_to: str = ""
+    resolved: str = ""
+
+
+def backoff(delivery: int, attempt: int) -> timedelta:
+    """How long to wait after attempt number `attempt` (from 1) failed: 1 min doubling to 4 h, within ±25 %."""
+    seconds = min(FIRST_WAIT * 2.0 ** min(attempt - 1, 20), LONGEST_WAIT)
+    spread = zlib.crc32(f"{delivery}:{attempt}".encode()) / 0xFFFFFFFF  # 0..1
+    return timedelta(seconds=seconds * (0.75 + spread / 2))
+
+
+def fate(
+    outcome: Outcome,
+    *,
+    delivery: int,
+    attempts: int,
+    resent: bool,
+    priority: Priority,
+    policy: RetryPolicy,
+    now: datetime,
+) -> Fate:
+    """What the ledger must say next. `attempts` counts this one."""
+    match outcome:
+        case Sent(answer, address):
+            return Fate(DeliveryState.SENT, answer=answer, resolved=address)
+        case Refused(reason):
+            return Fate(DeliveryState.FAILED, reason)
+        case Gone(reason):
+            return Fate(DeliveryState.FAILED, reason, pause=reason)
+        case Moved(address):
+            return Fate(DeliveryState.DEFERRED, f"moved to {address}", due_at=now, counted=False, move_to=address)
+        case Later():
+            return _later(outcome, delivery, attempts, policy, now)
+        case _:
+            return _unknown(
+                outcome.reason, dict(outcome.answer), resent=resent, priority=priority, policy=policy, now=now
+            )
+
+
+def _later(outcome: Later, delivery: int, attempts: int, policy: RetryPolicy, now: datetime) -> Fate:
+    answer = outcome.answer or None
+    if not outcome.counts:
+        due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
+        return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, counted=False, answer=answer)
+    if attempts >= policy.max_attempts:
+        return Fate(DeliveryState.FAILED, f"given up after {attempts} attempts: {outcome.reason}", answer=answer)
+    due = max(outcome.not_before or now, now + backoff(delivery, attempts))
+    return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer)
+
+
+def _unknown(
+    reason: str,
+    answer: dict[str, object],
+    *,
+    resent: bool,
+    priority: Priority,
+    policy: RetryPolicy,
+    now: datetime,
+) -> Fate:
+    again = policy.resend_unknown is ResendUnknown.ONCE or (
+        policy.resend_unknown is ResendUnknown.URGENT and priority <= Priority.URGENT
+    )
+    if again and not resent:
+        due = now + timedelta(seconds=UNKNOWN_WAIT)
+        return Fate(
+            DeliveryState.DEFERRED, f"outcome unknown: {reason}", due_at=due, resent=True, answer=answer or None
+        )
+    return Fate(DeliveryState.UNKNOWN, reason, answer=answer or None)

@@ -1,0 +1,85 @@
+"""The office's own channels, from the configuration into the ledger's world.
+
+Rules, in order:
+
+1. A configured chat is a subscriber with role `channel`, keyed by the chat as written.
+2. Its filter is its one subscription; another filter ends the old one and begins a new one.
+3. One that is no longer configured is ended; one that is added gets what is announced from then on, never the past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.filters import Filter, canonical
+from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriberRole, SubscriptionState
+from syndicator.domain.site import Site
+from syndicator.store import subscriptions
+from syndicator.store.database import Database
+from syndicator.store.subscriptions import Consent
+
+__all__ = ["PublicChannel", "configure_channels"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PublicChannel:
+    """A chat as written in the configuration, what it carries, and the language it speaks."""
+
+    chat: str
+    filter: Filter
+    language: str
+
+
+async def configure_channels(
+    database: Database, kind: ChannelKind, channels: Sequence[PublicChannel], *, site: Site, now: datetime
+) -> None:
+    """Bring the store in line with the configuration; safe to run at every start."""
+    wanted = {channel.chat for channel in channels}
+    async with database.writing() as session:
+        for subscriber in await subscriptions.configured_channels(session):
+            if subscriber.channel is kind and subscriber.address not in wanted:
+                await subscriptions.end_all(session, subscriber.id, "removed from the configuration", now)
+                log.info("channel removed", chat=subscriber.address)
+        for channel in channels:
+            await _configure(session, kind, channel, site, now)
+
+
+async def _configure(
+    session: AsyncSession, kind: ChannelKind, channel: PublicChannel, site: Site, now: datetime
+) -> None:
+    subscriber = await subscriptions.ensure(
+        session,
+        kind,
+        channel.chat,
+        language=channel.language,
+        timezone=site.timezone,
+        now=now,
+        role=SubscriberRole.CHANNEL,
+    )
+    if subscriber.language != channel.language:
+        await subscriptions.set_language(session, subscriber.id, channel.language)
+    if subscriber.other_language is not OtherLanguage.ALWAYS and not channel.filter.langs:
+        await subscriptions.set_reading(session, subscriber.id, other_language=OtherLanguage.ALWAYS)
+    text = canonical(channel.filter)
+    live = await subscriptions.of(session, subscriber.id)
+    for subscription in live:
+        if subscription.filter != text:
+            await subscriptions.end(session, subscription.id, "the configured filter changed", now)
+    if not any(s.filter == text for s in live):
+        await subscriptions.subscribe(
+            session,
+            subscriber.id,
+            channel.filter,
+            cadence=Cadence.IMMEDIATE,
+            state=SubscriptionState.ACTIVE,
+            consent=Consent(now, "configuration", f"channel {channel.chat}"),
+            now=now,
+        )
+        log.info("channel configured", chat=channel.chat, filter=text)

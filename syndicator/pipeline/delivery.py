@@ -1,0 +1,162 @@
+"""Delivering a batch: claim, compose, send, settle, chunk by chunk.
+
+Rules, in order:
+
+1. `sending` is committed before the channel is called, the outcome only after it answered (idea 2 of the design).
+2. Texts are read at send: what is sent is what stands now.
+3. After each chunk the job gives way if more important work waits for its lane.
+4. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import (
+    ChannelKind,
+    Letter,
+    MessageKind,
+    Outcome,
+    Release,
+    SubscriberRole,
+    Unknown,
+)
+from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
+from syndicator.domain.retry import Fate, RetryPolicy, fate
+from syndicator.domain.tokens import Tokens
+from syndicator.metrics import Metrics
+from syndicator.store import ledger, releases, subscriptions
+from syndicator.store.database import Database
+from syndicator.store.ledger import Claimed, Settlement
+
+__all__ = ["CONFIRM_FOR", "Delivery"]
+
+log = structlog.get_logger()
+
+CONFIRM_FOR = timedelta(days=7)
+
+
+class Delivery:
+    """Sends batches through channels. `policies` says how patient each channel is."""
+
+    def __init__(
+        self,
+        database: Database,
+        channels: Mapping[ChannelKind, Channel],
+        *,
+        tokens: Tokens,
+        policies: Mapping[ChannelKind, RetryPolicy],
+        clock: Clock,
+        metrics: Metrics,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._channels = channels
+        self._tokens = tokens
+        self._policies = policies
+        self._clock = clock
+        self._metrics = metrics
+        self._wake = wake
+
+    async def deliver(self, job: Job, turn: Turn) -> Verdict:
+        """Job `deliver`: args `batch` and `channel`. Safe to run twice: only due rows are claimed."""
+        channel = self._channels[ChannelKind(str(job.args["channel"]))]
+        batch = int(job.args["batch"])
+        while claimed := await self._claim(batch, channel.chunk):
+            letters = await self._compose(claimed)
+            outcomes = await self._send(channel, letters)
+            await self._settle(channel.kind, claimed, outcomes)
+            if turn.should_yield():
+                return Again(self._clock())
+        self._wake()  # what was deferred comes due by itself
+        return Done()
+
+    async def _claim(self, batch: int, limit: int) -> Sequence[Claimed]:
+        async with self._database.writing() as session:
+            return await ledger.claim(session, batch, self._clock(), limit)
+
+    async def _compose(self, claimed: Sequence[Claimed]) -> Sequence[Letter]:
+        numbers = sorted({c.message.release for c in claimed if c.message.release is not None})
+        found: Mapping[int, Release] = {}
+        if numbers:
+            async with self._database.reading() as session:
+                found = await releases.many(session, numbers)
+        return [self._letter(c, found.get(c.message.release or 0)) for c in claimed]
+
+    def _letter(self, claimed: Claimed, release: Release | None) -> Letter:
+        message = claimed.message
+        confirm = ""
+        if message.kind is MessageKind.CONFIRMATION and message.subscription is not None:
+            confirm = self._tokens.sign("confirm", message.subscription, message.created_at + CONFIRM_FOR)
+        return Letter(
+            delivery=claimed.id,
+            message=message.key,
+            kind=message.kind,
+            subscriber=claimed.subscriber,
+            address=claimed.resolved or claimed.address,
+            lang=claimed.lang or claimed.language,
+            reader_lang=claimed.language,
+            timezone=claimed.timezone,
+            role=SubscriberRole(claimed.role),
+            release=release,
+            filter_text=claimed.filter,
+            manage_token=self._tokens.sign("manage", claimed.subscriber),
+            unsubscribe_token=self._tokens.sign("unsubscribe", claimed.subscriber),
+            confirm_token=confirm,
+            resent=claimed.resent,
+            attempt=claimed.attempts,
+            created_at=message.created_at,
+            answer=dict(claimed.answer),
+        )
+
+    async def _send(self, channel: Channel, letters: Sequence[Letter]) -> Sequence[Outcome]:
+        try:
+            outcomes = await channel.send(letters, self._clock())
+        except Exception as error:
+            log.exception("channel failed", channel=channel.kind.value)
+            return [Unknown(f"{type(error).__name__} in channel {channel.kind.value}")] * len(letters)
+        if len(outcomes) != len(letters):
+            log.error("channel answered for another number of letters", channel=channel.kind.value)
+            return [Unknown("the channel lost count")] * len(letters)
+        return outcomes
+
+    async def _settle(self, kind: ChannelKind, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]) -> None:
+        now = self._clock()
+        fates = [
+            fate(
+                outcome,
+                delivery=c.id,
+                attempts=c.attempts,
+                resent=c.resent,
+                priority=c.message.priority,
+                policy=self._policies[kind],
+                now=now,
+            )
+            for c, outcome in zip(claimed, outcomes, strict=True)
+        ]
+        async with self._database.writing() as session:
+            await ledger.settle(session, [_settlement(c, f) for c, f in zip(claimed, fates, strict=True)], now)
+            for c, f in zip(claimed, fates, strict=True):
+                await _follow(session, c, f)
+        for f in fates:
+            self._metrics.outcomes.labels(kind.value, f.state.value).inc()
+
+
+def _settlement(claimed: Claimed, f: Fate) -> Settlement:
+    return Settlement(
+        claimed.id, f.state, answer=f.answer, reason=f.reason, due_at=f.due_at, counted=f.counted, resent=f.resent
+    )
+
+
+async def _follow(session: AsyncSession, claimed: Claimed, f: Fate) -> None:
+    """What the answer means for the subscriber, beside this delivery."""
+    if f.pause:
+        await subscriptions.pause(session, claimed.subscriber, f.pause)
+    if f.move_to:
+        await subscriptions.move(session, claimed.subscriber, f.move_to)
+    if f.resolved and f.resolved not in (claimed.resolved, claimed.address):
+        await subscriptions.resolve(session, claimed.subscriber, f.resolved)

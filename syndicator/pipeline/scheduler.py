@@ -1,0 +1,112 @@
+"""The clockwork: APScheduler's job table, and the watchers. It only wakes the engine; it decides nothing.
+
+Rules, in order:
+
+1. Each source is polled every `interval` seconds, and at once when its watcher says that something moved.
+2. What other commands write to the same SQLite file is noticed within half a second (`PRAGMA data_version`).
+3. Once an hour, opt-ins that were never confirmed in time are ended.
+4. A job that is late runs once, not once for each time it was missed; the memory store forgets all at stop, since
+   the database knows everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from syndicator.domain.ports import Clock, Engine, Source
+from syndicator.pipeline.work import harvest_job
+from syndicator.store import subscriptions
+from syndicator.store.database import Database
+
+__all__ = ["Scheduler"]
+
+log = structlog.get_logger()
+
+DATA_VERSION_SECONDS = 0.5
+TIDY_SECONDS = 3600
+WATCH_AGAIN_SECONDS = 30
+
+
+class Scheduler:
+    """Polls, watches and tidies. `sources` come with the seconds between their polls."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        database: Database,
+        *,
+        sources: Mapping[str, tuple[Source, float]],
+        pending_for: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._database = database
+        self._sources = sources
+        self._pending_for = pending_for
+        self._clock = clock
+        self._data_version = 0
+        self._watchers: list[asyncio.Task[None]] = []
+        self._table = AsyncIOScheduler(
+            timezone="UTC",
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    async def start(self) -> None:
+        """Poll every source now, then by its interval; begin watching."""
+        for source, interval in self._sources.values():
+            await self._poll(source.name)
+            self._every(interval, self._poll, f"poll {source.name}", source.name)
+            self._watchers.append(asyncio.create_task(self._watch(source), name=f"watch {source.name}"))
+        self._every(DATA_VERSION_SECONDS, self._look_for_writes, "writes of other commands")
+        self._every(TIDY_SECONDS, self.tidy, "tidy")
+        self._table.start()
+
+    async def stop(self) -> None:
+        """Stop polling and watching; safe to call twice."""
+        if self._table.running:
+            self._table.shutdown(wait=False)
+        for task in self._watchers:
+            task.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        self._watchers.clear()
+
+    async def tidy(self) -> None:
+        """End opt-ins that were never confirmed."""
+        now = self._clock()
+        async with self._database.writing() as session:
+            ended = await subscriptions.end_stale_pending(session, now - self._pending_for, now)
+        if ended:
+            log.info("unconfirmed subscriptions ended", count=ended)
+
+    def _every(self, seconds: float, job: Callable[..., object], name: str, *args: object) -> None:
+        self._table.add_job(job, IntervalTrigger(seconds=seconds), args=args, id=name, name=name)
+
+    async def _poll(self, source: str) -> None:
+        await self._engine.submit(harvest_job(source, self._now()))
+
+    async def _look_for_writes(self) -> None:
+        version = await self._database.data_version()
+        if version != self._data_version:
+            self._data_version = version
+            self._engine.wake()
+
+    async def _watch(self, source: Source) -> None:
+        """Harvest at once when the source says that something moved; a watcher that fails is begun again."""
+        while True:
+            try:
+                async for _ in source.watch():
+                    await self._poll(source.name)
+            except OSError as error:
+                log.warning("watching failed; polling goes on", source=source.name, reason=str(error))
+            else:
+                return
+            await asyncio.sleep(WATCH_AGAIN_SECONDS)
+
+    def _now(self) -> datetime:
+        return self._clock()

@@ -1,0 +1,116 @@
+"""What is unfinished, read from the database: the one place that turns its state into jobs.
+
+Rules, in order:
+
+1. Every job follows from rows: scheduled releases, changed feeds, open messages, open batches, deferred deliveries.
+   Nothing is remembered elsewhere, so asking again after a crash finds the same work.
+2. Keys name the row, so that asking twice makes no second job.
+3. What is due later comes with its time: the engine wakes by itself to the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from syndicator.domain.model import ChannelKind, Priority
+from syndicator.domain.ports import Clock, Done, FeedPublisher, Handler, Job, Source, Turn, Verdict
+from syndicator.pipeline.delivery import Delivery
+from syndicator.pipeline.fanout import Fanout
+from syndicator.pipeline.intake import Intake
+from syndicator.store import ledger, releases
+from syndicator.store.database import Database
+
+__all__ = ["Work", "harvest_job"]
+
+
+def harvest_job(source: str, now: datetime) -> Job:
+    """A pass over a source."""
+    return Job("harvest", f"harvest:{source}", Priority.NORMAL, now, lane="intake", args={"source": source})
+
+
+class Work:
+    """Pending work, and the handlers that do it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        sources: Mapping[str, Source],
+        intake: Intake,
+        fanout: Fanout,
+        delivery: Delivery,
+        publisher: FeedPublisher,
+        channels: Sequence[ChannelKind],
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._sources = sources
+        self._intake = intake
+        self._fanout = fanout
+        self._delivery = delivery
+        self._publisher = publisher
+        self._channels = channels
+        self._clock = clock
+        self._wake = wake
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Every job by name."""
+        return {
+            "harvest": self._harvest,
+            "open": self._open,
+            "feeds": self._feeds,
+            "fanout": self._fanout.fan_out,
+            "deliver": self._delivery.deliver,
+            "sweep": self._sweep,
+        }
+
+    async def pending(self, now: datetime) -> Sequence[Job]:
+        """All that is unfinished now, and the next thing that comes due by itself."""
+        jobs: list[Job] = []
+        async with self._database.reading() as session:
+            due = await releases.next_due(session)
+            messages = await ledger.open_messages(session)
+            batches = await ledger.open_batches(session, now)
+            deferred = await ledger.next_deferred(session)
+        if due is not None:
+            jobs.append(Job("open", "open", Priority.URGENT, due, lane="intake"))
+        if await self._publisher.stale():
+            jobs.append(Job("feeds", "feeds", Priority.URGENT, now, lane="feeds"))
+        jobs += [
+            Job("fanout", f"fanout:{m.id}", m.priority, now, lane="fanout", args={"message": m.id}) for m in messages
+        ]
+        jobs += [
+            Job(
+                "deliver",
+                f"deliver:{b.id}",
+                b.priority,
+                now,
+                lane=b.channel.value,
+                args={"batch": b.id, "channel": b.channel.value},
+            )
+            for b in batches
+            if b.channel in self._channels
+        ]
+        if deferred is not None:
+            jobs.append(Job("sweep", "sweep", Priority.URGENT, deferred, lane="intake"))
+        return jobs
+
+    async def _harvest(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # a pass is short; its groups commit
+        await self._intake.harvest(self._sources[str(job.args["source"])])
+        return Done()
+
+    async def _open(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # one transaction
+        await self._intake.open_due()
+        return Done()
+
+    async def _feeds(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # what is served must be right first
+        await self._publisher.refresh(self._clock())
+        return Done()
+
+    async def _sweep(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # one transaction
+        async with self._database.writing() as session:
+            await ledger.sweep(session, self._clock())
+        self._wake()
+        return Done()
