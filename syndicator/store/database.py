@@ -1,18 +1,45 @@
 """The database: one way to read, one way to write, on SQLite and on PostgreSQL.
 
-CONTRACT (to be filled in):
+Rules, in order:
 
-1. `reading()` gives a session on a deferred snapshot; many at once.
+1. `reading()` gives a session on one snapshot that cannot write; many at once.
 2. `writing()` gives a session inside one transaction: BEGIN IMMEDIATE on SQLite, one writer at a time in this
    process; committed at the end of the block, rolled back by any exception.
+3. What is committed survives a power cut: SQLite runs in WAL mode with synchronous=FULL.
+4. Nothing here makes a database: `store.migrate.upgrade` does. One that cannot be opened is a `MissingDatabase`.
+5. A session stays inside its block; no network call is made while one is open.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+
+__all__ = ["Database", "MissingDatabase", "engine_for", "probe", "shown", "sqlite_path"]
+
+BUSY_MS = 10_000
+READERS = 8
+PRAGMAS = (
+    f"PRAGMA busy_timeout={BUSY_MS}",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-16000",
+)
+ONCE = ("PRAGMA journal_mode=WAL",)
+NO_WRITES = ("PRAGMA query_only=ON",)
+SQLITE = "sqlite"
 
 
 class MissingDatabase(OSError):
@@ -20,33 +47,168 @@ class MissingDatabase(OSError):
 
 
 class Database:
-    """Opens sessions. `url` is as configured: sqlite:///PATH or postgresql://..."""
+    """Opens sessions. `url` is as configured: sqlite:///PATH or postgresql://...
+
+    Raises:
+        MissingDatabase: the URL cannot be used, or its driver is not installed.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._path = sqlite_path(url)
+        self._writers = engine_for(url, "write")
+        self._readers = engine_for(url, "read")
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._path else nullcontext()
+        self._probed = False
+        self._watch: AsyncConnection | None = None
+        self._watching = asyncio.Lock()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        raise NotImplementedError
-        yield
+        """A session on one snapshot; it refuses to write.
+
+        Raises:
+            MissingDatabase: it cannot be opened.
+        """
+        async with self._connected(self._readers) as connection:
+            async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
+                yield session
+            await connection.rollback()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        raise NotImplementedError
-        yield
+        """A session in one transaction, committed at the end of the block, rolled back by any exception.
+
+        Raises:
+            MissingDatabase: it cannot be opened.
+        """
+        async with self._turn, self._connected(self._writers) as connection, connection.begin():
+            session = AsyncSession(connection, expire_on_commit=False)
+            async with session:
+                yield session
+                await session.flush()
 
     async def data_version(self) -> int:
-        """A number that changes when another connection has committed (SQLite's PRAGMA data_version; 0 on PostgreSQL)."""
-        raise NotImplementedError
+        """A number that changes when any session, of this process or another, has committed; 0 on PostgreSQL.
+
+        SQLite: PRAGMA data_version, asked on a connection that itself never writes.
+        """
+        if self._path is None:
+            return 0
+        async with self._watching:
+            if self._watch is None:
+                self._watch = await self._opened(self._readers)
+                await self._watch.rollback()
+            version = await self._watch.exec_driver_sql("PRAGMA data_version")
+            number = int(version.scalar_one())
+            await self._watch.rollback()
+            return number
 
     async def close(self) -> None:
-        raise NotImplementedError
+        """Let go of every connection; safe to call twice."""
+        if self._watch is not None:
+            await self._watch.close()
+            self._watch = None
+        await self._readers.dispose()
+        await self._writers.dispose()
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        connection = await self._opened(engine)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def _opened(self, engine: AsyncEngine) -> AsyncConnection:
+        if self._path is not None and not self._probed:
+            await probe(self._path, "rw")
+            self._probed = True
+        try:
+            return await engine.connect()
+        except (OperationalError, OSError) as error:
+            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            raise MissingDatabase(f"{shown(self.url)}: the database cannot be opened: {reason}") from None
 
 
-# syndicator.store.migrate:
-#   async def upgrade(url: str) -> None           bring the schema to head (creates the SQLite file and folder)
-#   async def is_current(database) -> bool
-#   class NewerSchema(RuntimeError)                the database was made by a newer version: refuse, one clear line
-# syndicator.store.locks:
-#   class SingleRun: `with SingleRun(url):` a second `run` on the same SQLite database raises AlreadyRunning (one clear
-#       line); the lock dies with the process (flock on PATH.lock; advisory lock on PostgreSQL)
+def shown(url: str) -> str:
+    """The database's name for people and logs, without its password."""
+    path = sqlite_path(url)
+    return str(path) if path else make_url(url).render_as_string(hide_password=True)
+
+
+async def probe(path: Path, mode: Literal["rw", "rwc"]) -> None:
+    """Open the file once, alone; an engine that fails to open one leaves a thread behind that outlives its loop.
+
+    Raises:
+        MissingDatabase: it is missing, not ours to open, or no database.
+    """
+
+    def look() -> None:
+        with closing(sqlite3.connect(_file(path, mode), uri=True, timeout=BUSY_MS / 1000)) as connection:
+            connection.execute("PRAGMA schema_version")
+
+    try:
+        await asyncio.to_thread(look)
+    except sqlite3.Error as error:
+        raise MissingDatabase(f"{path}: the database cannot be opened: {error}") from None
+
+
+def _file(path: Path, mode: str) -> str:
+    return f"file:{quote(str(path))}?mode={mode}"
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite URL; None for PostgreSQL."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:") else None
+
+
+def engine_for(url: str, use: Literal["read", "write", "create"]) -> AsyncEngine:
+    """An engine for that use; `create` is `write` that may make the SQLite file.
+
+    Raises:
+        MissingDatabase: the URL cannot be used, or its driver is not installed.
+    """
+    path = sqlite_path(url)
+    return _postgresql(url, use) if path is None else _sqlite(path, use)
+
+
+def _sqlite(path: Path, use: str) -> AsyncEngine:
+    mode = "rwc" if use == "create" else "rw"
+    name = _file(path, mode).partition("?")[0]
+    pool = {"pool_size": READERS, "max_overflow": READERS} if use == "read" else {"pool_size": 1, "max_overflow": 0}
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"}), **pool
+    )
+    pragmas = (*PRAGMAS, *NO_WRITES) if use == "read" else (*PRAGMAS, *ONCE)
+
+    # The driver's own habit of beginning before some statements only is switched off; each transaction
+    # begins in full, so that DDL rolls back too and a writer never has to upgrade a read lock.
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if use == "read" else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: str, use: str) -> AsyncEngine:
+    if find_spec("psycopg") is None:
+        raise MissingDatabase(
+            "postgresql needs the driver: install the extra `cluster` (pip install syndicator[cluster])"
+        )
+    try:
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+    except ArgumentError:
+        raise MissingDatabase("database.url: it is not an address of the form postgresql://USER@HOST/NAME") from None
+    engine = create_async_engine(parsed, pool_pre_ping=True, pool_size=READERS, max_overflow=READERS)
+    if use != "read":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -175,16 +176,26 @@ class ReleaseTopic(SQLModel, table=True):
 
 
 class Variant(SQLModel, table=True):
-    """A release in one language; `revision_id` is what it says now."""
+    """A release in one language; `revision_number` is what it says now.
+
+    `said_*` is what this language's document says of the release as a whole; `store.consensus` makes the release's
+    own facts of all of them, so that the order in which languages arrive does not matter.
+    """
 
     __tablename__ = "variant"
     __table_args__ = (UniqueConstraint("release_id", "lang"),)
     id: int | None = _id()
-    release_id: int = _ref("release.id")
+    release_id: int = _ref("release.id", index=False)
     lang: str
     uid: str = Field(sa_column=Column(String, nullable=False, unique=True))
     slug: str = ""
     position: int = 0
+    said_state: str = "public"
+    said_public_at: datetime = _time()
+    said_kind: str = "news"
+    said_urgency: str = "normal"
+    said_topics: list[list[str]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    said_reason: str = _text()
     revision_number: int = 1
     updated_at: datetime = _time()
     created_at: datetime = _time()
@@ -196,7 +207,7 @@ class Revision(SQLModel, table=True):
     __tablename__ = "revision"
     __table_args__ = (UniqueConstraint("variant_id", "number"),)
     id: int | None = _id()
-    variant_id: int = _ref("variant.id")
+    variant_id: int = _ref("variant.id", index=False)
     number: int
     major: int = 0
     title: str = _text()
@@ -240,7 +251,15 @@ class Subscriber(SQLModel, table=True):
     """
 
     __tablename__ = "subscriber"
-    __table_args__ = (UniqueConstraint("channel", "address"),)
+    __table_args__ = (
+        UniqueConstraint("channel", "address"),
+        Index(
+            "ix_subscriber_role_channel",
+            "id",
+            sqlite_where=text("role = 'channel'"),
+            postgresql_where=text("role = 'channel'"),
+        ),
+    )
     id: int | None = _id()
     channel: str
     address: str
@@ -360,7 +379,10 @@ class Delivery(SQLModel, table=True):
             postgresql_where=text("state IN ('failed', 'unknown')"),
         ),
     )
-    id: int | None = _id()
+    id: int | None = Field(
+        default=None,
+        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    )
     message_id: int = _ref("message.id", index=False)
     subscriber_id: int = _ref("subscriber.id")
     subscription_id: int | None = _ref("subscription.id", nullable=True, index=False)

