@@ -259,14 +259,16 @@ class Settings(Section):
         return Path(self.topics.file) if self.topics.file else HERE / "topics.toml"
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read defaults, the file and the environment.
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ, *, demo: bool = False) -> Settings:
+    """Read defaults, with `demo` the sample releases' settings, the file and the environment.
 
     Raises:
         BadSettings: with one line that names the file or variable, the key, and what is allowed.
     """
     chosen = path or _named_file(environ)
     tables = _read(HERE / "default.toml")
+    if demo:
+        tables = _merge(tables, _demo())
     if chosen is not None:
         tables = _merge(tables, _read(chosen))
     from_env = _from_environment(environ)
@@ -278,6 +280,14 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         return Settings.model_validate(tables)
     except ValidationError as error:
         raise BadSettings(_one_line(error, str(chosen or "default.toml"), from_env)) from None
+
+
+def _demo() -> dict[str, Any]:
+    """The settings of the demo; its sample releases lie beside this file, wherever that is."""
+    tables = _read(HERE / "demo.toml")
+    for source in tables["sources"]:
+        source["path"] = source["path"].replace("{config}", str(HERE))
+    return tables
 
 
 def _named_file(environ: Mapping[str, str]) -> Path | None:

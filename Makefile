@@ -1,0 +1,54 @@
+# Everything a developer does here. `make run` and `make test` need nothing installed but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := run
+.PHONY: run test check format lock bench soak clean
+
+# The runtime and the developers' tools have a venv of their own each, so that one never hides what the other lacks.
+$(VENV)/.runtime: requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+## run: start everything in one process, with the demo releases, at http://localhost:8080
+run: $(VENV)/.runtime
+	@$(BIN)/python main.py run --demo
+
+## test: every test, in under five minutes on two cores
+test: $(VENV)/.dev
+	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
+
+## check: format, lint, types and the floors of the house
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports --no-cache
+
+## format: bring the code into its one form
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+## lock: resolve again what pyproject.toml asks for, with hashes
+lock: $(VENV)/.dev
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+## bench: measure, as ratios to a peer or a limit in the same run
+bench: $(VENV)/.dev
+	@$(BIN)/python -m tests.bench
+
+## soak: the long runs, such as kill -9 at twenty random moments
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.soak
+
+clean:
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,156 @@
+"""What commands work with, and how they end: `main.py` fills a `Desk`, commands use it, errors are one line.
+
+Rules, in order:
+
+1. Results go to standard output, everything else to standard error; `--json` prints one JSON value and nothing more.
+2. Exit code 0: done. 1: it could not be done, said in one line. 2: the command was written wrongly (Typer's own).
+3. Only errors that name a person's mistake or the outside's trouble become one line; a bug keeps its trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from config.settings import BadSettings, Settings, load
+from syndicator.domain.model import Change, Problem, Release
+from syndicator.domain.ports import Clock, Source
+from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+from syndicator.pipeline.intake import Intake
+from syndicator.store.database import Database
+
+__all__ = ["Check", "Desk", "Preview", "Session", "Wiring", "fail", "say", "show"]
+
+T = TypeVar("T")
+Preview = Callable[[Release, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question of the doctor. `ask` returns what was found, or raises OSError or ValueError with the reason."""
+
+    name: str
+    ask: Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything a command may need, on an open database."""
+
+    settings: Settings
+    site: Site
+    texts: Texts
+    taxonomy: Taxonomy
+    database: Database
+    intake: Intake
+    sources: Mapping[str, Source]
+    read_file: Callable[[Path], Awaitable[Change | Problem]]
+    previews: Mapping[str, Preview]
+    build_feeds: Callable[[Path], Awaitable[int]]
+    clock: Clock
+
+
+class Wiring(Protocol):
+    """The composition root, as commands see it."""
+
+    def open(self, settings: Settings) -> AbstractAsyncContextManager[Desk]:
+        """A desk on an existing, current database.
+
+        Raises:
+            MissingDatabase: there is none yet, or it is not current; one clear line.
+        """
+        ...
+
+    async def serve(self, settings: Settings) -> None:
+        """Run the whole service until it is told to stop."""
+        ...
+
+    async def migrate(self, settings: Settings) -> None:
+        """Bring the database to the newest schema."""
+        ...
+
+    def checks(self, settings: Settings) -> Sequence[Check]:
+        """What the doctor asks; no question has a side effect."""
+        ...
+
+
+@dataclass(slots=True)
+class Session:
+    """One call of the program: the wiring, and where its settings are."""
+
+    wiring: Wiring
+    config: Path | None = None
+
+    def settings(self, *, demo: bool = False) -> Settings:
+        """The settings, or the end of the command with one line."""
+        try:
+            return load(self.config, demo=demo)
+        except BadSettings as error:
+            fail(str(error))
+
+    def at_desk(self, work: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
+        """Do some work on an open desk, or end the command with one line."""
+        settings = self.settings()
+
+        async def do() -> T:
+            async with self.wiring.open(settings) as desk:
+                return await work(desk)
+
+        return self.run(do())
+
+    @staticmethod
+    def run(work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine; what the outside or the person did wrong ends the command with one line."""
+        try:
+            return asyncio.run(work)
+        except (OSError, ValueError, LookupError) as error:
+            if type(error) in (KeyError, IndexError, UnicodeEncodeError):
+                raise
+            fail(_line(error))
+
+
+def fail(line: str) -> NoReturn:
+    """End the command: one line on standard error, exit code 1."""
+    typer.echo(f"syndicator: {line}", err=True)
+    raise typer.Exit(1)
+
+
+def say(line: str) -> None:
+    """A word for the person, beside the results."""
+    typer.echo(line, err=True)
+
+
+def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str]) -> None:
+    """Print rows: as one JSON list, or as a table for people."""
+    if as_json:
+        typer.echo(json.dumps(list(rows), ensure_ascii=False, default=_plain, indent=1))
+        return
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if row.get(c) is None else str(_plain(row[c])) for c in columns))
+    Console(highlight=False, markup=False, soft_wrap=True).print(table)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value if isinstance(value, (str, int, float, bool, dict, list)) else str(value)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    return " ".join(text.splitlines()[0].split())

@@ -1,0 +1,130 @@
+"""Commands that run the service or a part of it: run, harvest, feeds build, migrate, check, topics."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from syndicator.cli.desk import Check, Desk, Session, fail, say, show
+from syndicator.domain.filters import Filter
+from syndicator.store import releases
+
+__all__ = ["register"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(run)
+    app.command()(harvest)
+    app.command()(migrate)
+    app.command()(check)
+    app.command()(topics)
+    feeds = typer.Typer(help="Feeds as files.", no_args_is_help=True)
+    feeds.command("build")(feeds_build)
+    app.add_typer(feeds, name="feeds")
+
+
+def run(
+    context: typer.Context,
+    demo: Annotated[bool, typer.Option(help="Add the sample releases of an invented agency.")] = False,  # noqa: FBT002
+) -> None:
+    """Start everything in one process; SIGTERM or Ctrl-C stops it within 30 seconds."""
+    session: Session = context.obj
+    settings = session.settings(demo=demo)
+    session.run(session.wiring.serve(settings))
+
+
+def harvest(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Read every source once. A running service announces what is new; without one the next start does."""
+
+    async def work(desk: Desk) -> tuple[list[dict[str, Any]], list[str]]:
+        rows, failed = [], []
+        for source in desk.sources.values():
+            try:
+                tally = await desk.intake.harvest(source)
+            except OSError as error:
+                failed.append(f"{source.name}: {error}")
+                continue
+            rows.append(
+                {
+                    "source": source.name,
+                    "seen": tally.seen,
+                    "changed": tally.changed,
+                    "announced": tally.announced,
+                    "problems": tally.problems,
+                }
+            )
+        return rows, failed
+
+    rows, failed = context.obj.at_desk(work)
+    show(rows, as_json=as_json, columns=("source", "seen", "changed", "announced", "problems"))
+    if failed:
+        fail("; ".join(failed))
+
+
+def feeds_build(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="The folder for the tree of feeds; made if it is not there.")],
+) -> None:
+    """Write every feed as it stands now into a folder that any web server can serve."""
+
+    async def work(desk: Desk) -> int:
+        await desk.intake.open_due()
+        return await desk.build_feeds(out)
+
+    say(f"{context.obj.at_desk(work)} files written to {out}")
+
+
+def migrate(context: typer.Context) -> None:
+    """Create the database or bring it to the newest schema; data stays."""
+    session: Session = context.obj
+    session.run(session.wiring.migrate(session.settings()))
+    say("the database is up to date")
+
+
+def check(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Ask whether everything is in order: a doctor without side effects."""
+    session: Session = context.obj
+    rows = session.run(_ask_all(list(session.wiring.checks(session.settings()))))
+    show(rows, as_json=as_json, columns=("check", "ok", "found"))
+    if not all(row["ok"] for row in rows):
+        raise typer.Exit(1)
+
+
+def topics(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """The topics, their names, and how many public releases each has."""
+
+    async def work(desk: Desk) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        async with desk.database.reading() as session:
+            for topic in desk.taxonomy.topics:
+                filter_ = Filter(topics=(topic.slug,))
+                row: dict[str, Any] = {"topic": topic.slug, "parent": topic.parent or ""}
+                for lang in desk.site.languages:
+                    row[lang] = topic.name(lang)
+                    row[f"{lang} releases"] = await releases.count(
+                        session, filter_, desk.taxonomy, lang=lang, now=desk.clock()
+                    )
+                rows.append(row)
+        return rows
+
+    rows = context.obj.at_desk(work)
+    show(rows, as_json=as_json, columns=tuple(rows[0]) if rows else ("topic",))
+
+
+async def _ask_all(checks: list[Check]) -> list[dict[str, Any]]:
+    async def ask(one: Check) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(20):
+                return {"check": one.name, "ok": True, "found": await one.ask()}
+        except TimeoutError:
+            return {"check": one.name, "ok": False, "found": "no answer within 20 seconds"}
+        except (OSError, ValueError) as error:
+            return {"check": one.name, "ok": False, "found": str(error)}
+
+    return list(await asyncio.gather(*(ask(one) for one in checks)))

@@ -1,0 +1,66 @@
+"""The running service: its parts, started in order and stopped in the opposite one.
+
+Rules, in order:
+
+1. A part that cannot start stops those before it, and the reason is one clear line.
+2. SIGTERM and SIGINT stop gracefully: no new work, chunks in flight are finished and settled, all within 30 seconds.
+3. A part that fails while stopping is logged; the others are stopped all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+__all__ = ["GRACE", "Part", "serve"]
+
+log = structlog.get_logger()
+
+GRACE = 30.0  # seconds from the signal to the end of the process
+
+
+class Part(Protocol):
+    """Something that runs: the engine, the clockwork, the web server, the bot."""
+
+    async def start(self) -> None:
+        """Begin. Raises OSError where the outside does not allow it (a taken port)."""
+        ...
+
+    async def stop(self) -> None:
+        """End; safe to call twice."""
+        ...
+
+
+async def serve(parts: Sequence[Part], stop: asyncio.Event | None = None) -> None:
+    """Run all parts until a signal (or `stop`) says otherwise."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    started: list[Part] = []
+    try:
+        for part in parts:
+            started.append(part)
+            await part.start()
+        await stop.wait()
+        log.info("stopping")
+    finally:
+        await _stop(started)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _stop(started: Sequence[Part]) -> None:
+    try:
+        async with asyncio.timeout(GRACE - 1):
+            for part in reversed(started):
+                try:
+                    await part.stop()
+                except Exception:
+                    log.exception("a part did not stop cleanly", part=type(part).__name__)
+    except TimeoutError:
+        log.error("stopped without waiting longer", seconds=GRACE)  # noqa: TRY400  # the trace would say nothing
