@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. What XML 1.0 cannot carry goes, and what turns the reading direction of its surroundings; line ends become one newline.
+1. What XML 1.0 cannot carry goes, and what turns the reading direction around it; every line end is a newline.
 2. A title, a name, a subject is one line.
 3. A cut falls between sentences, or between words, or at least never inside a character as people see it.
 4. Azerbaijani has two letters i: İ is the capital of i, I of ı.

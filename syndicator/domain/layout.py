@@ -104,7 +104,8 @@ class _Writer:
     def end(self) -> None:
         ended = self.source.pop()
         if isinstance(ended, _Inline):
-            self.wanted.remove(ended)
+            if ended in self.wanted:
+                self.wanted.remove(ended)
             if self.open and self.open[-1].inline is ended:
                 self._close()
         else:
@@ -128,12 +129,12 @@ class _Writer:
             self._close()
         return "".join(self.out)
 
-    def _inline(self, name: str, attributes: str) -> _Inline | None:
-        """A tag inside its own kind, or a link that leads nowhere, becomes nothing."""
-        if any(other.name == name for other in self.wanted) or (name == "a" and "href=" not in attributes):
-            return None
-        self.wanted.append(_Inline(name, f"<{name}{attributes}>"))
-        return self.wanted[-1]
+    def _inline(self, name: str, attributes: str) -> _Inline:
+        """A tag inside its own kind, or a link that leads nowhere, is not wanted."""
+        inline = _Inline(name, f"<{name}{attributes}>")
+        if all(other.name != name for other in self.wanted) and (name != "a" or "href=" in attributes):
+            self.wanted.append(inline)
+        return inline
 
     def _block(self, name: str, attributes: str) -> _Open | None:
         self._end_line()

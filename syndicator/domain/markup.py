@@ -62,13 +62,14 @@ _NAMELESS = "wbr"  # never nests, takes any attribute, and is not in the subset
 _FLAT = frozenset({"p", "li", "br", "hr", "tr", "td", "th", "thead", "tbody"})  # the parser closes these by itself
 _FIRST_TAGS = {_MEANING[name] for name in SUBSET}
 _FIRST_ATTRIBUTES = {"x-a": {"href"}, "td": _SPANS, "th": _SPANS}
+_ENTITIES = re.compile("(?:&[^<&]*){2000}")
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'«»“”]+", re.IGNORECASE)
 _WRAPPED = 60
-_SPACES = re.compile(r"[\x00-\x20\u00a0]+")
+_BROKEN_LINE = re.compile(r"[\t\n\r]")  # inside an address, browsers pass over these
 _UNSAFE = re.compile(r"[\s\"'<>\\^`{|}]")
 
 
@@ -97,7 +98,7 @@ def _sanitise(source: str, base_url: str) -> str:
         return _link(value, base_url) if name == "href" else _span(value)
 
     parsed = nh3.clean(
-        _rename(source),
+        _in_portions(_rename(source)),
         tags=_FIRST_TAGS,
         clean_content_tags=set(_DROPPED),
         attributes=_FIRST_ATTRIBUTES,
@@ -105,7 +106,9 @@ def _sanitise(source: str, base_url: str) -> str:
         link_rel=None,
     )
     ordered = lay_out(strip_illegal(parsed.replace("&nbsp;", "\u00a0")))
-    safe = nh3.clean(ordered, tags=set(SUBSET), attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=None)
+    safe = nh3.clean(
+        _in_portions(ordered), tags=set(SUBSET), attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=None
+    )
     # In serialised HTML these can be nothing but what they seem: text and attributes have their "<" and "&" escaped.
     return safe.replace("&nbsp;", "\u00a0").replace("<br>", "<br/>").replace("<hr>", "<hr/>")
 
@@ -129,9 +132,14 @@ def _rename(source: str) -> str:
     return _TAG.sub(renamed, source)
 
 
+def _in_portions(html: str) -> str:
+    """The parser joins the entities of one text at quadratic cost; a tag that it drops ends a text now and then."""
+    return _ENTITIES.sub(rf"\g<0><{_NAMELESS}>", html)
+
+
 def _link(value: str, base_url: str) -> str | None:
     """An absolute address with nothing in it that could end an attribute, or None."""
-    address = _UNSAFE.sub(_percent, _SPACES.sub(" ", strip_illegal(value)).strip())
+    address = _UNSAFE.sub(_percent, _BROKEN_LINE.sub("", strip_illegal(value)).strip())
     try:
         parts = urlsplit(address)
         if not parts.scheme and base_url:
