@@ -1,0 +1,82 @@
+"""The web application: every address of the public site, and what others plug in.
+
+1. Addresses hold the site's own languages only, so that `/hub` or `/feeds` can never be read as a language.
+2. HEAD is answered wherever GET is.
+3. Other rooms bring their own routes (`extra_routes`); they pass the same middlewares and headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from syndicator.web import accounts, files, health, pages, release_page, rendering, subscribe
+from syndicator.web.limits import Limits
+from syndicator.web.middleware import MIDDLEWARES, guard_headers
+from syndicator.web.parts import PARTS, Parts
+from syndicator.web.static_files import StaticFiles
+from syndicator.web.visitors import networks
+
+__all__ = ["MAX_BODY", "Parts", "make_app"]
+
+MAX_BODY = 1024 * 1024
+
+
+def make_app(parts: Parts, extra_routes: Sequence[web.RouteDef] = ()) -> web.Application:
+    """The application, ready for an `AppRunner`.
+
+    Raises:
+        ValueError: a trusted proxy is no address.
+    """
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY)
+    app[PARTS] = parts
+    app[rendering.STATIC] = static = StaticFiles()
+    app[subscribe.LIMITS] = Limits()
+    app[subscribe.PROXIES] = networks(parts.trusted_proxies)
+    rendering.setup(app)
+    app.on_response_prepare.append(guard_headers)
+    app.add_routes(extra_routes)
+    app.add_routes(_public("{lang:" + "|".join(parts.site.languages) + "}"))
+    app.add_routes(_personal())
+    app.add_routes(_machines(static))
+    return app
+
+
+def _public(lang: str) -> list[web.RouteDef]:
+    return [
+        web.get("/", pages.front),
+        web.get(f"/{lang}", pages.without_slash),
+        web.get(f"/{lang}/", pages.home),
+        web.get(f"/{lang}/releases/{{name}}", release_page.show),
+        web.get(f"/{lang}/topics/{{slug}}", pages.topic),
+        web.get(f"/{lang}/search", pages.search),
+        web.get(f"/{lang}/feeds", pages.feeds),
+        web.get(f"/{lang}/privacy", pages.privacy),
+        web.get(f"/{lang}/subscribe", subscribe.form_page),
+        web.post(f"/{lang}/subscribe", subscribe.sign_up),
+    ]
+
+
+def _personal() -> list[web.RouteDef]:
+    return [
+        web.get("/confirm/{token}", accounts.ask_confirm),
+        web.post("/confirm/{token}", accounts.confirm),
+        web.get("/manage/{token}", accounts.manage),
+        web.post("/manage/{token}", accounts.change),
+        web.get("/unsubscribe/{token}", accounts.ask_unsubscribe),
+        web.post("/unsubscribe/{token}", accounts.unsubscribe),
+    ]
+
+
+def _machines(static: StaticFiles) -> list[web.RouteDef]:
+    return [
+        web.get("/media/{path:.+}", files.media),
+        web.get("/static/{name}", static.serve),
+        web.get("/favicon.svg", static.favicon),
+        web.get("/robots.txt", files.robots),
+        web.get("/sitemap.xml", files.sitemap),
+        web.get("/healthz", health.healthz),
+        web.get("/readyz", health.readyz),
+        web.get("/metrics", health.metrics),
+    ]

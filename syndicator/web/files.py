@@ -1,0 +1,74 @@
+"""Files: pictures and attachments of releases, and what robots ask for.
+
+1. Kept files are named by their content, so they never change; what is no picture is downloaded, not opened.
+2. Whatever a file holds, a browser that opens it runs nothing of it (CSP sandbox, nosniff).
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from xml.sax.saxutils import escape, quoteattr
+
+from aiohttp import web
+
+from syndicator.domain.filters import Filter
+from syndicator.store import releases
+from syndicator.web.parts import PARTS
+from syndicator.web.static_files import FOREVER
+from syndicator.web.views import release_paths
+
+__all__ = ["media", "robots", "sitemap"]
+
+SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"})
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+SITEMAP_ENTRIES = 1000
+
+
+async def media(request: web.Request) -> web.StreamResponse:
+    """GET /media/...: a kept file."""
+    path = request.app[PARTS].media.path(request.path)
+    if path is None or not path.is_file():
+        raise web.HTTPNotFound
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    headers = {
+        "Content-Type": kind,
+        "Cache-Control": FOREVER,
+        "Content-Security-Policy": SANDBOX,
+        "Content-Disposition": "inline" if kind in SHOWN else "attachment",
+    }
+    return web.FileResponse(path, headers=headers)
+
+
+async def robots(request: web.Request) -> web.Response:
+    """GET /robots.txt: everything but private pages and searches."""
+    site = request.app[PARTS].site
+    hidden = ["/confirm/", "/manage/", "/unsubscribe/", *(f"/{lang}/search" for lang in site.languages)]
+    lines = ["User-agent: *", *(f"Disallow: {path}" for path in hidden), f"Sitemap: {site.base_url}/sitemap.xml"]
+    return web.Response(text="\n".join(lines) + "\n", headers={"Cache-Control": "public, max-age=3600"})
+
+
+async def sitemap(request: web.Request) -> web.Response:
+    """GET /sitemap.xml: the newest releases, each language naming the others (sitemaps.org, with xhtml:link)."""
+    parts = request.app[PARTS]
+    site, now = parts.site, parts.clock()
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml">',
+    ]
+    async with parts.database.reading() as session:
+        for lang in site.languages:
+            found = await releases.listing(session, Filter(), parts.taxonomy, lang=lang, now=now, limit=SITEMAP_ENTRIES)
+            lines.extend(_entry(release_paths(release, site), lang, site.base_url) for release in found)
+    lines.append("</urlset>")
+    return web.Response(
+        text="\n".join(lines), content_type="application/xml", headers={"Cache-Control": "public, max-age=3600"}
+    )
+
+
+def _entry(paths: dict[str, str], lang: str, base: str) -> str:
+    others = "".join(
+        f'<xhtml:link rel="alternate" hreflang="{code}" href={quoteattr(base + path)}/>'
+        for code, path in paths.items()
+        if code != lang
+    )
+    return f"<url><loc>{escape(base + paths[lang])}</loc>{others}</url>"

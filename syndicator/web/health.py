@@ -1,0 +1,75 @@
+"""For machines: is the process alive, is it ready, and its numbers.
+
+1. `/healthz` touches nothing: it answers as long as the event loop turns.
+2. `/readyz` is 200 only if the database answers, its schema is ours, and the feeds have been built.
+3. `/metrics` fills the gauges that only the database knows, each time it is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+
+from syndicator.store import ledger, migrate, sourcing, subscriptions
+from syndicator.web.parts import PARTS, Parts
+from syndicator.web.rendering import NO_STORE
+
+__all__ = ["healthz", "metrics", "readyz"]
+
+log = structlog.get_logger()
+
+
+async def healthz(_request: web.Request) -> web.Response:
+    """GET /healthz."""
+    return web.Response(text="ok\n", headers={"Cache-Control": NO_STORE})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """GET /readyz: what is ready, as JSON."""
+    parts = request.app[PARTS]
+    database = await _is_migrated(parts)
+    said = {"database": database, "feeds": parts.publisher.newest() is not None}
+    ready = all(said.values())
+    return web.json_response(
+        {"ready": ready, **said}, status=200 if ready else 503, headers={"Cache-Control": NO_STORE}
+    )
+
+
+async def _is_migrated(parts: Parts) -> bool:
+    try:
+        return await migrate.is_current(parts.database)
+    except (OSError, SQLAlchemyError) as error:
+        log.warning("database does not answer", error=type(error).__name__)
+        return False
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """GET /metrics, in the Prometheus text format."""
+    parts = request.app[PARTS]
+    await _fill(parts)
+    body = generate_latest(parts.metrics.registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": NO_STORE})
+
+
+async def _fill(parts: Parts) -> None:
+    numbers, now = parts.metrics, parts.clock()
+    async with parts.database.reading() as session:
+        deliveries = await ledger.counts(session)
+        oldest = await ledger.oldest_due(session)
+        live = await subscriptions.counts(session)
+        problems = Counter(problem.source for problem in await sourcing.problems(session))
+    newest = parts.publisher.newest()
+    numbers.feed_age.set((now - newest).total_seconds() if newest else float("nan"))
+    numbers.oldest_due.set(max(0.0, (now - oldest).total_seconds()) if oldest else 0)
+    numbers.unknown.set(sum(count for (_, state), count in deliveries.items() if state == "unknown"))
+    for gauge, counts in ((numbers.deliveries, deliveries), (numbers.subscriptions, live)):
+        gauge.clear()
+        for (channel, state), count in counts.items():
+            gauge.labels(channel, state).set(count)
+    numbers.source_problems.clear()
+    for source, count in problems.items():
+        numbers.source_problems.labels(source).set(count)

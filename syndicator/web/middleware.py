@@ -1,0 +1,132 @@
+"""What holds for every answer, whoever gives it.
+
+Rules, in order:
+
+1. Every request is counted by route and status, never by address.
+2. What a handler raises becomes a page in the reader's language; a bug is logged with its traceback and says nothing.
+3. A public page has a weak ETag over its text; who has it already gets 304 (RFC 9110, sections 13.1.2 and 15.4.5).
+4. Texts are compressed, except private ones: a token in a compressed page could be guessed by its length (BREACH).
+5. Nothing on a page may come from, go to, or be framed by anybody else. A route that needs more says so itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from syndicator.web.errors import error_page
+from syndicator.web.parts import PARTS
+
+__all__ = ["MIDDLEWARES", "guard_headers"]
+
+log = structlog.get_logger()
+
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+TEXTS = ("text/", "application/xml", "application/json", "image/svg+xml")
+SMALL = 600
+
+
+@web.middleware
+async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the request."""
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unmatched"
+    request.app[PARTS].metrics.requests.labels(route, str(response.status)).inc()
+    return response
+
+
+@web.middleware
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what was raised into a page."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            return _plain(error)
+        response = error_page(request, error.status)
+        if hdrs.ALLOW in error.headers:
+            response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        return response
+    except Exception:
+        log.exception("request failed", method=request.method, route=_route(request))
+        return error_page(request, 500)
+
+
+def _plain(redirect: web.HTTPException) -> web.Response:
+    return web.Response(status=redirect.status, headers=redirect.headers, text=redirect.text)
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: an address may hold a token, and no log may."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
+@web.middleware
+async def validated(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 304 where the visitor has the page already."""
+    response = await handler(request)
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        return response
+    if not _may_be_kept(request, response):
+        return response
+    tag = hashlib.sha256(response.body).hexdigest()[:24]
+    response.headers[hdrs.ETAG] = f'W/"{tag}"'
+    known = request.if_none_match or ()
+    if any(etag.value in (tag, "*") for etag in known):
+        kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
+        return web.Response(status=304, headers=kept)
+    return response
+
+
+_KEPT = (hdrs.ETAG, hdrs.CACHE_CONTROL, hdrs.VARY, "Content-Language")
+
+
+def _may_be_kept(request: web.Request, response: web.Response) -> bool:
+    return (
+        request.method in ("GET", "HEAD")
+        and response.status == 200
+        and hdrs.ETAG not in response.headers
+        and response.headers.get(hdrs.CACHE_CONTROL, "").startswith("public")
+    )
+
+
+@web.middleware
+async def compressed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Compress texts for those who take it."""
+    response = await handler(request)
+    if not isinstance(response, web.Response) or not isinstance(response.body, bytes) or len(response.body) < SMALL:
+        return response
+    private = "no-store" in response.headers.get(hdrs.CACHE_CONTROL, "")
+    done = hdrs.CONTENT_ENCODING in response.headers
+    if done or private or not response.content_type.startswith(TEXTS):
+        return response
+    response.enable_compression()
+    vary = response.headers.get(hdrs.VARY, "")
+    if hdrs.ACCEPT_ENCODING.lower() not in vary.lower():
+        response.headers[hdrs.VARY] = ", ".join(filter(None, (vary, hdrs.ACCEPT_ENCODING)))
+    return response
+
+
+async def guard_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that protect readers, unless the route has set its own."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.app[PARTS].site.base_url.startswith("https://"):
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+
+
+MIDDLEWARES = (counted, compressed, validated, answered)

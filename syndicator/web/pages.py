@@ -1,0 +1,149 @@
+"""The public pages: home, topics, search, feeds, privacy. Each asks the store one or two questions and renders.
+
+What is public is decided by `store.releases.listing` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from syndicator.domain.filters import BadFilter, Filter, parse
+from syndicator.domain.model import Urgency
+from syndicator.domain.ports import FeedLinks
+from syndicator.store import releases
+from syndicator.web.errors import error_page
+from syndicator.web.listing import cards, listed, with_query
+from syndicator.web.parts import PARTS
+from syndicator.web.rendering import negotiated, page
+from syndicator.web.views import topic_links, topic_tree
+
+__all__ = ["feeds", "front", "home", "privacy", "query_filter", "search", "telegram_link", "topic", "without_slash"]
+
+NEWEST = 12
+URGENT_FOR = timedelta(hours=72)
+ASKED = ("q", "topic", "not", "kind")
+
+
+async def front(request: web.Request) -> web.Response:
+    """GET /: to the home page in the visitor's language."""
+    vary = {"Vary": "Accept-Language", "Cache-Control": "public, max-age=300"}
+    return web.Response(status=302, headers={"Location": f"/{negotiated(request)}/", **vary})
+
+
+async def without_slash(request: web.Request) -> web.Response:
+    """GET /{lang}: the home page has a slash."""
+    return web.Response(status=301, headers={"Location": f"/{request.match_info['lang']}/"})
+
+
+async def home(request: web.Request) -> web.Response:
+    """GET /{lang}/: what is new, urgent first; topics; the ways to follow."""
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    now = parts.clock()
+    async with parts.database.reading() as session:
+        found = await releases.listing(session, Filter(), parts.taxonomy, lang=lang, now=now, limit=NEWEST)
+        counts = await releases.topic_counts(session, lang, now)
+    urgent = [r for r in found if r.urgency is Urgency.URGENT and now - r.public_at < URGENT_FOR]
+    rest = [release for release in found if release not in urgent]
+    return page(
+        request,
+        "home.html",
+        lang,
+        paths={code: f"/{code}/" for code in parts.site.languages},
+        urgent=cards(request, urgent, lang),
+        newest=cards(request, rest, lang),
+        topics=topic_tree(parts.taxonomy, parts.texts(lang), counts),
+        everything=parts.catalogue.link(lang, "all"),
+        telegram=telegram_link(parts.telegram_name, ""),
+    )
+
+
+async def topic(request: web.Request) -> web.Response:
+    """GET /{lang}/topics/{slug}: a topic's releases and the ways to follow it."""
+    parts, lang, slug = request.app[PARTS], request.match_info["lang"], request.match_info["slug"]
+    found = parts.taxonomy.get(slug)
+    if found is None:
+        raise web.HTTPNotFound
+    async with parts.database.reading() as session:
+        shown = await listed(request, session, Filter(topics=(slug,)), lang)
+    t = parts.texts(lang)
+    stream = parts.catalogue.link(lang, slug)
+    children = [other.slug for other in parts.taxonomy.topics if other.parent == slug]
+    return page(
+        request,
+        "topic.html",
+        lang,
+        paths={code: f"/{code}/topics/{slug}" for code in parts.site.languages},
+        feeds=[stream] if stream else [],
+        heading=found.name(lang),
+        parents=topic_links(parts.taxonomy.ancestors(slug)[::-1], parts.taxonomy, t),
+        children=topic_links(children, parts.taxonomy, t),
+        shown=shown,
+        stream=stream,
+        subscribe=f"/{lang}/subscribe?{urlencode({'topic': slug})}",
+        telegram=telegram_link(parts.telegram_name, slug),
+    )
+
+
+async def search(request: web.Request) -> web.Response:
+    """GET /{lang}/search: the releases a filter takes; without one, all of them, newest first."""
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    t = parts.texts(lang)
+    try:
+        wanted = query_filter(request)
+    except BadFilter as error:
+        return error_page(request, 400, detail=str(error))
+    query = [(name, value) for name in ASKED for value in request.query.getall(name, ()) if value.strip()]
+    async with parts.database.reading() as session:
+        shown = await listed(request, session, wanted, lang, query)
+    return page(
+        request,
+        "search.html",
+        lang,
+        paths=with_query({code: f"/{code}/search" for code in parts.site.languages}, query),
+        words=" ".join(request.query.getall("q", ())),
+        ticked=wanted.topics,
+        topics=topic_tree(parts.taxonomy, t),
+        asked=bool(query),
+        shown=shown,
+        subscribe=f"/{lang}/subscribe" + (f"?{urlencode(query)}" if query else ""),
+    )
+
+
+def query_filter(request: web.Request) -> Filter:
+    """The filter in an address; what is not part of a filter (other sites add such things) is passed over.
+
+    Raises:
+        BadFilter: a value cannot be used.
+    """
+    asked = [(name, value) for name in ASKED for value in request.query.getall(name, ())]
+    return parse(urlencode(asked), topics=request.app[PARTS].taxonomy.slugs)
+
+
+async def feeds(request: web.Request) -> web.Response:
+    """GET /{lang}/feeds: every stream with its addresses, and how to use one."""
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    streams: Sequence[FeedLinks] = parts.catalogue.links(lang)
+    return page(
+        request,
+        "feeds.html",
+        lang,
+        paths={code: f"/{code}/feeds" for code in parts.site.languages},
+        streams=streams,
+    )
+
+
+async def privacy(request: web.Request) -> web.Response:
+    """GET /{lang}/privacy: what is kept of a reader, and what is not."""
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    return page(request, "privacy.html", lang, paths={code: f"/{code}/privacy" for code in parts.site.languages})
+
+
+def telegram_link(name: str | None, slug: str) -> str:
+    """A link that opens the bot, with a topic where one is given; empty where there is no bot."""
+    if not name:
+        return ""
+    return f"https://t.me/{name}?start={slug}" if slug else f"https://t.me/{name}"

@@ -1,0 +1,45 @@
+"""What the pages are made of: everything concrete is handed in here, once, by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from syndicator.domain.ports import Clock, FeedCatalogue, FeedPublisher, MediaStore
+from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+from syndicator.metrics import Metrics
+from syndicator.pipeline.subscribing import Subscribing
+from syndicator.store.database import Database
+
+__all__ = ["PARTS", "Parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `make_app` needs.
+
+    `trusted_proxies` are addresses or networks (CIDR) that may state the reader's address in X-Forwarded-For.
+    `telegram_name` is the bot's user name without @, where it is known. `contact` is an address people may write to.
+    """
+
+    site: Site
+    texts: Texts
+    taxonomy: Taxonomy
+    database: Database
+    subscribing: Subscribing
+    catalogue: FeedCatalogue
+    publisher: FeedPublisher
+    media: MediaStore
+    metrics: Metrics
+    tokens: Tokens
+    clock: Clock
+    trusted_proxies: tuple[str, ...] = ()
+    telegram_name: str | None = None
+    contact: str = ""
+
+
+PARTS = web.AppKey("parts", Parts)

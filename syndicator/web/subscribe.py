@@ -1,0 +1,156 @@
+"""Signing up by email.
+
+Rules, in order:
+
+1. GET shows the form, filled from the address; it changes nothing.
+2. POST answers the same page for every address; whether it is known is said only in the mail.
+3. The words that are agreed to stand beside the button, and exactly they are kept as the consent.
+4. What is wrong with the form is said beside the field, and nothing typed is lost.
+5. A robot (honeypot) is told what everybody is told. Too many asks are refused with the time to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+import structlog
+from aiohttp import web
+
+from syndicator.domain.filters import BadFilter, Filter, parse
+from syndicator.domain.model import Cadence
+from syndicator.i18n import Translator
+from syndicator.pipeline.subscribing import BadAddress
+from syndicator.store.subscriptions import Consent
+from syndicator.web.errors import error_page
+from syndicator.web.forms import HONEYPOT, Form, made_in_time, read_form, refuse_foreign, timed_token
+from syndicator.web.limits import Limits
+from syndicator.web.pages import query_filter, telegram_link
+from syndicator.web.parts import PARTS, Parts
+from syndicator.web.rendering import NO_STORE, page
+from syndicator.web.views import topic_tree
+from syndicator.web.visitors import Networks, visitor
+
+__all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "sign_up"]
+
+LIMITS = web.AppKey("limits", Limits)
+PROXIES: web.AppKey[Networks] = web.AppKey("proxies", tuple)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What stands in the form."""
+
+    wanted: Filter
+    email: str = ""
+    words: str = ""
+    language: str = ""
+
+
+def consent_text(t: Translator, office: str) -> str:
+    """The words somebody agrees to; shown beside the button and kept word for word."""
+    return t(
+        "By pressing “Subscribe” I agree that {office} keeps my email address and sends me its releases on the chosen "
+        "topics until I unsubscribe, which I can do at any time with one click.",
+        office=office,
+    )
+
+
+async def form_page(request: web.Request) -> web.Response:
+    """GET /{lang}/subscribe."""
+    lang = request.match_info["lang"]
+    try:
+        wanted = query_filter(request)
+    except BadFilter as error:
+        return error_page(request, 400, detail=str(error))
+    return _form(request, Filled(wanted, words=" ".join(request.query.getall("q", ())), language=lang), {})
+
+
+async def sign_up(request: web.Request) -> web.Response:
+    """POST /{lang}/subscribe."""
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    refuse_foreign(request)
+    form, now = await read_form(request), parts.clock()
+    if form[HONEYPOT]:
+        log.info("sign-up by a robot")
+        return _sent(request)
+    filled, errors = _check(form, parts, lang, now)
+    if errors:
+        return _form(request, filled, errors, status=422)
+    who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
+    wait = request.app[LIMITS].take(who, now)
+    if wait:
+        response = error_page(request, 429)
+        response.headers["Retry-After"] = str(wait)
+        return response
+    t = parts.texts(filled.language)
+    text = consent_text(parts.texts(lang), parts.site.name(lang))
+    await parts.subscribing.ask(
+        filled.email,
+        filter_=filled.wanted,
+        language=t.lang,
+        cadence=Cadence.IMMEDIATE,
+        consent=Consent(now, f"web:{request.path}", text),
+        now=now,
+    )
+    return _sent(request)
+
+
+def _check(form: Form, parts: Parts, lang: str, now: datetime) -> tuple[Filled, dict[str, str]]:
+    """What was filled in, and what is wrong with it, by field."""
+    t, errors = parts.texts(lang), {}
+    email, wanted = form["email"], Filter()
+    try:
+        email = parts.subscribing.check_address(email)
+    except BadAddress:
+        errors["email"] = t("Please give a whole email address, such as name@example.org.")
+    try:
+        wanted = chosen_filter(form, parts)
+    except BadFilter as error:
+        errors["words"] = t("This selection cannot be used: {reason}", reason=str(error))
+    language = form["language"] or lang
+    if language not in parts.site.languages:
+        errors["language"] = t("Please choose one of the languages.")
+        language = lang
+    if not made_in_time(parts.tokens, form["made"], now):
+        errors["form"] = t("The form was sent too quickly or was open for too long. Please press the button once more.")
+    return Filled(wanted, email, form["q"], language), errors
+
+
+def chosen_filter(form: Form, parts: Parts) -> Filter:
+    """The filter that a form's boxes and words make.
+
+    Raises:
+        BadFilter: the words or topics cannot be used.
+    """
+    fields = [(name, value) for name in ("lang", "topic", "not", "kind", "q") for value in form.all(name)]
+    return parse(urlencode(fields), topics=parts.taxonomy.slugs)
+
+
+def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], status: int = 200) -> web.Response:
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    t = parts.texts(lang)
+    return page(
+        request,
+        "subscribe.html",
+        lang,
+        status=status,
+        cache=NO_STORE,
+        paths={code: f"/{code}/subscribe" for code in parts.site.languages},
+        filled=filled,
+        errors=errors,
+        topics=topic_tree(parts.taxonomy, t),
+        choices=[(code, parts.texts(code).language_name) for code in parts.site.languages],
+        honeypot=HONEYPOT,
+        made=timed_token(parts.tokens, parts.clock()),
+        consent=consent_text(t, parts.site.name(lang)),
+        telegram=telegram_link(parts.telegram_name, ""),
+    )
+
+
+def _sent(request: web.Request) -> web.Response:
+    return page(request, "check_mail.html", request.match_info["lang"], cache=NO_STORE)

@@ -1,0 +1,114 @@
+"""Releases and topics as the templates show them: every address and label worked out beforehand. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from syndicator.domain.model import Attachment, Release, Urgency, Variant
+from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Translator
+from syndicator.web.wording import kind_name
+
+__all__ = ["Card", "Link", "Node", "Paging", "card", "is_local", "release_paths", "topic_links", "topic_tree"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A label and where it leads; no address where there is nothing to lead to."""
+
+    label: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A release in a list."""
+
+    href: str
+    title: str
+    summary: str
+    kind: str
+    published: datetime
+    urgent: bool
+    corrected: bool
+    topics: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A topic in the tree, with how many releases it has where that is known."""
+
+    slug: str
+    label: str
+    href: str
+    count: int
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Where a page stands in a list; pages count from 1."""
+
+    page: int
+    pages: int
+    before: str
+    after: str
+
+
+def card(release: Release, variant: Variant, site: Site, taxonomy: Taxonomy, t: Translator) -> Card:
+    """A release as it stands in lists, in one language."""
+    return Card(
+        href=site.release_path(variant.lang, release.number, variant.slug),
+        title=variant.revision.title,
+        summary=variant.revision.summary,
+        kind=kind_name(release.kind, t),
+        published=release.public_at,
+        urgent=release.urgency is Urgency.URGENT,
+        corrected=variant.revision.major > 0,
+        topics=topic_links(release.topics, taxonomy, t),
+    )
+
+
+def topic_links(slugs: Sequence[str], taxonomy: Taxonomy, t: Translator) -> tuple[Link, ...]:
+    """Topics by name; one that has left the topic file is a name without a page."""
+    topics = ((slug, taxonomy.get(slug)) for slug in slugs)
+    return tuple(
+        Link(topic.name(t.lang), f"/{t.lang}/topics/{slug}") if topic else Link(slug) for slug, topic in topics
+    )
+
+
+def topic_tree(taxonomy: Taxonomy, t: Translator, counts: Mapping[str, int] | None = None) -> tuple[Node, ...]:
+    """The whole tree, in the order of the topic file."""
+    return _below(None, taxonomy, t, counts or {})
+
+
+def _below(parent: str | None, taxonomy: Taxonomy, t: Translator, counts: Mapping[str, int]) -> tuple[Node, ...]:
+    return tuple(
+        Node(
+            topic.slug,
+            topic.name(t.lang),
+            f"/{t.lang}/topics/{topic.slug}",
+            counts.get(topic.slug, 0),
+            _below(topic.slug, taxonomy, t, counts),
+        )
+        for topic in taxonomy.topics
+        if topic.parent == parent
+    )
+
+
+def release_paths(release: Release, site: Site) -> dict[str, str]:
+    """A release's pages by language, in the site's order."""
+    found = {lang: release.variant(lang) for lang in site.languages}
+    return {
+        lang: site.release_path(lang, release.number, variant.slug)
+        for lang, variant in found.items()
+        if variant is not None
+    }
+
+
+def is_local(attachment: Attachment) -> bool:
+    """Whether a picture lies with us: only then is it loaded, since no page asks a third party for anything."""
+    return attachment.url.startswith("/media/")
