@@ -1,0 +1,74 @@
+"""Email as a channel: letters become mails and mails leave, each with an outcome of its own.
+
+Rules, in order:
+
+1. A letter about a release that may not be seen now is refused; the one question is asked here too, at send.
+2. A letter that cannot become a mail is refused, an address that is none is gone; neither stops the others.
+3. A chunk's mails go side by side, as many as the transport has connections.
+4. A bug in one letter's way is that letter's `Unknown` if it may have left, and is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+
+from bots.email.addresses import BadAddress
+from bots.email.compile import Compiler, NotSendable
+from bots.email.transports import Transport
+from syndicator.domain.model import ChannelKind, Gone, Letter, MessageKind, Outcome, Refused, Standing, Unknown
+from syndicator.domain.visibility import standing
+
+__all__ = ["EmailChannel"]
+
+CHUNK = 20
+
+log = structlog.get_logger()
+
+
+class EmailChannel:
+    """The port `domain.ports.Channel` for mail."""
+
+    kind = ChannelKind.EMAIL
+    chunk = CHUNK
+
+    def __init__(self, compiler: Compiler, transport: Transport) -> None:
+        self._compiler = compiler
+        self._transport = transport
+        self.lanes = transport.connections
+
+    async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
+        """Send each letter; the outcomes stand in the same order."""
+        return await asyncio.gather(*(self._send(letter, now) for letter in letters))
+
+    async def close(self) -> None:
+        """Let go of the transport's connections."""
+        await self._transport.close()
+
+    async def _send(self, letter: Letter, now: datetime) -> Outcome:
+        if letter.kind is MessageKind.RELEASE and not _is_public(letter, now):
+            return Refused("the release is not public")
+        try:
+            mail = self._compiler.mail(letter, now)
+        except BadAddress as error:
+            return Gone(str(error))
+        except NotSendable as error:
+            return Refused(str(error))
+        except Exception as error:
+            log.exception("mail cannot be made", delivery=letter.delivery, message=letter.message)
+            return Refused(f"the mail cannot be made: {type(error).__name__}")
+        try:
+            return await self._transport.send(mail, now)
+        except Exception as error:
+            log.exception("mail transport failed", delivery=letter.delivery, message=letter.message)
+            return Unknown(f"{type(error).__name__} in the mail transport")
+
+
+def _is_public(letter: Letter, now: datetime) -> bool:
+    release = letter.release
+    if release is None:
+        return True  # the compiler says that there is no text
+    return standing(release.state, release.public_at, release.opened_at, now) is Standing.PUBLIC
