@@ -1,0 +1,153 @@
+"""From entries to bytes: RSS 2.0 and Atom by feedgen, JSON Feed beside them. Pure: nothing is read, nothing is kept.
+
+Rules, in order:
+
+1. Each entry is rendered once, alone, into one fragment a format; feeds are made by splicing fragments into a shell
+   that feedgen made without entries. The result equals what feedgen gives for the whole feed.
+2. A feed's `updated`/`lastBuildDate` is its newest entry's, never the clock's; an empty feed has a fixed date.
+3. In RSS titles `&` and `<` are hexadecimal references, which readers take for text and never for markup
+   (RSS Advisory Board's profile, "Character Data").
+4. An entry that cannot be rendered raises; the caller leaves it out and the feed still ships.
+5. feedgen changes the process's locale for each RFC 822 date, so one thread renders at a time.
+
+`RENDERER` goes up whenever equal entries would come out as other bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from feedgen.feed import FeedGenerator
+
+from feeds import jsonfeed
+from feeds.entry import Entry
+from feeds.extension import EntryExtension, FeedExtension, Tombstone
+from feeds.streams import Channel, Stream
+from syndicator.domain.site import Site
+
+__all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "fragment_of", "render"]
+
+RENDERER = 1
+UNDATED = datetime(2026, 1, 1, tzinfo=UTC)
+"""The date of a feed that holds nothing."""
+
+MEDIA_TYPES = {"rss": "application/rss+xml", "atom": "application/atom+xml", "json": "application/feed+json"}
+CONTENT_TYPES = {fmt: f"{kind}; charset=utf-8" for fmt, kind in MEDIA_TYPES.items()}
+
+_RENDERING = threading.Lock()
+_RSS_TITLE = re.compile(rb"<title>[^<]*</title>")
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One entry in all formats, and what its feeds must know of it."""
+
+    uid: str
+    updated: datetime
+    rights: str
+    tombstone: Tombstone | None
+    rss: bytes
+    atom: bytes
+    json: bytes
+
+
+def fragment_of(entry: Entry) -> Fragment:
+    """Render one entry alone.
+
+    Raises:
+        Exception: whatever feedgen or lxml makes of an entry they cannot write; nothing else is touched.
+    """
+    with _RENDERING:
+        generator = _shell_generator("x", "x", "x", "en", entry.updated)
+        generator.link(href="x", rel="alternate")
+        _add_entry(generator, entry)
+        rss = _cut(_hex_titles(generator.rss_str()), b"<item>", b"</channel>")
+        atom = _cut(generator.atom_str(), b"<entry", b"</feed>")
+    tombstone = (entry.uid, entry.withdrawn_at, entry.reason) if entry.withdrawn_at else None
+    return Fragment(entry.uid, entry.updated, entry.rights, tombstone, rss, atom, jsonfeed.item(entry))
+
+
+def render(fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int) -> bytes:
+    """One feed. `fragments` come newest first; `max_age` is in seconds and becomes `ttl` in minutes, at least 1."""
+    if fmt == "json":
+        return jsonfeed.splice(jsonfeed.shell(channel, site), [f.json for f in fragments])
+    with _RENDERING:
+        generator = _feed_generator(fmt, channel, fragments, site, max_age)
+        if fmt == "rss":
+            return _splice(_hex_titles(generator.rss_str()), [f.rss for f in fragments], b"</channel></rss>")
+        return _splice(generator.atom_str(), [f.atom for f in fragments], b"</feed>")
+
+
+def _feed_generator(fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int) -> Any:
+    lang, topic = channel.stream.lang, channel.stream.topic
+    updated = max((f.updated for f in fragments), default=UNDATED)
+    generator = _shell_generator(channel.uid, channel.title, channel.description, lang, updated)
+    generator.link(href=site.feed(lang, topic, fmt), rel="self", type=MEDIA_TYPES[fmt])
+    # feedgen takes the last link's address for RSS's <link>, so the page comes last
+    generator.link(href=channel.page, rel="alternate", type="text/html", hreflang=lang)
+    generator.author({"name": channel.author, "uri": channel.home})
+    generator.ttl(max(1, max_age // 60))
+    if rights := next((f.rights for f in fragments if f.rights), ""):
+        generator.rights(rights)
+    generator.mended.links = [_sibling(stream, fmt, site) for stream in channel.siblings]
+    generator.mended.tombstones = [f.tombstone for f in fragments if f.tombstone]
+    return generator
+
+
+def _sibling(stream: Stream, fmt: str, site: Site) -> dict[str, str]:
+    address = site.feed(stream.lang, stream.topic, fmt)
+    return {"rel": "alternate", "type": MEDIA_TYPES[fmt], "hreflang": stream.lang, "href": address}
+
+
+def _shell_generator(uid: str, title: str, description: str, lang: str, updated: datetime) -> Any:
+    generator = FeedGenerator()
+    generator.register_extension("mended", FeedExtension, EntryExtension)
+    generator.generator("Syndicator")
+    generator.id(uid)
+    generator.title(title)
+    generator.description(description)
+    generator.language(lang)
+    generator.updated(updated)
+    return generator
+
+
+def _add_entry(generator: Any, entry: Entry) -> None:
+    item = generator.add_entry(order="append")
+    item.guid(entry.uid, permalink=False)
+    item.title(entry.title)
+    item.link(href=entry.url)
+    if entry.summary:
+        # readers take an RSS description for HTML, so there the plain text is escaped once more; Atom says "text".
+        # In this order: a later summary() would take the description's place, a later description() the content's.
+        item.summary(entry.summary, type="text")
+        item.description(escape(entry.summary, quote=False))
+    item.content(entry.content, type="html")
+    item.author({"name": entry.author, "uri": entry.home})
+    for topic in entry.categories:
+        item.category(term=topic.term, scheme=topic.scheme, label=topic.label)
+    item.published(entry.published)
+    item.updated(entry.updated)
+    if entry.rights:
+        item.rights(entry.rights)
+    if (file := entry.enclosure) is not None:
+        item.enclosure(file.url, str(file.length), file.media_type)
+    item.mended.entry = entry
+
+
+def _hex_titles(document: bytes) -> bytes:
+    return _RSS_TITLE.sub(lambda found: found[0].replace(b"&amp;", b"&#x26;").replace(b"&lt;", b"&#x3C;"), document)
+
+
+def _cut(document: bytes, start: bytes, end: bytes) -> bytes:
+    return document[document.index(start) : document.rindex(end)]
+
+
+def _splice(shell: bytes, fragments: Sequence[bytes], end: bytes) -> bytes:
+    head = shell[: shell.rindex(end)]
+    return b"".join((head, *fragments, end))

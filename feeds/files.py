@@ -1,0 +1,220 @@
+"""Feeds as files: written whole or not at all, and known again after a restart.
+
+Rules, in order:
+
+1. A file is written beside its place, synced, and renamed over it; a crash leaves the old one whole.
+2. A feed is three files: itself, and `.gz` and (where brotli is installed) `.br` beside it, made deterministically.
+3. `manifest.json` is written last. It names every feed's validators and the digests of its files; a file that does not
+   match is not believed. Without a manifest that fits, everything is built again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from feeds.streams import Stream
+
+try:
+    import brotli  # type: ignore[import-untyped]  # it has none
+except ImportError:  # pragma: no cover  # an optional extra of aiohttp
+    brotli = None
+
+__all__ = [
+    "ENCODINGS",
+    "Kept",
+    "Manifest",
+    "Stored",
+    "etag_of",
+    "kept_of",
+    "load",
+    "pack",
+    "read_manifest",
+    "remove",
+    "save",
+    "write_manifest",
+]
+
+MANIFEST = "manifest.json"
+SUFFIXES = {"gzip": ".gz", "br": ".br"}
+ENCODINGS = tuple(coding for coding in ("br", "gzip") if coding == "gzip" or brotli is not None)
+_GZIP_LEVEL, _BROTLI_QUALITY = 5, 4  # feeds change often and small machines pack them: speed before the last percent
+
+_NAME = re.compile(r"[a-z]{2,8}(/[a-z0-9_-]+)?\.[a-z]+")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A feed's bytes, as they are, and as they are sent compressed."""
+
+    body: bytes
+    packed: Mapping[str, bytes]
+    etag: str
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the manifest says of one file. `digests` are by coding; the feed itself is `identity`."""
+
+    etag: str
+    last_modified: datetime
+    digests: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What was built, from what, and up to which change."""
+
+    settings: str
+    built: int
+    files: dict[str, Kept] = field(default_factory=dict)
+    windows: dict[Stream, tuple[int, ...]] = field(default_factory=dict)
+    revisit: dict[int, datetime] = field(default_factory=dict)
+
+
+def etag_of(body: bytes) -> str:
+    """A strong validator (RFC 9110 §8.8.3), the same whatever coding the body travels in."""
+    return f'"{hashlib.sha256(body).hexdigest()}"'
+
+
+def pack(body: bytes) -> dict[str, bytes]:
+    """The body in each content coding on offer; equal bodies give equal bytes."""
+    packed = {"gzip": gzip.compress(body, _GZIP_LEVEL, mtime=0)}
+    if brotli is not None:
+        packed["br"] = brotli.compress(body, quality=_BROTLI_QUALITY)
+    return packed
+
+
+def save(directory: Path, files: Mapping[str, Stored]) -> None:
+    """Write these feeds. A file's time is its Last-Modified, so that a plain web server says the same.
+
+    Raises:
+        OSError: a file could not be written; those before it are in place, each whole.
+    """
+    for name, stored in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for coding, data in stored.packed.items():
+            _replace(path.with_name(path.name + SUFFIXES[coding]), data, stored.last_modified)
+        _replace(path, stored.body, stored.last_modified)
+    for folder in {(directory / name).parent for name in files}:
+        _sync_folder(folder)
+
+
+def remove(directory: Path, names: Iterable[str]) -> None:
+    """Take away feeds that are no more."""
+    for name in names:
+        path = directory / name
+        for suffix in ("", *SUFFIXES.values()):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def load(directory: Path, name: str, kept: Kept) -> Stored | None:
+    """The feed as the manifest knows it, or None where a file is missing or is another."""
+    path = directory / name
+    try:
+        body = path.read_bytes()
+        packed = {coding: path.with_name(path.name + SUFFIXES[coding]).read_bytes() for coding in ENCODINGS}
+    except OSError:
+        return None
+    if etag_of(body) != kept.etag or _digests(packed) != dict(kept.digests):
+        return None
+    return Stored(body, packed, kept.etag, kept.last_modified)
+
+
+def kept_of(stored: Stored) -> Kept:
+    """What the manifest must say of it."""
+    return Kept(stored.etag, stored.last_modified, _digests(stored.packed))
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """The manifest, or None where there is none that can be read."""
+    path = directory / MANIFEST
+    try:
+        return _parse(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("feed manifest cannot be read; every feed is built again", file=str(path), reason=str(error))
+        return None
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Put the manifest in its place, last of all.
+
+    Raises:
+        OSError: it could not be written; the next start builds again what it does not vouch for.
+    """
+    data = {
+        "settings": manifest.settings,
+        "built": manifest.built,
+        "files": {
+            name: {"etag": k.etag, "last_modified": k.last_modified.isoformat(), "digests": dict(k.digests)}
+            for name, k in sorted(manifest.files.items())
+        },
+        "windows": {f"{s.lang}/{s.topic}": numbers for s, numbers in sorted(manifest.windows.items())},
+        "revisit": {str(number): when.isoformat() for number, when in sorted(manifest.revisit.items())},
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    _replace(directory / MANIFEST, json.dumps(data, separators=(",", ":")).encode(), None)
+    _sync_folder(directory)
+
+
+def _parse(data: Any) -> Manifest:
+    files = {
+        name: Kept(str(k["etag"]), _time(k["last_modified"]), dict(k["digests"])) for name, k in data["files"].items()
+    }
+    if unsafe := [name for name in files if not _NAME.fullmatch(name)]:
+        raise ValueError(f"not a feed's name: {unsafe[0]!r}")
+    windows = {_stream(name): tuple(int(n) for n in numbers) for name, numbers in data["windows"].items()}
+    revisit = {int(number): _time(when) for number, when in data["revisit"].items()}
+    return Manifest(str(data["settings"]), int(data["built"]), files, windows, revisit)
+
+
+def _stream(name: str) -> Stream:
+    lang, _, topic = name.partition("/")
+    return Stream(lang, topic)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _digests(packed: Mapping[str, bytes]) -> dict[str, str]:
+    return {coding: hashlib.sha256(data).hexdigest() for coding, data in packed.items()}
+
+
+def _replace(path: Path, data: bytes, modified: datetime | None) -> None:
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if modified is not None:
+        os.utime(beside, (modified.timestamp(), modified.timestamp()))
+    beside.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames last; a no-op where folders cannot be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

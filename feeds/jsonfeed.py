@@ -1,0 +1,109 @@
+"""JSON Feed 1.1, from the same entries as the XML formats.
+
+Rules, in order:
+
+1. `items` is the last member of the document, so that cached items are spliced in without parsing.
+2. What the format has no name for stands in `_syndicator`, with a link to what it means.
+3. A member that has nothing to say is left out.
+
+Source: https://www.jsonfeed.org/version/1.1/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from feeds.entry import Entry
+from feeds.streams import Channel
+from syndicator.domain.model import Attachment
+from syndicator.domain.site import Site
+
+__all__ = ["VERSION", "item", "shell", "splice"]
+
+VERSION = "https://jsonfeed.org/version/1.1"
+_OPEN, _CLOSE = b'"items":[', b"]}"
+
+
+def shell(channel: Channel, site: Site) -> bytes:
+    """The document without its items."""
+    stream = channel.stream
+    document = {
+        "version": VERSION,
+        "title": channel.title,
+        "home_page_url": channel.page,
+        "feed_url": site.feed(stream.lang, stream.topic, "json"),
+        "description": channel.description,
+        "authors": [{"name": channel.author, "url": channel.home}],
+        "language": stream.lang,
+        "_syndicator": {
+            "id": channel.uid,
+            "topic": stream.topic,
+            "translations": [
+                {"language": other.lang, "url": site.feed(other.lang, other.topic, "json")}
+                for other in channel.siblings
+            ],
+        },
+        "items": [],
+    }
+    return _dump(document)
+
+
+def splice(document: bytes, items: Sequence[bytes]) -> bytes:
+    """The document with its items."""
+    return document.removesuffix(_CLOSE) + b",".join(items) + _CLOSE
+
+
+def item(entry: Entry) -> bytes:
+    """One entry."""
+    members: dict[str, Any] = {
+        "id": entry.uid,
+        "url": entry.url,
+        "external_url": entry.external_url,
+        "title": entry.title,
+        "content_html": entry.content,
+        "summary": entry.summary,
+        "image": entry.image.url if entry.image else "",
+        "date_published": entry.published.isoformat(),
+        "date_modified": entry.updated.isoformat(),
+        "authors": [{"name": entry.author, "url": entry.home}],
+        "tags": [topic.label for topic in entry.categories],
+        "language": entry.lang,
+        "attachments": [_attachment(file) for file in entry.attachments],
+        "_syndicator": _own(entry),
+    }
+    return _dump(_filled(members) | {"content_html": entry.content})
+
+
+def _own(entry: Entry) -> Mapping[str, Any]:
+    return _filled(
+        {
+            "number": entry.number,
+            "kind": entry.kind,
+            "urgency": entry.urgency,
+            "state": entry.state,
+            "topics": [
+                {"code": topic.term, "scheme": topic.scheme, "label": topic.label} for topic in entry.categories
+            ],
+            "translations": [{"language": other.lang, "url": other.url} for other in entry.siblings],
+            "rights": entry.rights,
+            "correction": entry.note,
+            "withdrawn_at": entry.withdrawn_at.isoformat() if entry.withdrawn_at else "",
+            "reason": entry.reason,
+        }
+    )
+
+
+def _attachment(file: Attachment) -> Mapping[str, Any]:
+    named = {"url": file.url, "mime_type": file.media_type, "title": file.title, "size_in_bytes": max(0, file.length)}
+    picture = _filled({"alt": file.alt, "credit": file.credit}) if file.is_image else {}
+    return _filled(named | {"_syndicator": picture})
+
+
+def _filled(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value}
+
+
+def _dump(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

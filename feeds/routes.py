@@ -1,0 +1,87 @@
+"""Feeds over HTTP: finished bytes from memory, never anything made on request.
+
+Rules, in order:
+
+1. `/feeds/{lang}/{topic}.{rss,atom,json}` and `/feeds/{lang}.opml`, GET and HEAD; anything else there is a plain 404.
+2. Every answer but an error carries ETag, Last-Modified, Cache-Control and Vary; a 304 repeats them
+   (RFC 9110 §15.4.5). The ETag is the same in every coding, so that compression never costs a 304.
+3. Anyone may read from any site's script (CORS `*`); no cookies, no redirects, no 226.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from aiohttp import hdrs, web
+from yarl import URL
+
+from feeds import build, opml
+from feeds.conditional import choose_coding, not_modified
+from feeds.files import ENCODINGS, Stored
+from feeds.publisher import Publisher
+
+__all__ = ["feed_routes"]
+
+_CONTENT_TYPES = build.CONTENT_TYPES | {"opml": opml.CONTENT_TYPE}
+_OPEN = {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
+_WAIT = "5"  # seconds until feeds are likely to be there after a start
+
+
+def feed_routes(publisher: Publisher) -> list[web.RouteDef]:
+    """The routes of all feeds; they hold for as long as the publisher does."""
+
+    async def stream(request: web.Request) -> web.Response:
+        parts = request.match_info
+        return _answer(publisher, request, f"{parts['lang']}/{parts['topic']}.{parts['ext']}")
+
+    async def subscription_list(request: web.Request) -> web.Response:
+        return _answer(publisher, request, f"{request.match_info['lang']}.opml")
+
+    return [
+        web.get("/feeds/{lang}/{topic}.{ext}", stream, name="feed"),
+        web.get("/feeds/{lang}.opml", subscription_list, name="feed-list"),
+    ]
+
+
+def _answer(publisher: Publisher, request: web.Request, name: str) -> web.Response:
+    stored = publisher.find(name)
+    if stored is None:
+        if publisher.knows(name):
+            return _plain(503, "Feeds are being built; try again in a moment.", {hdrs.RETRY_AFTER: _WAIT})
+        return _plain(404, "There is no feed at this address.", {})
+    headers = _headers(stored, name, publisher)
+    asked = request.headers
+    now = datetime.now(UTC)
+    since, match = asked.get(hdrs.IF_MODIFIED_SINCE), asked.getall(hdrs.IF_NONE_MATCH, [])
+    if not_modified(stored.etag, stored.last_modified, ",".join(match) if match else None, since, now):
+        return web.Response(status=304, headers=headers)
+    accepted = asked.getall(hdrs.ACCEPT_ENCODING, [])
+    coding = choose_coding(",".join(accepted) if accepted else None, [c for c in ENCODINGS if c in stored.packed])
+    headers[hdrs.CONTENT_TYPE] = _CONTENT_TYPES[name.rpartition(".")[2]]
+    if coding == "identity":
+        return web.Response(body=stored.body, headers=headers)
+    headers[hdrs.CONTENT_ENCODING] = coding
+    return web.Response(body=stored.packed[coding], headers=headers)
+
+
+def _headers(stored: Stored, name: str, publisher: Publisher) -> dict[str, str]:
+    modified = stored.last_modified.astimezone(UTC)
+    self_url = URL(f"{publisher.site.base_url}/feeds/{name}")
+    return _OPEN | {
+        hdrs.ETAG: stored.etag,
+        hdrs.LAST_MODIFIED: http_date(modified),
+        hdrs.CACHE_CONTROL: f"public, max-age={publisher.max_age}, stale-while-revalidate=600, stale-if-error=86400",
+        hdrs.VARY: hdrs.ACCEPT_ENCODING,
+        hdrs.LINK: f'<{self_url}>; rel="self"',
+        "Access-Control-Expose-Headers": "ETag, Link",
+    }
+
+
+def http_date(when: datetime) -> str:
+    """An IMF-fixdate (RFC 9110 §5.6.7)."""
+    return format_datetime(when, usegmt=True)
+
+
+def _plain(status: int, line: str, more: dict[str, str]) -> web.Response:
+    return web.Response(status=status, text=f"{line}\n", headers=_OPEN | {hdrs.CACHE_CONTROL: "no-cache"} | more)

@@ -1,0 +1,89 @@
+"""The shelf: what feeds ask of the store, and nothing more.
+
+Rules, in order:
+
+1. One refresh reads one snapshot: `open()` gives a `View` that does not move while it is held.
+2. Whatever changed has a greater change number, so everything not named by `changed_since` is as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import Release
+from syndicator.store import releases
+from syndicator.store.database import Database
+
+__all__ = ["Shelf", "StoreShelf", "View"]
+
+_PAGE = 400  # numbers asked for at a time; databases limit the parameters of one statement
+
+
+class View(Protocol):
+    """A snapshot of the releases."""
+
+    async def last_change(self) -> int:
+        """The greatest change number."""
+        ...
+
+    async def changed_since(self, change: int, limit: int) -> Sequence[Release]:
+        """Releases with a greater change number, in order of change, whatever their state."""
+        ...
+
+    async def newest(self, lang: str, topics: Sequence[str] | None, now: datetime, limit: int) -> Sequence[int]:
+        """Numbers of the newest visible releases in a language with any of the topics (None: all), newest first."""
+        ...
+
+    async def many(self, numbers: Sequence[int]) -> Mapping[int, Release]:
+        """Several releases at once."""
+        ...
+
+
+class Shelf(Protocol):
+    """Where releases are read."""
+
+    def open(self) -> AbstractAsyncContextManager[View]:
+        """A snapshot.
+
+        Raises:
+            OSError: the store cannot be read.
+        """
+        ...
+
+
+class StoreShelf:
+    """The shelf in our own database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[View]:
+        """One reading session."""
+        async with self._database.reading() as session:
+            yield _StoreView(session)
+
+
+class _StoreView:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def last_change(self) -> int:
+        return await releases.last_change(self._session)
+
+    async def changed_since(self, change: int, limit: int) -> Sequence[Release]:
+        return await releases.changed_since(self._session, change, limit)
+
+    async def newest(self, lang: str, topics: Sequence[str] | None, now: datetime, limit: int) -> Sequence[int]:
+        return await releases.newest_ids(self._session, lang, topics, now=now, limit=limit)
+
+    async def many(self, numbers: Sequence[int]) -> Mapping[int, Release]:
+        found: dict[int, Release] = {}
+        for start in range(0, len(numbers), _PAGE):
+            found.update(await releases.many(self._session, numbers[start : start + _PAGE]))
+        return found

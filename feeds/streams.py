@@ -1,0 +1,86 @@
+"""Streams: which feeds there are, what each is called, and which releases belong to it.
+
+Rules, in order:
+
+1. There is one stream for every language × (`all` + each topic of the taxonomy), in the site's and the file's order.
+2. A topic's stream holds the releases of that topic and of every topic below it.
+3. A stream in language L holds language versions in L, nothing else.
+4. A stream's id and addresses come from `domain.site`; its words from the catalogues and the topic file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from syndicator.domain.ports import FeedLinks
+from syndicator.domain.site import Site
+from syndicator.domain.text import strip_illegal
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+
+__all__ = ["ALL", "Channel", "Stream", "describe", "links", "streams", "touched_by"]
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stream:
+    """One feed, whatever its format: a language and a topic's slug, or `all`."""
+
+    lang: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a feed says of itself. `siblings` are (language, topic) streams of the same topic in other languages."""
+
+    stream: Stream
+    uid: str
+    title: str
+    description: str
+    page: str
+    author: str
+    home: str
+    siblings: tuple[Stream, ...]
+
+
+def streams(site: Site, taxonomy: Taxonomy) -> tuple[Stream, ...]:
+    """Every stream there is."""
+    return tuple(Stream(lang, topic) for lang in site.languages for topic in (ALL, *taxonomy.slugs))
+
+
+def topics_of(stream: Stream, taxonomy: Taxonomy) -> tuple[str, ...] | None:
+    """The slugs whose releases the stream holds; None: all of them."""
+    return None if stream.topic == ALL else tuple(sorted(taxonomy.descendants(stream.topic)))
+
+
+def touched_by(langs: Iterable[str], topics: Iterable[str], site: Site, taxonomy: Taxonomy) -> Iterator[Stream]:
+    """The streams that a release with these languages and topics belongs to."""
+    slugs = [ALL, *(slug for slug in taxonomy.slugs if slug in taxonomy.closure(topics))]
+    return (Stream(lang, slug) for lang in langs if lang in site.languages for slug in slugs)
+
+
+def describe(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts) -> Channel:
+    """The stream in its own language."""
+    lang, say = stream.lang, texts(stream.lang)
+    office = strip_illegal(site.name(lang))
+    topic = taxonomy.get(stream.topic)
+    if topic is None:
+        title, page = office, site.home(lang)
+        description = say("Releases of {office}", office=office)
+    else:
+        name = strip_illegal(topic.name(lang))
+        title, page = f"{name} – {office}", site.topic(lang, topic.slug)
+        description = say("Releases of {office} on: {topic}", office=office, topic=name)
+    siblings = tuple(Stream(other, stream.topic) for other in site.languages if other != lang)
+    uid = site.feed_uid(lang, stream.topic)
+    return Channel(stream, uid, title, description, page, office, site.home(lang), siblings)
+
+
+def links(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts) -> FeedLinks:
+    """The stream's three addresses, for pages."""
+    title = describe(stream, site, taxonomy, texts).title
+    rss, atom, json = (site.feed(stream.lang, stream.topic, fmt) for fmt in ("rss", "atom", "json"))
+    return FeedLinks(stream.lang, stream.topic, title, rss, atom, json)
