@@ -144,10 +144,6 @@ class Pacer:
         """No broadcast before `until`: the token was refused."""
         self._pause(BOT, until)
 
-    def release(self) -> None:
-        """The bot works again: its pause ends."""
-        self._paused.pop(BOT, None)
-
     def _pause(self, scope: str, until: datetime) -> bool:
         known = self._paused.get(scope)
         if known is not None and known >= until:
