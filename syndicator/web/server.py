@@ -1,44 +1,34 @@
-"""The web server as a part of the running service: opens its port at start, lets requests finish at stop."""
+"""The web server as a part of the service: it listens, and ends without cutting anybody off."""
 
 from __future__ import annotations
 
-import structlog
 from aiohttp import web
 
 __all__ = ["WebServer"]
 
-log = structlog.get_logger()
-
-FINISH_SECONDS = 5.0
+GRACE = 10.0  # seconds for answers under way when the service stops
 
 
 class WebServer:
-    """Serves one application on one address. `port` 0 takes a free one, told by `address` once it runs."""
+    """Serves an application on one address. `port` 0 takes a free one; `port` then says which."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS)
+        # No access log: an address may hold a token, and a visitor's address is nobody's business.
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE)
         self._host = host
-        self._port = port
+        self.port = port
 
     async def start(self) -> None:
-        """Open the port.
-
-        Raises:
-            OSError: the port is taken or may not be opened; the line names it.
-        """
+        """Listen. Raises OSError with one clear line where the port is taken."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await web.TCPSite(self._runner, self._host, self.port).start()
         except OSError as error:
-            raise OSError(f"web.port: {self._host}:{self._port} cannot be opened: {error.strerror}") from None
-        log.info("serving", address=self.address)
+            await self._runner.cleanup()
+            reason = error.strerror or str(error)
+            raise OSError(f"web: cannot listen on {self._host} port {self.port}: {reason}") from error
+        self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Take no new request, finish those at work, close."""
+        """Stop listening, finish the answers under way; safe to call twice."""
         await self._runner.cleanup()
-
-    @property
-    def address(self) -> str:
-        """Where it listens, as http://host:port."""
-        host, port = next(iter(self._runner.addresses))[:2]
-        return f"http://{host}:{port}"
