@@ -5,6 +5,7 @@ Rules:
 1. Times are stored in UTC (`UtcTime`): aware in Python, whatever the database keeps.
 2. What must not happen twice is forbidden by a unique key, not by a check before.
 3. Nothing but `syndicator.store` touches these classes.
+4. Statements are written on the plain tables in capitals at the end: most of the work here is on sets of rows.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
+    Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
@@ -31,6 +33,23 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 __all__ = [
+    "BATCH",
+    "COUNTER",
+    "DELIVERY",
+    "FILTER",
+    "FILTER_TERM",
+    "MATCH",
+    "MESSAGE",
+    "META",
+    "PAUSE",
+    "RELEASE",
+    "RELEASE_TOPIC",
+    "REVISION",
+    "SOURCE_CURSOR",
+    "SOURCE_ITEM",
+    "SUBSCRIBER",
+    "SUBSCRIPTION",
+    "VARIANT",
     "Batch",
     "Counter",
     "Delivery",
@@ -405,3 +424,22 @@ class Pause(SQLModel, table=True):
     scope: str = Field(primary_key=True)
     until: datetime = _time()
     reason: str = _text()
+
+
+BATCH: Table = SQLModel.metadata.tables["batch"]
+COUNTER: Table = SQLModel.metadata.tables["counter"]
+DELIVERY: Table = SQLModel.metadata.tables["delivery"]
+FILTER: Table = SQLModel.metadata.tables["filter"]
+FILTER_TERM: Table = SQLModel.metadata.tables["filter_term"]
+MATCH: Table = SQLModel.metadata.tables["match"]
+MESSAGE: Table = SQLModel.metadata.tables["message"]
+META: Table = SQLModel.metadata.tables["meta"]
+PAUSE: Table = SQLModel.metadata.tables["pause"]
+RELEASE: Table = SQLModel.metadata.tables["release"]
+RELEASE_TOPIC: Table = SQLModel.metadata.tables["release_topic"]
+REVISION: Table = SQLModel.metadata.tables["revision"]
+SOURCE_CURSOR: Table = SQLModel.metadata.tables["source_cursor"]
+SOURCE_ITEM: Table = SQLModel.metadata.tables["source_item"]
+SUBSCRIBER: Table = SQLModel.metadata.tables["subscriber"]
+SUBSCRIPTION: Table = SQLModel.metadata.tables["subscription"]
+VARIANT: Table = SQLModel.metadata.tables["variant"]

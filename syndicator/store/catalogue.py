@@ -1,0 +1,176 @@
+"""Reading releases the way the outside asks: what is visible, what a filter takes, what has changed.
+
+Rules, in order:
+
+1. `shown` is `domain.visibility.standing` in SQL; every query for the outside starts from it.
+2. A listing is a filter's SQL, one way: it gives exactly what `filters.wants` would, for a reader of `lang` who
+   takes no other language unless the filter names some.
+3. Newest first, by `public_at`; the number decides between equals, so that pages never overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.filters import Filter
+from syndicator.domain.model import Release, Revision, State
+from syndicator.domain.topics import Taxonomy
+from syndicator.store import words
+from syndicator.store.loading import get, many, revision_of
+from syndicator.store.tables import RELEASE, RELEASE_TOPIC, REVISION, VARIANT
+
+__all__ = [
+    "changed_since",
+    "count",
+    "history",
+    "last_change",
+    "listing",
+    "newest_ids",
+    "shown",
+    "ticked",
+    "topic_counts",
+    "visible",
+]
+
+_NEWEST = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
+_OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
+
+
+def shown(now: datetime, *, withdrawn: bool) -> ColumnElement[bool]:
+    """A condition on releases: public now; with `withdrawn`, those that had opened and were withdrawn, too."""
+    states = (State.PUBLIC, State.WITHDRAWN) if withdrawn else (State.PUBLIC,)
+    return and_(RELEASE.c.state.in_(states), RELEASE.c.opened_at.is_not(None), RELEASE.c.public_at <= now)
+
+
+async def visible(session: AsyncSession, number: int, now: datetime) -> Release | None:
+    """By number, if it may be shown now (public, or withdrawn after opening)."""
+    query = select(RELEASE.c.id).where(RELEASE.c.id == number, shown(now, withdrawn=True))
+    found = await session.scalar(query)
+    return None if found is None else await get(session, found)
+
+
+async def listing(
+    session: AsyncSession,
+    filter_: Filter,
+    taxonomy: Taxonomy,
+    *,
+    lang: str,
+    now: datetime,
+    limit: int = 20,
+    offset: int = 0,
+    withdrawn: bool = False,
+) -> Sequence[Release]:
+    """Releases for a filter, newest first, that exist in `lang` (or in one of filter.langs when given).
+
+    With `withdrawn`, withdrawn ones (that had opened) are among them.
+    """
+    query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=withdrawn))
+    numbers = list(await session.scalars(query.order_by(*_NEWEST).limit(limit).offset(offset)))
+    return list((await many(session, numbers)).values())
+
+
+async def count(session: AsyncSession, filter_: Filter, taxonomy: Taxonomy, *, lang: str, now: datetime) -> int:
+    """How many `listing` would give in all."""
+    query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=False))
+    return int(await session.scalar(select(func.count()).select_from(query.subquery())) or 0)
+
+
+async def newest_ids(
+    session: AsyncSession, lang: str, topics: Sequence[str] | None, *, now: datetime, limit: int
+) -> Sequence[int]:
+    """Numbers of the newest visible releases in a language with any of the topics (None: all), newest first.
+
+    Withdrawn ones are not among them. The topics are taken as they are, without their children.
+    """
+    query = _in_language(VARIANT.c.lang == lang).where(shown(now, withdrawn=False))
+    if topics is not None:
+        query = query.where(_about(topics))
+    return list(await session.scalars(query.order_by(*_NEWEST).limit(limit)))
+
+
+async def changed_since(session: AsyncSession, change: int, limit: int = 1000) -> Sequence[Release]:
+    """Releases with a greater change number, in order of change, whatever their state; for feeds."""
+    query = select(RELEASE.c.id).where(RELEASE.c.change > change).order_by(RELEASE.c.change).limit(limit)
+    return list((await many(session, list(await session.scalars(query)))).values())
+
+
+async def last_change(session: AsyncSession) -> int:
+    """The greatest change number so far; 0 while there is no release."""
+    return int(await session.scalar(select(func.max(RELEASE.c.change))) or 0)
+
+
+async def history(session: AsyncSession, number: int, lang: str) -> Sequence[Revision]:
+    """All revisions of a language version, newest first."""
+    query = (
+        select(REVISION)
+        .join_from(REVISION, VARIANT, REVISION.c.variant_id == VARIANT.c.id)
+        .where(VARIANT.c.release_id == number, VARIANT.c.lang == lang, VARIANT.c.said_state != State.DRAFT)
+        .order_by(REVISION.c.number.desc())
+    )
+    return [revision_of(row) for row in (await session.execute(query)).mappings()]
+
+
+async def ticked(session: AsyncSession, number: int) -> tuple[tuple[str, str, str], ...] | None:
+    """The topics that an editor chose, as `Draft.topics`; None where the rules found them, or there are none."""
+    query = (
+        select(RELEASE_TOPIC.c.topic, RELEASE_TOPIC.c.chosen_by, RELEASE_TOPIC.c.reason)
+        .where(RELEASE_TOPIC.c.release_id == number, RELEASE_TOPIC.c.chosen_by == "source")
+        .order_by(RELEASE_TOPIC.c.position)
+    )
+    return tuple((topic, by, reason) for topic, by, reason in await session.execute(query)) or None
+
+
+async def topic_counts(session: AsyncSession, lang: str, now: datetime) -> Mapping[str, int]:
+    """How many visible public releases each topic has in a language; a parent does not count its children's."""
+    query = (
+        _in_language(VARIANT.c.lang == lang)
+        .with_only_columns(RELEASE_TOPIC.c.topic, func.count())
+        .join(RELEASE_TOPIC, RELEASE_TOPIC.c.release_id == RELEASE.c.id)
+        .where(shown(now, withdrawn=False))
+        .group_by(RELEASE_TOPIC.c.topic)
+    )
+    return {row[0]: row[1] for row in await session.execute(query)}
+
+
+def _in_language(language: ColumnElement[bool]) -> Select[Any]:
+    return select(RELEASE.c.id).join_from(RELEASE, VARIANT, _OF_RELEASE).where(language)
+
+
+def _wanted(session: AsyncSession, wanted: Filter, taxonomy: Taxonomy, lang: str) -> Select[Any]:
+    """The filter as a query for release numbers, one row each, visible or not."""
+    query = _in_language(_chosen(wanted.langs, lang)).where(words.fits(session, VARIANT.c.id, wanted.words))
+    if wanted.kinds:
+        query = query.where(RELEASE.c.kind.in_(wanted.kinds))
+    if wanted.topics:
+        query = query.where(_about(_below(taxonomy, wanted.topics)))
+    if wanted.without:
+        query = query.where(~_about(_below(taxonomy, wanted.without)))
+    return query
+
+
+def _chosen(langs: Sequence[str], lang: str) -> ColumnElement[bool]:
+    """The one version a reader gets: their own language's, or the first of the filter's that the release has."""
+    if not langs:
+        return VARIANT.c.lang == lang
+    other = VARIANT.alias()
+    rank = {code: place for place, code in enumerate(langs)}
+    better = exists().where(
+        other.c.release_id == RELEASE.c.id,
+        other.c.said_state != State.DRAFT,
+        other.c.lang.in_(langs),
+        case(rank, value=other.c.lang) < case(rank, value=VARIANT.c.lang),
+    )
+    return and_(VARIANT.c.lang.in_(langs), ~better)
+
+
+def _about(topics: Sequence[str]) -> ColumnElement[bool]:
+    return exists().where(RELEASE_TOPIC.c.release_id == RELEASE.c.id, RELEASE_TOPIC.c.topic.in_(topics))
+
+
+def _below(taxonomy: Taxonomy, topics: Sequence[str]) -> Sequence[str]:
+    return sorted({slug for topic in topics for slug in taxonomy.descendants(topic)})
