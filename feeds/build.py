@@ -34,8 +34,8 @@ from syndicator.domain.site import Site
 __all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "fragment_of", "render"]
 
 RENDERER = 1
-UNDATED = datetime(2026, 1, 1, tzinfo=UTC)
-"""The date of a feed that holds nothing."""
+UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
+"""The date of a feed that holds nothing; older than any release, so that its first one moves it on."""
 
 MEDIA_TYPES = {"rss": "application/rss+xml", "atom": "application/atom+xml", "json": "application/feed+json"}
 CONTENT_TYPES = {fmt: f"{kind}; charset=utf-8" for fmt, kind in MEDIA_TYPES.items()}
