@@ -26,7 +26,7 @@ from syndicator.domain.model import Attachment, State, Urgency
 from syndicator.domain.taxonomy import is_slug
 from syndicator.domain.text import one_line, strip_illegal
 
-__all__ = ["KEYS", "BadField", "Fields", "media_type", "read_fields"]
+__all__ = ["KEYS", "BadField", "Fields", "media_type", "moment", "read_fields"]
 
 KEYS = (
     "id",
@@ -121,8 +121,8 @@ def read_fields(values: Mapping[str, object], zone: ZoneInfo) -> Fields:
         kind=_kind(given.get("kind", "news")),
         urgency=_choice("urgency", given.get("urgency", Urgency.NORMAL), tuple(Urgency)),
         topics=_topics(given["topics"]) if "topics" in given else None,
-        published=_moment("published", given.get("published"), zone),
-        embargo=_moment("embargo", given.get("embargo"), zone),
+        published=moment("published", given.get("published"), zone),
+        embargo=moment("embargo", given.get("embargo"), zone),
         link=_address("link", _text("link", given["link"])) if "link" in given else "",
         attachments=_attachments(given),
         state=state,
@@ -190,7 +190,12 @@ def _list(key: str, value: object, most: int) -> Sequence[object]:
     return value
 
 
-def _moment(key: str, value: object, zone: ZoneInfo) -> datetime | None:
+def moment(key: str, value: object, zone: ZoneInfo) -> datetime | None:
+    """A time in UTC; None stays None.
+
+    Raises:
+        BadField: it is no time, or in a year out of reason.
+    """
     if value is None:
         return None
     allowed = "a time such as 2026-11-21T16:20:00+04:00 is allowed"
