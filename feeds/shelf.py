@@ -36,7 +36,10 @@ class View(Protocol):
         ...
 
     async def newest(self, lang: str, topics: Sequence[str] | None, now: datetime, limit: int) -> Sequence[int]:
-        """Numbers of the newest visible releases in a language with any of the topics (None: all), newest first."""
+        """Numbers of the newest releases in a language with any of the topics (None: all), newest first.
+
+        Public ones, and those withdrawn after they had opened.
+        """
         ...
 
     async def many(self, numbers: Sequence[int]) -> Mapping[int, Release]:
@@ -80,7 +83,7 @@ class _StoreView:
         return await releases.changed_since(self._session, change, limit)
 
     async def newest(self, lang: str, topics: Sequence[str] | None, now: datetime, limit: int) -> Sequence[int]:
-        return await releases.newest_ids(self._session, lang, topics, now=now, limit=limit)
+        return await releases.newest_ids(self._session, lang, topics, now=now, limit=limit, withdrawn=True)
 
     async def many(self, numbers: Sequence[int]) -> Mapping[int, Release]:
         found: dict[int, Release] = {}

@@ -81,13 +81,20 @@ async def count(session: AsyncSession, filter_: Filter, taxonomy: Taxonomy, *, l
 
 
 async def newest_ids(
-    session: AsyncSession, lang: str, topics: Sequence[str] | None, *, now: datetime, limit: int
+    session: AsyncSession,
+    lang: str,
+    topics: Sequence[str] | None,
+    *,
+    now: datetime,
+    limit: int,
+    withdrawn: bool = False,
 ) -> Sequence[int]:
     """Numbers of the newest visible releases in a language with any of the topics (None: all), newest first.
 
-    Withdrawn ones are not among them. The topics are taken as they are, without their children.
+    With `withdrawn`, those that had opened and were withdrawn are among them: a feed says so in their place. The
+    topics are taken as they are, without their children.
     """
-    query = _in_language(VARIANT.c.lang == lang).where(shown(now, withdrawn=False))
+    query = _in_language(VARIANT.c.lang == lang).where(shown(now, withdrawn=withdrawn))
     if topics is not None:
         query = query.where(_about(topics))
     return list(await session.scalars(query.order_by(*_NEWEST).limit(limit)))
