@@ -120,6 +120,8 @@ class _Writer:
             text = _SPACE.sub(" ", text)
             if self.fresh or self.breaks:
                 text = text.lstrip()
+            elif self.out[-1].endswith(" "):
+                text = text.lstrip(" ")
         if text:
             self._words(text)
 
@@ -160,6 +162,9 @@ class _Writer:
             self.breaks += 1
 
     def _words(self, text: str) -> None:
+        if text.isspace() and self._top() != "pre":
+            self.out.append(text)  # a space between words opens nothing: it may turn out to be the last
+            return
         self._imply_item()
         split = self.breaks > 1 and self._top() == "p"
         if split:
@@ -181,10 +186,18 @@ class _Writer:
     def _end_line(self) -> None:
         """No more words in this line: ends formatting, and the paragraph or heading round it."""
         if not self.fresh and self._top() != "pre":
-            self.out[-1] = self.out[-1].rstrip()
+            self._trim()
         while self.open and (self.open[-1].inline or self.open[-1].name in _LINES):
             self._close()
         self.fresh, self.breaks = True, 0
+
+    def _trim(self) -> None:
+        """Take white space off the end of the line; text never begins with "<", a tag always does."""
+        while not self.out[-1].startswith("<"):
+            self.out[-1] = self.out[-1].rstrip()
+            if self.out[-1]:
+                return
+            self.out.pop()
 
     def _close(self) -> None:
         tag = self.open.pop()

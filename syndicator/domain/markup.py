@@ -106,11 +106,13 @@ def _sanitise(source: str, base_url: str) -> str:
         link_rel=None,
     )
     ordered = lay_out(strip_illegal(parsed.replace("&nbsp;", "\u00a0")))
-    safe = nh3.clean(
-        _in_portions(ordered), tags=set(SUBSET), attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=None
-    )
+    safe = _last_word(_in_portions(ordered))
     # In serialised HTML these can be nothing but what they seem: text and attributes have their "<" and "&" escaped.
     return safe.replace("&nbsp;", "\u00a0").replace("<br>", "<br/>").replace("<hr>", "<hr/>")
+
+
+def _last_word(html: str) -> str:
+    return nh3.clean(html, tags=set(SUBSET), attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=None)
 
 
 def _rename(source: str) -> str:
@@ -150,7 +152,13 @@ def _link(value: str, base_url: str) -> str | None:
         return None
     if parts.scheme not in _SCHEMES or len(address) > LONGEST_LINK:
         return None
-    return address if (host if parts.scheme.startswith("http") else parts.path) else None
+    whole = host if parts.scheme.startswith("http") else parts.path
+    return address if whole and _stands(address) else None
+
+
+def _stands(address: str) -> bool:
+    """Whether the last word will let the address be; what it refuses must be text before the layout is made."""
+    return "href" in _last_word(f'<a href="{escape(address)}">x</a>')
 
 
 def _percent(found: re.Match[str]) -> str:

@@ -128,6 +128,7 @@ def test_a_capital_i_with_a_dot_leaves_no_loose_dot():
         ("Сервис ASAN Viza снова работает", "ru", "ru by its script: "),
         ("The fees for a visa are changing", "en", "en by its words: the, for, are"),
         ("Vusal Hüseynov met the Minister of Türkiye in Şuşa", "en", "en by its words: "),
+        ("Meeting with Şahin Əliyev", "en", "en by its words: with"),  # names travel
         ("Visa fees", "en", "no other language"),
         ("12345 !!", None, "no Latin or Cyrillic letter"),
         ("გამარჯობა", None, "no Latin or Cyrillic letter"),
