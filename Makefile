@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := run
-.PHONY: run test check format lock bench soak clean
+.PHONY: run serve test check format lock bench soak clean
 
 # The runtime and the developers' tools have a venv of their own each, so that one never hides what the other lacks.
 $(VENV)/.runtime: requirements.lock
@@ -20,6 +20,10 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 ## run: start everything in one process, with the demo releases, at http://localhost:8080
 run: $(VENV)/.runtime
 	@$(BIN)/python main.py run --demo
+
+## serve: start what syndicator.toml configures
+serve: $(VENV)/.runtime
+	@$(BIN)/python main.py run
 
 ## test: every test, in under five minutes on two cores
 test: $(VENV)/.dev

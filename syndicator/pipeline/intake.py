@@ -5,8 +5,7 @@ Rules, in order:
 1. Storing, announcing and moving the cursor are one transaction: a crash repeats a document, never loses one.
 2. A bad document is reported by name and reason, and skipped; the others go on. It is not read again until it changes.
 3. Only what is new is announced: public within the last `announce_hours`, counted from the embargo if any.
-4. A release that was withdrawn comes back only by a change that says why (`note`).
-5. Harvesting the same store twice changes nothing and sends nothing.
+4. Harvesting the same store twice changes nothing and sends nothing.
 """
 
 from __future__ import annotations
@@ -191,11 +190,9 @@ class Intake:
     async def _draft(self, session: AsyncSession, prepared: Prepared, existing: Release | None, now: datetime) -> Draft:
         change = prepared.change
         state = state_of(change, prepared.public_at, now)
-        if existing is not None and existing.state is State.WITHDRAWN and state is not State.DRAFT and not change.note:
-            state = State.WITHDRAWN
         topics = prepared.ticked
         if topics is None and existing is not None:
-            topics = await releases.ticked(session, existing.number)
+            topics = await releases.ticked(session, existing.number, besides=change.lang)
         if topics is None:
             topics = ruled_topics(prepared, existing, self._taxonomy)
         return Draft(

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-__all__ = ["GRACE", "Part", "serve"]
+__all__ = ["GRACE", "Part", "Running", "nothing", "serve"]
 
 log = structlog.get_logger()
 
@@ -33,6 +34,26 @@ class Part(Protocol):
     async def stop(self) -> None:
         """End; safe to call twice."""
         ...
+
+
+async def nothing() -> None:
+    """For a part that has nothing to do at one end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A part made of two functions."""
+
+    begin: Callable[[], Awaitable[object]] = nothing
+    end: Callable[[], Awaitable[object]] = nothing
+
+    async def start(self) -> None:
+        """Begin."""
+        await self.begin()
+
+    async def stop(self) -> None:
+        """End."""
+        await self.end()
 
 
 async def serve(parts: Sequence[Part], stop: asyncio.Event | None = None) -> None:

@@ -1,0 +1,374 @@
+"""The composition root: the one place where concrete things meet. It hands them to the commands.
+
+Rules, in order:
+
+1. Importing this file opens nothing; a desk or a service is opened when a command asks.
+2. What one part needs of another it gets here, as an argument; no part looks for another by itself.
+3. `run` on SQLite holds the one lock; commands write beside it, and it notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from syndicator.store.locks import SingleRun
+
+from bots.email.channel import EmailChannel
+from bots.email.compile import Compiler
+from bots.email.outbox import FileTransport
+from bots.email.preview import email_preview
+from bots.email.smtp import SmtpTransport
+from bots.telegram.app import TelegramBot
+from bots.telegram.outbox import FileTelegram
+from bots.telegram.pauses import DatabasePauses
+from bots.telegram.preview import telegram_preview
+from config.logs import set_up_logs
+from config.settings import AnySource, DirectorySource, Settings
+from config.topics import load_topics
+from feeds.preview import feed_previews
+from feeds.publisher import Publisher
+from feeds.routes import feed_routes
+from syndicator.cli.app import make_cli
+from syndicator.cli.desk import Check, Desk
+from syndicator.domain.filters import BadFilter, parse
+from syndicator.domain.model import BodyFormat, ChannelKind
+from syndicator.domain.ports import Channel, Source
+from syndicator.domain.retry import ResendUnknown, RetryPolicy
+from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
+from syndicator.domain.topics import Taxonomy
+from syndicator.engine.embedded import EmbeddedEngine
+from syndicator.i18n import Texts
+from syndicator.metrics import Metrics
+from syndicator.pipeline.bell import Bell
+from syndicator.pipeline.channels import PublicChannel, configure_channels
+from syndicator.pipeline.delivery import Delivery
+from syndicator.pipeline.doctor import questions
+from syndicator.pipeline.fanout import Fanout
+from syndicator.pipeline.intake import Intake
+from syndicator.pipeline.media import MediaFolder
+from syndicator.pipeline.scheduler import Scheduler
+from syndicator.pipeline.service import Part, Running, serve
+from syndicator.pipeline.subscribing import Subscribing
+from syndicator.pipeline.work import Work
+from syndicator.sources import directory, sql
+from syndicator.sources.single import DocumentReader
+from syndicator.store import ledger, meta, migrate
+from syndicator.store.database import Database, MissingDatabase, shown
+from syndicator.web.app import make_app
+from syndicator.web.parts import Parts
+from syndicator.web.server import WebServer
+
+STOP_GRACE = 20.0  # seconds for chunks in flight; the rest of the service's 30 s is for closing
+
+
+def clock() -> datetime:
+    """The one clock of the program."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What commands and service alike stand on."""
+
+    settings: Settings
+    site: Site
+    texts: Texts
+    taxonomy: Taxonomy
+    database: Database
+    tokens: Tokens
+    metrics: Metrics
+    media: MediaFolder
+    sources: Mapping[str, Source]
+    intake: Intake
+    subscribing: Subscribing
+
+    def publisher(self, folder: Path) -> Publisher:
+        """Keeps feeds in that folder."""
+        return Publisher(
+            self.database,
+            site=self.site,
+            taxonomy=self.taxonomy,
+            texts=self.texts,
+            directory=folder,
+            entries=self.settings.feeds.entries,
+            max_age=self.settings.feeds.max_age,
+            metrics=self.metrics,
+            clock=clock,
+        )
+
+    def compiler(self) -> Compiler:
+        """Makes mails."""
+        email = self.settings.email
+        return Compiler(
+            site=self.site,
+            texts=self.texts,
+            taxonomy=self.taxonomy,
+            sender=email.sender,
+            bounce_address=email.bounce_address,
+        )
+
+
+async def open_office(settings: Settings, database: Database, wake: Callable[[], None]) -> Office:
+    """Read what lies beside the settings, and put the common things together."""
+    site = settings.as_site()
+    taxonomy = load_topics(settings.topics_path)
+    secret = settings.site.secret
+    tokens = Tokens(secret.get_secret_value().encode() if secret else await meta.secret(database))
+    metrics = Metrics()
+    media = MediaFolder(Path(settings.media.directory), settings.media.max_bytes)
+    intake = Intake(
+        database,
+        site=site,
+        taxonomy=taxonomy,
+        media=media,
+        announce_for=timedelta(hours=settings.engine.announce_hours),
+        clock=clock,
+        metrics=metrics,
+        wake=wake,
+    )
+    return Office(
+        settings=settings,
+        site=site,
+        texts=Texts.load(site.languages),
+        taxonomy=taxonomy,
+        database=database,
+        tokens=tokens,
+        metrics=metrics,
+        media=media,
+        sources={source.name: open_source(source, site) for source in settings.sources},
+        intake=intake,
+        subscribing=Subscribing(database, tokens, site=site, wake=wake),
+    )
+
+
+def open_source(source: AnySource, site: Site) -> Source:
+    """The publication store that a section of the settings names."""
+    if isinstance(source, DirectorySource):
+        return directory.DirectorySource(
+            source.name,
+            Path(source.path),
+            languages=site.languages,
+            default_language=site.default_language,
+            zone=site.zone,
+            withdraw_missing=source.withdraw_missing,
+            boilerplate=source.boilerplate,
+            rights=source.rights,
+        )
+    return sql.SqlSource(
+        source.name,
+        source.url.get_secret_value(),
+        source.query,
+        body_format=BodyFormat(source.body_format),
+        zone=ZoneInfo(source.timezone) if source.timezone else site.zone,
+        languages=site.languages,
+    )
+
+
+def open_email(office: Office) -> Channel:
+    """Mail over the relay, or into a folder."""
+    email, compiler = office.settings.email, office.compiler()
+    if email.transport == "file":
+        return EmailChannel(compiler, FileTransport(Path(email.outbox)))
+    transport = SmtpTransport(
+        email.host,
+        email.port,
+        local_hostname=compiler.host,
+        tls=email.tls,
+        user=email.user,
+        password=email.password.get_secret_value() if email.password else "",
+        connections=email.connections,
+        timeout=email.timeout,
+    )
+    return EmailChannel(compiler, transport)
+
+
+def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[PublicChannel]:
+    """The configured Telegram channels.
+
+    Raises:
+        ValueError: a filter is bad; the line names the channel.
+    """
+    found = []
+    for channel in settings.telegram.channels:
+        try:
+            filter_ = parse(channel.filter, languages=site.languages, topics=taxonomy.slugs)
+        except BadFilter as error:
+            raise ValueError(f"telegram.channels: {channel.chat}: filter: {error}") from None
+        language = channel.language or (filter_.langs[0] if filter_.langs else site.default_language)
+        found.append(PublicChannel(channel.chat, filter_, language))
+    return found
+
+
+def policies(settings: Settings) -> Mapping[ChannelKind, RetryPolicy]:
+    """How patient each channel is."""
+    attempts = settings.engine.max_attempts
+    return {
+        ChannelKind.EMAIL: RetryPolicy(attempts, ResendUnknown(settings.email.resend_unknown)),
+        ChannelKind.TELEGRAM: RetryPolicy(attempts, ResendUnknown(settings.telegram.resend_unknown)),
+    }
+
+
+async def parts_of(office: Office, bell: Bell) -> list[Part]:
+    """The running service, in the order of its start."""
+    settings, database = office.settings, office.database
+    publisher = office.publisher(Path(settings.feeds.directory))
+    email = open_email(office)
+    bot = None
+    telegram: Channel
+    if settings.telegram.token is not None:
+        bot = TelegramBot(
+            settings.telegram,
+            site=office.site,
+            texts=office.texts,
+            taxonomy=office.taxonomy,
+            chats=office.subscribing,
+            clock=clock,
+        )
+        telegram = bot.channel(DatabasePauses(database))
+    else:
+        telegram = FileTelegram(
+            Path(settings.telegram.outbox), site=office.site, texts=office.texts, taxonomy=office.taxonomy
+        )
+    channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram}
+    work = Work(
+        database,
+        sources=office.sources,
+        intake=office.intake,
+        fanout=Fanout(database, site=office.site, taxonomy=office.taxonomy, clock=clock, wake=bell.ring),
+        delivery=Delivery(
+            database,
+            channels,
+            tokens=office.tokens,
+            policies=policies(settings),
+            clock=clock,
+            metrics=office.metrics,
+            wake=bell.ring,
+        ),
+        publisher=publisher,
+        channels=list(channels),
+        clock=clock,
+        wake=bell.ring,
+    )
+    engine = EmbeddedEngine(
+        work.handlers(),
+        work.pending,
+        clock=clock,
+        metrics=office.metrics,
+        lanes={kind.value: channel.lanes for kind, channel in channels.items()},
+    )
+    bell.hang(engine.wake)
+    pages = Parts(
+        site=office.site,
+        texts=office.texts,
+        taxonomy=office.taxonomy,
+        database=database,
+        subscribing=office.subscribing,
+        catalogue=publisher,
+        publisher=publisher,
+        media=office.media,
+        metrics=office.metrics,
+        tokens=office.tokens,
+        clock=clock,
+        trusted_proxies=settings.web.trusted_proxies,
+        contact=settings.site.contact,
+    )
+    app = make_app(pages, [*feed_routes(publisher), *(bot.routes() if bot else ())])
+    scheduler = Scheduler(
+        engine,
+        database,
+        sources={s.name: (office.sources[s.name], s.interval) for s in settings.sources},
+        pending_for=timedelta(days=settings.retention.pending_days),
+        clock=clock,
+    )
+    return [
+        Running(begin=lambda: resume(office), end=database.close),
+        *(Running(end=channel.close) for channel in channels.values()),
+        Running(begin=lambda: publisher.refresh(clock())),
+        Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
+        WebServer(app, settings.web.host, settings.web.port),
+        *([bot] if bot else []),
+        scheduler,
+    ]
+
+
+async def resume(office: Office) -> None:
+    """Bring the configured channels in line, and take up what a crash left in flight."""
+    channels = public_channels(office.settings, office.site, office.taxonomy)
+    now = clock()
+    await configure_channels(office.database, ChannelKind.TELEGRAM, channels, site=office.site, now=now)
+    async with office.database.writing() as session:
+        await ledger.recover(session, now)
+
+
+class Root:
+    """The wiring that commands get; see `syndicator.cli.desk.Wiring`."""
+
+    @asynccontextmanager
+    async def open(self, settings: Settings) -> AsyncIterator[Desk]:
+        """A desk on an existing, current database."""
+        database = Database(settings.database.url)
+        try:
+            if not await migrate.is_current(database):
+                raise MissingDatabase(f"{shown(settings.database.url)}: the schema is not current; run `migrate`")
+            office = await open_office(settings, database, wake=lambda: None)
+            yield make_desk(office)
+        finally:
+            await database.close()
+
+    async def serve(self, settings: Settings) -> None:
+        """Run the whole service until it is told to stop."""
+        set_up_logs()
+        with SingleRun(settings.database.url):
+            await migrate.upgrade(settings.database.url)
+            bell = Bell()
+            office = await open_office(settings, Database(settings.database.url), wake=bell.ring)
+            await serve(await parts_of(office, bell))
+
+    async def migrate(self, settings: Settings) -> None:
+        """Bring the database to the newest schema."""
+        await migrate.upgrade(settings.database.url)
+
+    def checks(self, settings: Settings) -> Sequence[Check]:
+        """What the doctor asks."""
+        return [Check(name, ask) for name, ask in questions(settings)]
+
+
+def make_desk(office: Office) -> Desk:
+    """What commands work with."""
+    reader = DocumentReader(office.site.languages, office.site.default_language, office.site.zone)
+
+    async def build_feeds(out: Path) -> int:
+        return await office.publisher(out).refresh(clock())
+
+    return Desk(
+        settings=office.settings,
+        site=office.site,
+        texts=office.texts,
+        taxonomy=office.taxonomy,
+        database=office.database,
+        intake=office.intake,
+        sources=office.sources,
+        read_file=reader.read,
+        previews={
+            "telegram": telegram_preview(office.site, office.texts, office.taxonomy),
+            "email": email_preview(office.compiler(), office.site.timezone, clock),
+            **feed_previews(office.site, office.texts, office.taxonomy),
+        },
+        build_feeds=build_feeds,
+        clock=clock,
+    )
+
+
+def main() -> None:
+    """The program."""
+    make_cli(Root())()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The doctor's questions: is everything in order? None has a side effect; none sends anything to anybody.
+
+1. Each question is answered by a line of what was found, or raises OSError or ValueError with what is wrong.
+2. Questions about the outside (relay, Telegram) are asked by the bots, which know how.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from config.settings import DirectorySource, Settings
+from config.topics import load_topics
+from syndicator.store import migrate
+from syndicator.store.database import Database, MissingDatabase, shown
+
+__all__ = ["Question", "questions"]
+
+Question = tuple[str, Callable[[], Awaitable[str]]]
+
+
+def questions(settings: Settings) -> Sequence[Question]:
+    """What can be asked about this configuration, in the order in which a start needs it."""
+
+    async def topics() -> str:
+        return f"{len(load_topics(settings.topics_path).topics)} topics in {settings.topics_path}"
+
+    async def database() -> str:
+        return await _database(settings.database.url)
+
+    async def secret() -> str:
+        return "set" if settings.site.secret else "minted into the database"
+
+    found: list[Question] = [("topics", topics), ("database", database), ("secret", secret)]
+    for source in settings.sources:
+        if isinstance(source, DirectorySource):
+            found.append((f"source {source.name}", _directory(source)))
+    folders = {"feeds": settings.feeds.directory, "media": settings.media.directory}
+    found += [(f"{name} folder", _writable(Path(folder))) for name, folder in folders.items()]
+    return found
+
+
+async def _database(url: str) -> str:
+    database = Database(url)
+    try:
+        if not await migrate.is_current(database):
+            raise MissingDatabase(f"{shown(url)}: the schema is not current; run `migrate`")
+    finally:
+        await database.close()
+    return f"{shown(url)} is current"
+
+
+def _directory(source: DirectorySource) -> Callable[[], Awaitable[str]]:
+    def look() -> str:
+        folder = Path(source.path)
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder}: is no folder")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise PermissionError(f"{folder}: may not be read")
+        return f"{folder} can be read"
+
+    return lambda: asyncio.to_thread(look)
+
+
+def _writable(folder: Path) -> Callable[[], Awaitable[str]]:
+    """Whether the folder, or the nearest that exists above it, may be written; nothing is made."""
+
+    def look() -> str:
+        nearest = folder.absolute()
+        while not nearest.exists():
+            nearest = nearest.parent
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(f"{nearest}: may not be written")
+        return f"{folder} can be written"
+
+    return lambda: asyncio.to_thread(look)
