@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from syndicator.domain.site import Site
@@ -76,6 +78,9 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]
     psycopg = pytest.importorskip("psycopg")
     server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
     admin = psycopg.connect(server.get_uri(), autocommit=True)
+    for speed in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        admin.execute(f"ALTER SYSTEM SET {speed}")
+    admin.execute("SELECT pg_reload_conf()")
 
     class Server:
         def url(self, name: str) -> str:
@@ -95,6 +100,9 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]
     asyncio.run(migrate.upgrade(made.url("template_syndicator")))
     yield made
     admin.close()
+    process = psutil.Process(server.get_pid())
+    process.send_signal(signal.SIGQUIT)  # at once: nobody reads what is left
+    process.wait(20)
     server.cleanup()
 
 

@@ -1,31 +1,74 @@
-"""Subscribers, their subscriptions, shared filters and the record of consent. CONTRACT, to be filled in."""
+"""Subscriptions, their shared filters and the record of consent; subscribers are in `people`, under this name too.
+
+Rules, in order:
+
+1. Equal filters share one row, so that matching costs the number of distinct filters.
+2. A subscriber has at most one live subscription of a filter; the database forbids a second.
+3. Rows are never deleted: one that ended stays as the record of who agreed to what, when and where.
+4. What is not confirmed changes nothing that is active: a stranger cannot alter somebody's subscription.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import RowMapping, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.filters import Filter
-from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriberRole, SubscriptionState
+from syndicator.domain.filters import Filter, canonical
+from syndicator.domain.model import Cadence, MessageKind, SubscriptionState
+from syndicator.store.people import (
+    LIVE,
+    Subscriber,
+    by_id,
+    configured_channels,
+    ensure,
+    find,
+    move,
+    pause,
+    resolve,
+    resume,
+    set_language,
+    set_reading,
+    subscriber_of,
+)
+from syndicator.store.tables import FILTER, FILTER_TERM, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.upsert import insert_for
 
+__all__ = [
+    "Consent",
+    "Subscriber",
+    "Subscription",
+    "by_id",
+    "configured_channels",
+    "confirm",
+    "counts",
+    "end",
+    "end_all",
+    "end_stale_pending",
+    "ensure",
+    "everyone",
+    "find",
+    "get",
+    "move",
+    "of",
+    "pause",
+    "pending_since",
+    "resolve",
+    "resume",
+    "set_language",
+    "set_reading",
+    "share_filter",
+    "subscribe",
+]
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
-    """An address on a channel."""
-
-    id: int
-    channel: ChannelKind
-    address: str
-    role: SubscriberRole
-    resolved: str
-    language: str
-    timezone: str
-    other_language: OtherLanguage
-    state: str  # active | paused
-    created_at: datetime
+PAGE = 1000
+_ROWS = select(SUBSCRIPTION, FILTER.c.canonical).join_from(
+    SUBSCRIPTION, FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,60 +98,37 @@ class Consent:
     text: str
 
 
-async def find(session: AsyncSession, channel: ChannelKind, address: str) -> Subscriber | None:
-    raise NotImplementedError
-
-
-async def by_id(session: AsyncSession, subscriber: int) -> Subscriber | None:
-    raise NotImplementedError
-
-
-async def ensure(
-    session: AsyncSession,
-    channel: ChannelKind,
-    address: str,
-    *,
-    language: str,
-    timezone: str,
-    now: datetime,
-    role: SubscriberRole = SubscriberRole.PERSON,
-) -> Subscriber:
-    """The subscriber with that address, made if new (language and timezone are only set then)."""
-    raise NotImplementedError
-
-
-async def set_language(session: AsyncSession, subscriber: int, language: str) -> None:
-    raise NotImplementedError
-
-
-async def set_reading(
-    session: AsyncSession, subscriber: int, *, timezone: str | None = None, other_language: OtherLanguage | None = None
-) -> None:
-    raise NotImplementedError
-
-
-async def pause(session: AsyncSession, subscriber: int, reason: str) -> None:
-    """Blocked or bounced: nothing more is sent; subscriptions stay."""
-    raise NotImplementedError
-
-
-async def resume(session: AsyncSession, subscriber: int) -> None:
-    raise NotImplementedError
-
-
-async def resolve(session: AsyncSession, subscriber: int, resolved: str) -> None:
-    """Keep what the channel calls the address."""
-    raise NotImplementedError
-
-
-async def move(session: AsyncSession, subscriber: int, address: str) -> None:
-    """The channel says the address changed: a person's address is replaced (merging if taken); a channel's `resolved` is."""
-    raise NotImplementedError
-
-
 async def share_filter(session: AsyncSession, filter_: Filter) -> int:
     """The id of the row of that filter, made if new, with its terms."""
-    raise NotImplementedError
+    made = await session.scalar(
+        insert_for(session, FILTER)
+        .values(
+            canonical=canonical(filter_),
+            has_langs=bool(filter_.langs),
+            has_topics=bool(filter_.topics),
+            has_kinds=bool(filter_.kinds),
+            has_words=bool(filter_.words),
+        )
+        .on_conflict_do_nothing(index_elements=["canonical"])
+        .returning(FILTER.c.id)
+    )
+    if made is None:
+        return int(await session.scalar(select(FILTER.c.id).where(FILTER.c.canonical == canonical(filter_))) or 0)
+    fields = {
+        "lang": filter_.langs,
+        "topic": filter_.topics,
+        "not": filter_.without,
+        "kind": filter_.kinds,
+        "q": filter_.words,
+    }
+    terms = [
+        {"filter_id": made, "field": field, "value": value, "position": place}
+        for field, values in fields.items()
+        for place, value in enumerate(values)
+    ]
+    if terms:
+        await session.execute(insert(FILTER_TERM), terms)
+    return int(made)
 
 
 async def subscribe(
@@ -122,52 +142,161 @@ async def subscribe(
     now: datetime,
 ) -> Subscription:
     """A live subscription of that filter, or the one that exists (a pending one becomes active if state is active).
-    A changed cadence ends the old row and makes a new one, so that history stays."""
-    raise NotImplementedError
+
+    A changed cadence ends the old row and makes a new one, so that history stays. A pending wish leaves an
+    active subscription as it is, and is answered with that one.
+    """
+    shared = await share_filter(session, filter_)
+    here = (SUBSCRIPTION.c.subscriber_id == subscriber) & (SUBSCRIPTION.c.filter_id == shared) & LIVE
+    old = await _one(session, here)
+    if old is not None:
+        if old.state is SubscriptionState.ACTIVE and state is SubscriptionState.PENDING:
+            return old
+        if old.cadence is cadence:
+            return await _renew(session, old, state, consent, now)
+        await end(session, old.id, "changed", now)
+    values = {
+        "subscriber_id": subscriber,
+        "filter_id": shared,
+        "cadence": cadence,
+        "state": state,
+        "created_at": now,
+        "confirmed_at": now if state is SubscriptionState.ACTIVE else None,
+        "ended_reason": "",
+        **_consent(consent),
+    }
+    made = await session.scalar(insert(SUBSCRIPTION).values(values).returning(SUBSCRIPTION.c.id))
+    return await _sure(session, int(made or 0))
 
 
 async def confirm(session: AsyncSession, subscription: int, now: datetime) -> Subscription | None:
     """Pending -> active; idempotent; None when there is none or it has ended."""
-    raise NotImplementedError
+    pending = (SUBSCRIPTION.c.id == subscription) & (SUBSCRIPTION.c.state == SubscriptionState.PENDING)
+    values = {"state": SubscriptionState.ACTIVE, "confirmed_at": now}
+    await session.execute(update(SUBSCRIPTION).where(pending).values(values))
+    return await _one(session, (SUBSCRIPTION.c.id == subscription) & LIVE)
 
 
 async def end(session: AsyncSession, subscription: int, reason: str, now: datetime) -> bool:
-    raise NotImplementedError
+    """End one; False if it had ended or there is none."""
+    return await _end(session, SUBSCRIPTION.c.id == subscription, reason, now) > 0
 
 
 async def end_all(session: AsyncSession, subscriber: int, reason: str, now: datetime) -> int:
     """End every live subscription of a subscriber, effective before the next claim; returns how many."""
-    raise NotImplementedError
+    return await _end(session, SUBSCRIPTION.c.subscriber_id == subscriber, reason, now)
 
 
 async def of(session: AsyncSession, subscriber: int, *, live: bool = True) -> Sequence[Subscription]:
-    raise NotImplementedError
+    """A subscriber's subscriptions, oldest first; without `live`, the ended ones too."""
+    query = _ROWS.where(SUBSCRIPTION.c.subscriber_id == subscriber).order_by(SUBSCRIPTION.c.id)
+    rows = await session.execute(query.where(LIVE) if live else query)
+    return [_subscription(row) for row in rows.mappings()]
 
 
 async def get(session: AsyncSession, subscription: int) -> Subscription | None:
-    raise NotImplementedError
+    """By id, in whatever state."""
+    return await _one(session, SUBSCRIPTION.c.id == subscription)
 
 
 async def pending_since(session: AsyncSession, subscriber: int, since: datetime) -> int:
     """How many confirmation messages this subscriber was sent since then; for the limit against mail-bombing."""
-    raise NotImplementedError
+    query = (
+        select(func.count())
+        .select_from(MESSAGE)
+        .join(SUBSCRIPTION, SUBSCRIPTION.c.id == MESSAGE.c.subscription_id)
+        .where(
+            SUBSCRIPTION.c.subscriber_id == subscriber,
+            MESSAGE.c.kind == MessageKind.CONFIRMATION,
+            MESSAGE.c.created_at >= since,
+        )
+    )
+    return int(await session.scalar(query) or 0)
 
 
 async def end_stale_pending(session: AsyncSession, before: datetime, now: datetime) -> int:
-    """End opt-ins never confirmed."""
-    raise NotImplementedError
+    """End opt-ins that were asked for before that time and never confirmed; asking again counts anew."""
+    asked_since = exists().where(
+        MESSAGE.c.subscription_id == SUBSCRIPTION.c.id,
+        MESSAGE.c.kind == MessageKind.CONFIRMATION,
+        MESSAGE.c.created_at >= before,
+    )
+    stale = (SUBSCRIPTION.c.state == SubscriptionState.PENDING) & (SUBSCRIPTION.c.created_at < before) & ~asked_since
+    return await _end(session, stale, "never confirmed", now)
 
 
-async def configured_channels(session: AsyncSession) -> Sequence[Subscriber]:
-    """Subscribers with role channel that have a live subscription."""
-    raise NotImplementedError
-
-
-def everyone(session: AsyncSession) -> AsyncIterator[tuple[Subscriber, Subscription]]:
-    """All subscriptions with their subscribers, by id, in pages; for listing and export."""
-    raise NotImplementedError
+async def everyone(session: AsyncSession) -> AsyncIterator[tuple[Subscriber, Subscription]]:
+    """All subscriptions, ended ones too, with their subscribers, by id, in pages; for listing and export."""
+    last = 0
+    while True:
+        page = _ROWS.where(SUBSCRIPTION.c.id > last).order_by(SUBSCRIPTION.c.id).limit(PAGE)
+        found = [_subscription(row) for row in (await session.execute(page)).mappings()]
+        if not found:
+            return
+        ids = {one.subscriber for one in found}
+        rows = await session.execute(select(SUBSCRIBER).where(SUBSCRIBER.c.id.in_(ids)))
+        people = {row["id"]: subscriber_of(row) for row in rows.mappings()}
+        for one in found:
+            yield people[one.subscriber], one
+        last = found[-1].id
 
 
 async def counts(session: AsyncSession) -> dict[tuple[str, str], int]:
     """Live subscriptions by (channel, state)."""
-    raise NotImplementedError
+    query = (
+        select(SUBSCRIBER.c.channel, SUBSCRIPTION.c.state, func.count())
+        .join_from(SUBSCRIPTION, SUBSCRIBER, SUBSCRIBER.c.id == SUBSCRIPTION.c.subscriber_id)
+        .where(LIVE)
+        .group_by(SUBSCRIBER.c.channel, SUBSCRIPTION.c.state)
+    )
+    return {(channel, state): number for channel, state, number in await session.execute(query)}
+
+
+async def _renew(
+    session: AsyncSession, old: Subscription, state: SubscriptionState, consent: Consent | None, now: datetime
+) -> Subscription:
+    """Asked again: the latest consent to what still waits for one counts; an active one keeps what it has."""
+    if old.state is SubscriptionState.PENDING and consent is not None:
+        await session.execute(update(SUBSCRIPTION).where(SUBSCRIPTION.c.id == old.id).values(_consent(consent)))
+    if state is SubscriptionState.ACTIVE:
+        await confirm(session, old.id, now)
+    return await _sure(session, old.id)
+
+
+async def _end(session: AsyncSession, which: Any, reason: str, now: datetime) -> int:
+    values = {"state": SubscriptionState.ENDED, "ended_at": now, "ended_reason": reason}
+    query = update(SUBSCRIPTION).where(which, LIVE).values(values).returning(SUBSCRIPTION.c.id)
+    return len((await session.execute(query)).all())
+
+
+async def _one(session: AsyncSession, which: Any) -> Subscription | None:
+    row = (await session.execute(_ROWS.where(which))).mappings().one_or_none()
+    return None if row is None else _subscription(row)
+
+
+async def _sure(session: AsyncSession, subscription: int) -> Subscription:
+    row = (await session.execute(_ROWS.where(SUBSCRIPTION.c.id == subscription))).mappings().one()
+    return _subscription(row)
+
+
+def _consent(consent: Consent | None) -> dict[str, Any]:
+    if consent is None:
+        return {"consent_at": None, "consent_source": "", "consent_text": ""}
+    return {"consent_at": consent.at, "consent_source": consent.source, "consent_text": consent.text}
+
+
+def _subscription(row: RowMapping) -> Subscription:
+    return Subscription(
+        id=row["id"],
+        subscriber=row["subscriber_id"],
+        filter=row["canonical"],
+        cadence=Cadence(row["cadence"]),
+        state=SubscriptionState(row["state"]),
+        created_at=row["created_at"],
+        confirmed_at=row["confirmed_at"],
+        ended_at=row["ended_at"],
+        ended_reason=row["ended_reason"],
+        consent_at=row["consent_at"],
+        consent_source=row["consent_source"],
+        consent_text=row["consent_text"],
+    )
