@@ -45,7 +45,6 @@ async def home(request: web.Request) -> web.Response:
     now = parts.clock()
     async with parts.database.reading() as session:
         found = await releases.listing(session, Filter(), parts.taxonomy, lang=lang, now=now, limit=NEWEST)
-        counts = await releases.topic_counts(session, lang, now)
     urgent = [r for r in found if r.urgency is Urgency.URGENT and now - r.public_at < URGENT_FOR]
     rest = [release for release in found if release not in urgent]
     return page(
@@ -55,7 +54,7 @@ async def home(request: web.Request) -> web.Response:
         paths={code: f"/{code}/" for code in parts.site.languages},
         urgent=cards(request, urgent, lang),
         newest=cards(request, rest, lang),
-        topics=topic_tree(parts.taxonomy, parts.texts(lang), counts),
+        topics=topic_tree(parts.taxonomy, parts.texts(lang)),
         everything=parts.catalogue.link(lang, "all"),
         telegram=telegram_link(parts.telegram_name, ""),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,12 +39,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A topic in the tree, with how many releases it has where that is known."""
+    """A topic in the tree."""
 
     slug: str
     label: str
     href: str
-    count: int
     children: tuple[Node, ...]
 
 
@@ -80,19 +79,18 @@ def topic_links(slugs: Sequence[str], taxonomy: Taxonomy, t: Translator) -> tupl
     )
 
 
-def topic_tree(taxonomy: Taxonomy, t: Translator, counts: Mapping[str, int] | None = None) -> tuple[Node, ...]:
+def topic_tree(taxonomy: Taxonomy, t: Translator) -> tuple[Node, ...]:
     """The whole tree, in the order of the topic file."""
-    return _below(None, taxonomy, t, counts or {})
+    return _below(None, taxonomy, t)
 
 
-def _below(parent: str | None, taxonomy: Taxonomy, t: Translator, counts: Mapping[str, int]) -> tuple[Node, ...]:
+def _below(parent: str | None, taxonomy: Taxonomy, t: Translator) -> tuple[Node, ...]:
     return tuple(
         Node(
             topic.slug,
             topic.name(t.lang),
             f"/{t.lang}/topics/{topic.slug}",
-            counts.get(topic.slug, 0),
-            _below(topic.slug, taxonomy, t, counts),
+            _below(topic.slug, taxonomy, t),
         )
         for topic in taxonomy.topics
         if topic.parent == parent
