@@ -10,6 +10,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -130,7 +131,7 @@ class Intake:
             return _Ready(None, change, None, item.cursor)
         try:
             kept = tuple([await self._media.keep(a) if a.path else a for a in change.attachments])
-            prepared = prepare(change, kept, self._site, self._taxonomy, self._clock())
+            prepared = await asyncio.to_thread(prepare, change, kept, self._site, self._taxonomy, self._clock())
         except (ValueError, OSError) as error:
             problem = Problem(change.source, change.origin, str(error), change.fingerprint)
             return _Ready(None, change, problem, item.cursor)
