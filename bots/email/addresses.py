@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. email-validator judges the syntax; nothing is looked up. Intranet hosts are as good as any other.
+1. email-validator judges the syntax; nothing is looked up. A host of an intranet is as good as any.
 2. The domain is written in ASCII (IDNA). Only a local part beyond ASCII needs SMTPUTF8 (RFC 6531).
 3. What is no address can hold no header and no command: control characters, spaces and brackets are refused here.
 """

@@ -11,18 +11,19 @@ The body is the clean subset already (`domain.text.clean`). Rules, in order:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from html.parser import HTMLParser
 
 from bots.email.pattern import quoted
-from syndicator.domain.text import excerpt, plain
+from syndicator.domain.text import BODY_LIMIT, excerpt, plain
 
 __all__ = ["Body", "blocks", "cut", "plain_text"]
 
 VOID = frozenset({"br", "hr", "img"})
 _LINK = re.compile(r'<a href="([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
+_READ = 30_000  # characters read at a time
 _SHORT = 1_200  # characters shown of a first block that is too large
 
 
@@ -39,26 +40,43 @@ def cut(html: str, budget: int) -> Body:
     """As much of a clean body as fits into `budget` bytes of quoted-printable, both parts counted."""
     taken: list[str] = []
     texts: list[str] = []
-    for block in blocks(html):
+    for block in blocks(html, budget):
+        if len(block) > budget:
+            return _beginning(taken, texts, block)
         text = plain_text(block)
-        budget -= len(quoted(block)) + len(quoted(text))
-        if budget < 0:
-            if not taken:
-                short = excerpt(text, _SHORT)
-                taken, texts = [f"<p>{escape(short)}</p>"], [short]
-            return Body("\n".join(taken), "\n\n".join(texts), whole=False)
+        cost = len(quoted(block)) + len(quoted(text))
+        if cost > budget:
+            return _beginning(taken, texts, block)
+        budget -= cost
         taken.append(block)
         texts.append(text)
     return Body("\n".join(taken), "\n\n".join(filter(None, texts)), whole=True)
 
 
-def blocks(html: str) -> Sequence[str]:
-    """The top-level elements of clean HTML, in order; loose text between them is one of its own."""
+def _beginning(taken: list[str], texts: list[str], left_out: str) -> Body:
+    """What fits; where nothing does, the first words of the block that was left out."""
+    if taken:
+        return Body("\n".join(taken), "\n\n".join(filter(None, texts)), whole=False)
+    start = left_out if len(left_out) < _READ else left_out[: left_out.rfind("<", 1, _READ)]
+    short = excerpt(plain(start), _SHORT)
+    return Body(f"<p>{escape(short)}</p>" if short else "", short, whole=False)
+
+
+def blocks(html: str, longest: int = BODY_LIMIT) -> Iterator[str]:
+    """The top-level elements of clean HTML, in order; loose text between them is one of its own.
+
+    Reading ends with a block longer than `longest`, which may then be cut short: nobody pays for what nobody gets.
+    """
     splitter = _Splitter()
-    splitter.feed(html)
-    splitter.close()
+    for start in range(0, len(html), _READ):
+        splitter.feed(html[start : start + _READ])
+        yield from splitter.take()
+        if splitter.pending > longest:
+            break
+    else:
+        splitter.close()
     splitter.flush()
-    return splitter.blocks
+    yield from splitter.take()
 
 
 class _Splitter(HTMLParser):
@@ -66,14 +84,24 @@ class _Splitter(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
-        self.blocks: list[str] = []
+        self.pending = 0  # characters of the block being read
+        self._blocks: list[str] = []
         self._piece: list[str] = []
         self._depth = 0
+
+    def take(self) -> list[str]:
+        """The blocks that are complete; each is given once."""
+        taken, self._blocks = self._blocks, []
+        return taken
+
+    def _add(self, piece: str) -> None:
+        self._piece.append(piece)
+        self.pending += len(piece)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's own
         if not self._depth:
             self.flush()
-        self._piece.append(self.get_starttag_text() or "")
+        self._add(self.get_starttag_text() or "")
         if tag not in VOID:
             self._depth += 1
         elif not self._depth:
@@ -85,25 +113,26 @@ class _Splitter(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in VOID or not self._depth:
             return
-        self._piece.append(f"</{tag}>")
+        self._add(f"</{tag}>")
         self._depth -= 1
         if not self._depth:
             self.flush()
 
     def handle_data(self, data: str) -> None:
-        self._piece.append(data)
+        self._add(data)
 
     def handle_entityref(self, name: str) -> None:
-        self._piece.append(f"&{name};")
+        self._add(f"&{name};")
 
     def handle_charref(self, name: str) -> None:
-        self._piece.append(f"&#{name};")
+        self._add(f"&#{name};")
 
     def flush(self) -> None:
         piece = "".join(self._piece).strip()
         self._piece.clear()
+        self.pending = 0
         if piece:
-            self.blocks.append(piece)
+            self._blocks.append(piece)
 
 
 def plain_text(html: str) -> str:

@@ -83,18 +83,32 @@ class SmtpTransport:
     async def send(self, mail: Mail, now: datetime) -> Outcome:
         """Send one mail, waiting for a free connection."""
         async with self._places:
-            try:
-                line = await self._line(now)
-            except _Closed as closed:
-                return closed.outcome
-            try:
-                outcome = await line.send(mail, now)
-            except BaseException:
-                line.drop()
-                raise
-            if line.usable:
-                self._free.append(line)
-            return outcome
+            # A relay may hang up on a connection that waited. That says nothing about this mail: it gets a new one.
+            outcome = await self._attempt(mail, now) or await self._attempt(mail, now)
+            return outcome or Later("the relay hung up twice")
+
+    async def _attempt(self, mail: Mail, now: datetime) -> Outcome | None:
+        """Send over a free or new connection; None if a waiting one turned out to be dead before the mail began."""
+        try:
+            line = await self._line(now)
+        except _Closed as closed:
+            return closed.outcome
+        try:
+            outcome = await line.send(mail, now)
+        except BaseException:
+            line.drop()
+            raise
+        if line.usable:
+            self._free.append(line)
+        elif line.was_dead:
+            self._forget()
+            return None
+        return outcome
+
+    def _forget(self) -> None:
+        """Hang up on every waiting connection: what ended one has most likely ended them all."""
+        while self._free:
+            self._free.pop().drop()
 
     async def close(self) -> None:
         """Say goodbye on every idle connection; safe to call twice."""
@@ -134,15 +148,17 @@ class SmtpTransport:
 
 
 class _Line:
-    """One connection. `usable` says whether another mail may go over it."""
+    """One connection. `usable` says whether another mail may go over it, `was_dead` that the last never began."""
 
     def __init__(self, client: SMTP, timeout: float, now: datetime) -> None:
         self._client = client
         self._timeout = timeout
         self._used_at = now
         self._mails = 0
+        self._waited = False  # it was open before this mail, and has not answered it yet
         self._writer: asyncio.StreamWriter | None = None
         self.usable = False
+        self.was_dead = False
 
     def fresh(self, now: datetime) -> bool:
         """Whether it may be used at `now`."""
@@ -197,10 +213,12 @@ class _Line:
         if mail.recipient.utf8 and not self._client.supports_extension("smtputf8"):
             return Refused("the address needs SMTPUTF8, which the relay does not offer")
         self._used_at = now
+        self._waited = self._mails > 0
         self._mails += 1
         try:
             refused = await self._envelope(mail, now)
         except (SMTPException, OSError) as error:
+            self.was_dead = self._waited and isinstance(error, SMTPServerDisconnected)
             self.drop()
             return Later(trouble_reason(error))
         if refused is None:
@@ -223,6 +241,7 @@ class _Line:
         )
         for stage, hoped, command in steps:
             code, text = await self._client.execute_command(*command)
+            self._waited = False
             if code == hoped or (hoped == 250 and 200 <= code < 300):
                 continue
             if is_relay_trouble(code):

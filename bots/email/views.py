@@ -71,7 +71,7 @@ def release_view(release: Release, variant: Variant, body: Body, site: Site) -> 
         note=one_line(revision.note),
         urgent=release.urgency is Urgency.URGENT,
         public_at=release.public_at,
-        html=body.html,
+        html=_scrolling(body.html),
         text=body.text,
         whole=body.whole,
         image=_file(shown, site) if shown else None,
@@ -92,6 +92,11 @@ def subject(release: Release, variant: Variant, t: Translator) -> str:
 def reason(filter_text: str, taxonomy: Taxonomy, t: Translator) -> str:
     """What somebody asked for, in words, on one line."""
     return one_line(stored_in_words(filter_text, taxonomy, t))
+
+
+def _scrolling(html: str) -> str:
+    """Tables too wide for a phone scroll by themselves; the body is clean, so its tags are written in one way."""
+    return html.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
 
 
 def _is_link(url: str) -> bool:

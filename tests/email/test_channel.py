@@ -1,0 +1,99 @@
+"""The channel as the pipeline sees it, with mails going into a folder."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bots.email.channel import EmailChannel
+from bots.email.outbox import FileTransport
+from bots.email.smtp import SmtpTransport
+from bots.email.transports import make_transport
+from config.settings import EmailSettings
+from syndicator.domain.model import ChannelKind, Later, MessageKind, Refused, Sent, State, Unknown
+
+
+@pytest.fixture
+def channel(compiler, tmp_path):
+    return EmailChannel(compiler, FileTransport(tmp_path / "outbox"))
+
+
+async def test_the_folder_gets_the_bytes_a_relay_would_get(channel, compiler, letter, now, tmp_path):
+    letters = [letter(subscriber=n) for n in range(3)]
+    got = await channel.send(letters, now)
+    for one, outcome in zip(letters, got, strict=True):
+        mail = compiler.mail(one, now)
+        assert isinstance(outcome, Sent)
+        assert outcome.answer["message_id"] == f"<{mail.message_id}>"
+        assert (tmp_path / "outbox" / str(outcome.answer["file"])).read_bytes() == mail.data
+    assert len(list((tmp_path / "outbox").iterdir())) == 3
+
+
+async def test_sending_again_replaces_the_same_file(channel, letter, now, tmp_path):
+    await channel.send([letter()], now)
+    await channel.send([letter(resent=True)], now)
+    assert len(list((tmp_path / "outbox").iterdir())) == 1
+
+
+async def test_a_folder_that_cannot_be_written_is_later(compiler, letter, now, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    got = await EmailChannel(compiler, FileTransport(tmp_path / "file")).send([letter()], now)
+    assert isinstance(got[0], Later)
+    assert not got[0].counts
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"state": State.DRAFT, "opened_at": None},
+        {"state": State.SCHEDULED, "opened_at": None},
+        {"state": State.WITHDRAWN},
+        "embargo",
+    ],
+)
+async def test_what_is_not_public_never_leaves(channel, letter, now, tmp_path, about):
+    about = {"public_at": now + timedelta(seconds=1)} if about == "embargo" else about
+    got = await channel.send([letter(about)], now)
+    assert isinstance(got[0], Refused)
+    assert not (tmp_path / "outbox").exists()
+
+
+@pytest.mark.parametrize("kind", [MessageKind.CORRECTION, MessageKind.WITHDRAWAL, MessageKind.DIGEST])
+async def test_kinds_of_a_later_version_are_refused_by_name(channel, letter, now, kind):
+    got = await channel.send([letter(kind=kind)], now)
+    assert isinstance(got[0], Refused)
+    assert kind.value in got[0].reason
+
+
+class Broken:
+    connections = 2
+
+    async def send(self, mail, now):
+        raise RuntimeError("a bug")
+
+    async def close(self):
+        pass
+
+
+async def test_a_bug_is_one_letters_unknown(compiler, letter, now):
+    got = await EmailChannel(compiler, Broken()).send([letter(), letter(address="nobody")], now)
+    assert isinstance(got[0], Unknown)
+    assert "RuntimeError" in got[0].reason
+
+
+def test_the_port_says_how_much_goes_at_a_time(compiler):
+    channel = EmailChannel(compiler, Broken())
+    assert channel.kind is ChannelKind.EMAIL
+    assert channel.chunk <= 20
+    assert channel.lanes == 2
+
+
+def test_settings_choose_the_transport():
+    assert isinstance(make_transport(EmailSettings(), "localhost"), FileTransport)
+    smtp = EmailSettings.model_validate(
+        {"transport": "smtp", "from": "a@example.org", "password": "hush", "connections": 7}
+    )
+    made = make_transport(smtp, "press.example.org")
+    assert isinstance(made, SmtpTransport)
+    assert made.connections == 7

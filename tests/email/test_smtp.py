@@ -1,0 +1,284 @@
+"""What a relay does, and what becomes of the mail: every fault by a relay that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from aiosmtpd.smtp import SMTP as RealServer  # noqa: N811 - a class beside a client of the same name
+
+from bots.email.addresses import Address
+from bots.email.channel import EmailChannel
+from bots.email.smtp import SmtpTransport
+from syndicator.domain.model import Gone, Later, Refused, Sent, Unknown
+
+OK = None
+
+
+@pytest.fixture
+async def sender(relay):
+    made = []
+
+    def make(**changes):
+        given = {"local_hostname": "press.example.org", "tls": "none", "connections": 1, "timeout": 0.3}
+        made.append(SmtpTransport("127.0.0.1", relay.port, **(given | changes)))
+        return made[-1]
+
+    yield make
+    for transport in made:
+        await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("stage", "action", "outcome", "counts"),
+    [
+        # the relay's own trouble uses up no attempt
+        ("CONNECT", "421 4.3.2 try later", Later, False),
+        ("CONNECT", "554 5.7.1 you are blocked", Later, False),
+        ("CONNECT", "drop", Later, False),
+        ("CONNECT", "hang", Later, False),
+        ("EHLO", "drop", Later, False),
+        ("MAIL", "421 4.7.0 too many connections", Later, False),
+        ("MAIL", "454 4.7.0 Throttling failure: Maximum sending rate exceeded", Later, False),
+        ("MAIL", "530 5.7.0 authentication required", Later, False),
+        ("RCPT", "421 4.3.0 shutting down", Later, False),
+        ("END", "454 4.7.0 Throttling failure", Later, False),
+        ("END", "421 4.3.2 shutting down", Later, False),
+        # this mail must wait
+        ("MAIL", "451 4.3.0 local error", Later, True),
+        ("MAIL", "550 5.7.1 sender not allowed", Later, True),
+        ("RCPT", "450 4.2.0 greylisted", Later, True),
+        ("RCPT", "452 4.2.2 mailbox full", Later, True),
+        ("RCPT", "552 5.2.2 over quota", Later, True),
+        ("DATA", "451 4.3.0 try again", Later, True),
+        ("END", "451 4.7.1 greylisted", Later, True),
+        # nobody is there
+        ("RCPT", "550 5.1.1 no such user", Gone, None),
+        ("RCPT", "550 user unknown", Gone, None),
+        ("RCPT", "553 mailbox name not allowed", Gone, None),
+        ("RCPT", "550 5.1.2 no such host", Gone, None),
+        ("RCPT", "550 5.1.10 null MX", Gone, None),
+        ("RCPT", "550 5.2.1 mailbox disabled", Gone, None),
+        ("RCPT", "550 5.4.1 recipient rejected", Gone, None),
+        ("END", "550 5.1.1 no such user", Gone, None),
+        # this message will never be taken, and the address is not to blame
+        ("MAIL", "552 5.3.4 message too big", Refused, None),
+        ("RCPT", "550 5.7.1 blocked by policy", Refused, None),
+        ("RCPT", "554 5.7.1 relay access denied", Refused, None),
+        ("RCPT", "550 5.1.8 bad sender", Refused, None),
+        ("DATA", "554 5.5.1 no valid recipients", Refused, None),
+        ("END", "554 5.7.1 looks like spam", Refused, None),
+        ("END", "550 content rejected", Refused, None),
+        ("END", "552 5.3.4 message too big", Refused, None),
+        # the line breaks: before the last byte left nothing was accepted, after it nobody can tell
+        ("MAIL", "drop", Later, True),
+        ("MAIL", "hang", Later, True),
+        ("RCPT", "drop", Later, True),
+        ("RCPT", "hang", Later, True),
+        ("DATA", "drop", Later, True),
+        ("DATA", "hang", Later, True),
+        ("END", "drop", Unknown, None),
+        ("END", "hang", Unknown, None),
+        ("END", "what is SMTP", Unknown, None),
+    ],
+)
+async def test_each_trouble_has_its_outcome_and_the_next_mail_goes_out(
+    relay, sender, mail, now, stage, action, outcome, counts
+):
+    transport = sender()
+    relay.script = {stage: [action]}
+    got = await transport.send(mail(), now)
+    assert type(got) is outcome, got
+    if counts is not None:
+        assert got.counts is counts
+    if not isinstance(got, Unknown):
+        assert relay.mails == [] or stage == "END"
+    later = now + timedelta(minutes=6)  # past any pause
+    if stage == "EHLO":
+        relay.script = {}
+    assert isinstance(await transport.send(mail(), later), Sent)
+
+
+async def test_a_sent_mail_says_its_message_id_and_what_the_relay_said(relay, sender, mail, now):
+    got = await sender().send(mail(), now)
+    assert got == Sent({"message_id": f"<{mail().message_id}>", "reply": "END: 250 2.0.0 queued as X1"})
+
+
+async def test_a_large_body_that_never_left_is_later_not_unknown(relay, sender, mail, now):
+    relay.script = {"BODY": ["hang"]}
+    large = replace(mail(), data=b"x" * 70 + b"\r\n" + (b"y" * 900 + b"\r\n") * 20_000)
+    got = await sender().send(large, now)
+    assert isinstance(got, Later)
+    assert "had not left" in got.reason
+
+
+async def test_an_answer_that_comes_early_is_heard(relay, sender, mail, now):
+    relay.script = {"BODY": ["552 5.3.4 too big, stop"]}
+    got = await sender().send(mail(), now)
+    assert isinstance(got, Refused)
+
+
+async def test_envelope_and_greeting_name_us_and_one_recipient(relay, sender, mail, now):
+    one = replace(mail(), sender="bounces@example.org")
+    await sender().send(one, now)
+    assert relay.commands[0] == "EHLO press.example.org"
+    assert f"MAIL FROM:<bounces@example.org> SIZE={len(one.data)}" in relay.commands
+    assert "RCPT TO:<reader@example.com>" in relay.commands
+
+
+async def test_dots_at_line_starts_are_doubled_on_the_wire_and_nothing_else_changes(relay, sender, mail, now):
+    body = b".first\r\nplain\r\n..two\r\n.\r\nlast without end"
+    await sender().send(replace(mail(), data=body), now)
+    assert relay.mails == [b"..first\r\nplain\r\n...two\r\n..\r\nlast without end\r\n.\r\n"]
+
+
+async def test_a_connection_is_used_again_and_remade_after_a_long_wait(relay, sender, mail, now):
+    transport = sender()
+    for wait in (0, 1, 2):
+        await transport.send(mail(), now + timedelta(seconds=wait))
+    assert relay.connections == 1
+    await transport.send(mail(), now + timedelta(minutes=5))
+    assert relay.connections == 2
+    assert len(relay.mails) == 4
+
+
+async def test_a_connection_that_died_while_waiting_costs_nothing(relay, sender, mail, now):
+    transport = sender()
+    await transport.send(mail(), now)
+    relay.script = {"MAIL": ["drop"]}
+    assert isinstance(await transport.send(mail(), now), Sent)
+    relay.hang_up()
+    await asyncio.sleep(0)
+    assert isinstance(await transport.send(mail(), now), Sent)
+
+
+async def test_many_mails_share_few_connections(relay, sender, mail, now):
+    transport = sender(connections=3)
+    got = await asyncio.gather(*(transport.send(mail(subscriber=n), now) for n in range(30)))
+    assert all(isinstance(outcome, Sent) for outcome in got)
+    assert len(relay.mails) == 30
+    assert relay.most_open == relay.connections == 3
+
+
+async def test_a_closed_relay_is_asked_once_not_once_a_mail(relay, sender, mail, now):
+    transport = sender()
+    relay.script = {"CONNECT": ["421 4.3.2 closed"] * 30}
+    got = await asyncio.gather(*(transport.send(mail(), now) for _ in range(10)))
+    assert relay.connections == 1
+    assert all(isinstance(o, Later) and not o.counts and o.not_before and o.not_before > now for o in got)
+
+
+async def test_no_relay_at_all_is_later(mail, now):
+    transport = SmtpTransport("127.0.0.1", 1, local_hostname="x.example", tls="none", timeout=0.3)
+    got = await transport.send(mail(), now)
+    assert isinstance(got, Later)
+    assert not got.counts
+
+
+async def test_one_mails_trouble_is_no_other_mails(relay, sender, compiler, letter, now):
+    relay.script = {"RCPT": ["250 ok", "550 5.1.1 no such user", "450 4.2.0 greylisted"], "END": ["250 ok", "drop"]}
+    channel = EmailChannel(compiler, sender())
+    letters = [letter(subscriber=n) for n in range(6)]
+    letters[5] = letter(address="no address")
+    got = await channel.send(letters, now)
+    assert [type(outcome) for outcome in got] == [Sent, Gone, Later, Unknown, Sent, Gone]
+    await channel.close()
+    await channel.close()
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_an_address_beyond_ascii_needs_a_relay_that_takes_it(relay, sender, mail, now, offered):
+    if offered:
+        relay.offers.append("SMTPUTF8")
+    got = await sender().send(mail(address="aygün@example.com"), now)
+    if offered:
+        assert isinstance(got, Sent)
+        assert "RCPT TO:<aygün@example.com>" in relay.commands
+        assert any(c.startswith("MAIL FROM:<news@example.org> BODY=8BITMIME SMTPUTF8") for c in relay.commands)
+    else:
+        assert isinstance(got, Refused)
+        assert "SMTPUTF8" in got.reason
+        assert not any(c.startswith("MAIL") for c in relay.commands)
+
+
+def contexts(certificate):
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate)
+    return server, ssl.create_default_context(cafile=str(certificate))
+
+
+async def test_starttls_is_used_when_asked_for(relay, sender, mail, now, certificate):
+    relay.tls, trusting = contexts(certificate)
+    relay.offers.append("STARTTLS")
+    got = await sender(tls="starttls", tls_context=trusting, timeout=3).send(mail(), now)
+    assert isinstance(got, Sent)
+    assert [c.split()[0] for c in relay.commands[:4]] == ["EHLO", "STARTTLS", "EHLO", "MAIL"]
+
+
+async def test_a_stripped_starttls_gets_no_mail_and_no_password(relay, sender, mail, now):
+    relay.offers.append("AUTH PLAIN")
+    got = await sender(tls="starttls", user="press", password="hush-hush").send(mail(), now)
+    assert isinstance(got, Later)
+    assert not got.counts
+    assert "STARTTLS" in got.reason
+    assert not any(c.startswith(("MAIL", "AUTH")) for c in relay.commands)
+
+
+async def test_a_certificate_that_does_not_hold_gets_no_mail(relay, sender, mail, now, certificate):
+    relay.tls, _ = contexts(certificate)
+    relay.offers.append("STARTTLS")
+    got = await sender(tls="starttls", tls_context=ssl.create_default_context(), timeout=3).send(mail(), now)
+    assert isinstance(got, Later)
+    assert not got.counts
+    assert "certificate" in got.reason.lower()
+    assert relay.mails == []
+
+
+async def test_a_wrong_password_waits_for_the_operator_and_is_never_told(relay, sender, mail, now):
+    relay.offers.append("AUTH PLAIN")
+    relay.script = {"AUTH": ["535 5.7.8 authentication failed"]}
+    got = await sender(user="press", password="hush-hush").send(mail(), now)
+    assert isinstance(got, Later)
+    assert not got.counts
+    assert "535" in got.reason
+    assert "hush" not in got.reason
+
+
+class Box:
+    """What a real server hands on."""
+
+    def __init__(self) -> None:
+        self.envelopes = []
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's own name
+        self.envelopes.append(envelope)
+        return "250 2.0.0 stored"
+
+
+@pytest.mark.parametrize("tls", ["none", "tls"])
+async def test_a_real_server_stores_the_very_bytes(mail, now, certificate, tls):
+    box, (serving, trusting) = Box(), contexts(certificate)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: RealServer(box, enable_SMTPUTF8=True, loop=loop),
+        "127.0.0.1",
+        0,
+        ssl=serving if tls == "tls" else None,
+    )
+    port = server.sockets[0].getsockname()[1]
+    transport = SmtpTransport(
+        "127.0.0.1", port, local_hostname="press.example.org", tls=tls, tls_context=trusting, connections=2, timeout=5
+    )
+    mails = [mail({"lang": "az", "title": "Viza qaydaları dəyişir"}, subscriber=n) for n in range(5)]
+    mails.append(replace(mails[0], recipient=Address("aygün@example.com", utf8=True)))
+    try:
+        got = await asyncio.gather(*(transport.send(one, now) for one in mails))
+        assert [type(outcome) for outcome in got] == [Sent] * 6
+        assert sorted(e.content for e in box.envelopes) == sorted(one.data for one in mails)
+    finally:
+        await transport.close()
+        server.close()
+        await server.wait_closed()
