@@ -48,7 +48,7 @@ __all__ = [
 MANIFEST = "manifest.json"
 SUFFIXES = {"gzip": ".gz", "br": ".br"}
 ENCODINGS = tuple(coding for coding in ("br", "gzip") if coding == "gzip" or brotli is not None)
-_GZIP_LEVEL, _BROTLI_QUALITY = 5, 4  # feeds change often and small machines pack them: speed before the last percent
+_GZIP_LEVEL, _BROTLI_QUALITY = 2, 2  # feeds change often and small machines pack them: speed before the last percent
 
 _NAME = re.compile(r"[a-z]{2,8}(/[a-z0-9_-]+)?\.[a-z]+")
 

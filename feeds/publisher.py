@@ -183,9 +183,18 @@ class Publisher:
             everything = state.built == NOTHING_BUILT or last < state.built or len(changed) >= MANY
             moved = {} if everything else {release.number: release for release in changed}
             moved.update(await view.many([number for number in due if number not in moved]))
-            known = {} if everything else {n: facts for n, facts in state.facts.items() if n not in moved}
             streams_ = self._streams if everything else broken | self._touched(moved, state)
-            found = await plan(view, streams_, known, moved, taxonomy=self._taxonomy, entries=self._entries, now=now)
+            found = await plan(
+                view,
+                streams_,
+                moved,
+                held={} if everything else state.windows,
+                facts={} if everything else state.facts,
+                site=self.site,
+                taxonomy=self._taxonomy,
+                entries=self._entries,
+                now=now,
+            )
             wanted = {n for s, w in found.windows.items() for n in w if (s.lang, n) not in state.pieces}
             found.releases.update(await view.many(sorted(wanted - found.releases.keys())))
         return found, last

@@ -5,13 +5,14 @@ Rules, in order:
 1. Only what `domain.visibility.standing` lets through at `now` is held; the store's own answer is checked against it.
 2. A window is the newest `entries` by (`public_at`, number). A withdrawn release stands in its old place for 90 days.
 3. A changed release touches the streams it belongs to now and the streams that hold it; only those are asked anew.
-4. Some things change by time alone (a withdrawal grows old, a clock that went back catches up): `revisit` says when a
+4. Where the old window and the changed releases already tell the new one, the store is not asked at all.
+5. Some things change by time alone (a withdrawal grows old, a clock that went back catches up): `revisit` says when a
    release must be looked at again though nothing was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,7 +23,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 
-__all__ = ["KEEP_WITHDRAWN", "Facts", "Plan", "facts_of", "plan", "shows"]
+__all__ = ["KEEP_WITHDRAWN", "Facts", "Plan", "facts_of", "plan", "shows", "slide", "touched"]
 
 KEEP_WITHDRAWN = timedelta(days=90)
 _ROUNDS = 8  # each asks for twice as many as the one before, so 128 windows deep at the most
@@ -99,17 +100,72 @@ def touched(changed: Iterable[Release], held: Windows, site: Site, taxonomy: Tax
 async def plan(
     view: View,
     streams: Iterable[Stream],
-    known: Mapping[int, Facts],
     changed: Mapping[int, Release],
     *,
+    held: Windows,
+    facts: Mapping[int, Facts],
+    site: Site,
     taxonomy: Taxonomy,
     entries: int,
     now: datetime,
 ) -> Plan:
-    """Ask the windows of these streams anew. `known` are facts that still hold; `changed` is what was read already."""
+    """The windows of these streams, after the `changed` releases. `held` and `facts` are what was known before them."""
     result = Plan(releases=dict(changed), facts={number: facts_of(release) for number, release in changed.items()})
+    places = {number: set(touched_by(r.langs, r.topics, site, taxonomy)) for number, r in changed.items()}
+    to_ask = []
+    for stream in streams:
+        arrived = [
+            result.facts[n] for n, belongs in places.items() if stream in belongs and shows(result.facts[n], now)
+        ]
+        window = slide(held.get(stream), facts, changed.keys(), arrived, entries)
+        if window is None:
+            to_ask.append(stream)
+        else:
+            result.windows[stream] = window
+    known = {number: one for number, one in facts.items() if number not in changed}
+    await _ask(view, to_ask, known, result, taxonomy, entries, now)
+    for one in result.facts.values():
+        if (when := look_again(one, now)) is not None:
+            result.revisit[one.number] = when
+    return result
+
+
+def slide(
+    window: tuple[int, ...] | None,
+    facts: Mapping[int, Facts],
+    moved: Collection[int],
+    arrived: Iterable[Facts],
+    entries: int,
+) -> tuple[int, ...] | None:
+    """The window after `moved` releases changed, of which `arrived` belong in it; None where only the store knows.
+
+    What is not in a full window lies below its last entry; what is not in a window with room is not there at all.
+    """
+    if window is None or any(number not in facts for number in window):
+        return None
+    after = sorted([*(facts[n] for n in window if n not in moved), *arrived], key=_place, reverse=True)
+    if len(window) >= entries:
+        floor = _place(facts[window[-1]])
+        after = [one for one in after if _place(one) >= floor]
+        if len(after) < entries:
+            return None
+    return tuple(one.number for one in after[:entries])
+
+
+async def _ask(
+    view: View,
+    streams: Iterable[Stream],
+    known: Mapping[int, Facts],
+    result: Plan,
+    taxonomy: Taxonomy,
+    entries: int,
+    now: datetime,
+) -> None:
+    """Fill in the windows of these streams from the store, deeper where old withdrawals take up the room."""
     short, limit = list(streams), entries
     for _ in range(_ROUNDS):
+        if not short:
+            break
         asked = {s: await view.newest(s.lang, topics_of(s, taxonomy), now, limit) for s in short}
         await _learn(view, asked.values(), known, result)
         facts = {**known, **result.facts}
@@ -119,19 +175,17 @@ async def plan(
             result.windows[stream] = window[:entries]
             if len(window) < entries and len(numbers) >= limit:
                 short.append(stream)
-        if not short:
-            break
         limit *= 2
-    for one in result.facts.values():
-        if (when := look_again(one, now)) is not None:
-            result.revisit[one.number] = when
-    return result
+
+
+def _place(one: Facts) -> tuple[datetime, int]:
+    return one.public_at, one.number
 
 
 def _choose(stream: Stream, numbers: Sequence[int], facts: Mapping[int, Facts], now: datetime) -> tuple[int, ...]:
     found = (facts[number] for number in dict.fromkeys(numbers) if number in facts)
     fit = [one for one in found if stream.lang in one.langs and shows(one, now)]
-    fit.sort(key=lambda one: (one.public_at, one.number), reverse=True)
+    fit.sort(key=_place, reverse=True)
     return tuple(one.number for one in fit)
 
 
