@@ -2,8 +2,8 @@
 
 Rules, in order:
 
-1. What a file is, its bytes say, never its name: jpeg, png, gif, webp, avif; pdf, docx, xlsx, zip; csv and txt in UTF-8.
-   What a browser could run (svg, html, documents with macros) is not kept.
+1. What a file is, its bytes say, never its name: jpeg, png, gif, webp, avif; pdf, docx, xlsx, zip; csv and txt in
+   UTF-8. What a browser or an office program could run (svg, html, macros) is not kept.
 2. A file's address is the beginning of its SHA-256: the same bytes have the same address, and nobody can guess
    the address of a picture whose release has not come out yet.
 3. A file is there whole or not at all: written aside, flushed to the disk, then named.
@@ -146,7 +146,7 @@ def _media_type(data: bytes, suffix: str) -> str:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """The brands of an ISO base media file's first box (ISO/IEC 14496-12, 4.3): major, version, then compatible ones."""
+    """The brands of an ISO base media file's first box (ISO/IEC 14496-12, 4.3), its version aside."""
     end = min(int.from_bytes(data[:4], "big"), 256)
     return {data[8:12], *(data[place : place + 4] for place in range(16, end, 4))}
 

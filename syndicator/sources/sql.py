@@ -164,13 +164,16 @@ class SqlSource:
             result = connection.execute(self._query, {"updated": after.updated, "id": after.id})
             columns = [column.lower() for column in result.keys()]  # noqa: SIM118  # a result is no mapping
             self._check_columns(columns)
-            while len(lost) < self._page and (len(rows) < self._page or _key(rows[0]) == _key(rows[-1])):
+            while len(rows) < self._page or _key(rows[0]) == _key(rows[-1]):
                 part = result.fetchmany(self._page)
                 if not part:
                     break
                 for values in part:
                     row = dict(zip(columns, values, strict=True))
-                    (rows if _has_place(row) else lost).append(row)
+                    if _has_place(row):
+                        rows.append(row)
+                    elif len(lost) < self._page:
+                        lost.append(row)
         return rows, lost
 
     @contextmanager
