@@ -257,24 +257,25 @@ class _Line:
             return Later("the relay hung up before the message"), False
         # Begun before the first byte is written: a relay may answer early, and aiosmtplib drops what nobody awaits.
         reading = asyncio.create_task(protocol.read_response(timeout=None))
-        left = False
+        left, error = False, None
         try:
             protocol.write(_stuffed(mail.data))
             async with asyncio.timeout(self._timeout):
                 await writer.drain()
             left = True
             async with asyncio.timeout(self._timeout):
-                code, text = await reading
-        except SMTPResponseException as error:  # an answer that is none
-            self.drop()
-            return self._broken(error, mail, left=left), False
-        except (SMTPException, OSError) as error:
-            self.drop()
-            return self._broken(error, mail, left=left), False
+                await asyncio.wait({reading})
+        except (SMTPException, OSError) as broken:
+            error = broken
         finally:
-            if not reading.done():
-                reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            reading.cancel()
+            (answer,) = await asyncio.gather(reading, return_exceptions=True)
+        if isinstance(answer, BaseException):
+            self.drop()
+            return self._broken(error or answer, mail, left=left), False
+        if error is not None:  # it answered and hung up at once
+            self.drop()
+        code, text = answer
         if 200 <= code < 300:
             reply = said(Stage.END, code, text)
             return Sent({"message_id": f"<{mail.message_id}>", "reply": reply}), True
@@ -283,7 +284,7 @@ class _Line:
         return judge(Stage.END, code, text, now), False
 
     @staticmethod
-    def _broken(error: Exception, mail: Mail, *, left: bool) -> Outcome:
+    def _broken(error: BaseException, mail: Mail, *, left: bool) -> Outcome:
         reason = trouble_reason(error)
         if not left:
             return Later(f"{reason}; the message had not left")

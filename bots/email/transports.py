@@ -1,18 +1,14 @@
-"""The two ways a finished mail leaves: a relay, or a folder. What they share, and which one the settings name."""
+"""The port through which a finished mail leaves: a relay (`smtp`), or a folder (`outbox`)."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
 from bots.email.compile import Mail
-from bots.email.outbox import FileTransport
-from bots.email.smtp import SmtpTransport
-from config.settings import EmailSettings
 from syndicator.domain.model import Outcome
 
-__all__ = ["Transport", "make_transport"]
+__all__ = ["Transport"]
 
 
 class Transport(Protocol):
@@ -27,19 +23,3 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Let go of connections; safe to call twice."""
         ...
-
-
-def make_transport(settings: EmailSettings, host: str) -> Transport:
-    """The transport that the settings name; `host` is what we call ourselves to a relay."""
-    if settings.transport == "file":
-        return FileTransport(Path(settings.outbox))
-    return SmtpTransport(
-        settings.host,
-        settings.port,
-        local_hostname=host,
-        tls=settings.tls,
-        user=settings.user,
-        password=settings.password.get_secret_value() if settings.password else "",
-        connections=settings.connections,
-        timeout=settings.timeout,
-    )

@@ -8,9 +8,7 @@ import pytest
 
 from bots.email.channel import EmailChannel
 from bots.email.outbox import FileTransport
-from bots.email.smtp import SmtpTransport
-from bots.email.transports import make_transport
-from config.settings import EmailSettings
+from bots.email.preview import email_preview
 from syndicator.domain.model import ChannelKind, Later, MessageKind, Refused, Sent, State, Unknown
 
 
@@ -89,11 +87,10 @@ def test_the_port_says_how_much_goes_at_a_time(compiler):
     assert channel.lanes == 2
 
 
-def test_settings_choose_the_transport():
-    assert isinstance(make_transport(EmailSettings(), "localhost"), FileTransport)
-    smtp = EmailSettings.model_validate(
-        {"transport": "smtp", "from": "a@example.org", "password": "hush", "connections": 7}
-    )
-    made = make_transport(smtp, "press.example.org")
-    assert isinstance(made, SmtpTransport)
-    assert made.connections == 7
+def test_a_preview_shows_what_a_subscriber_reads(compiler, release, now):
+    show = email_preview(compiler, "Asia/Baku", lambda: now)
+    shown = show(release(lang="az", title="Viza qaydaları"), "az")
+    assert shown.startswith("Subject: Viza qaydaları\n\n")
+    assert "Abunəlikdən çıx" in shown
+    with pytest.raises(LookupError):
+        show(release(lang="az"), "ru")

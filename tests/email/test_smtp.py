@@ -237,6 +237,15 @@ async def test_a_certificate_that_does_not_hold_gets_no_mail(relay, sender, mail
     assert relay.mails == []
 
 
+async def test_the_password_goes_to_a_relay_that_is_who_it_says(relay, sender, mail, now, certificate):
+    relay.tls, trusting = contexts(certificate)
+    relay.offers += ["STARTTLS", "AUTH PLAIN"]
+    relay.script = {"AUTH": ["235 2.7.0 welcome"]}
+    safe = sender(tls="starttls", tls_context=trusting, timeout=3, user="press", password="hush-hush")
+    assert isinstance(await safe.send(mail(), now), Sent)
+    assert [c.split()[0] for c in relay.commands[:5]] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL"]
+
+
 async def test_a_wrong_password_waits_for_the_operator_and_is_never_told(relay, sender, mail, now):
     relay.offers.append("AUTH PLAIN")
     relay.script = {"AUTH": ["535 5.7.8 authentication failed"]}
