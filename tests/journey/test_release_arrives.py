@@ -22,7 +22,9 @@ Terms of use | Privacy | All rights reserved
 def test_a_text_in_the_watched_folder_is_soon_in_feeds_on_its_page_in_the_channel_and_in_the_mail(
     mailing: Any, sink: Any, until: Any
 ) -> None:
-    mailing.subscribe("reader@example.org,email,en,topic=entry,immediate", "other@example.org,email,en,topic=students,immediate")
+    mailing.subscribe(
+        "reader@example.org,email,en,topic=entry,immediate", "other@example.org,email,en,topic=students,immediate"
+    )
     mailing.start()
     mailing.write("fees.en.txt", FEES)
     until(lambda: mailing.titles() and mailing.posts() and sink.mails, "the release on every channel")
@@ -74,14 +76,19 @@ def test_harvesting_the_same_store_again_sends_nothing_and_writes_no_file(progra
     assert (tally["changed"], tally["announced"]) == (0, 0)
     program.stop()
     program.start()
-    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in feeds.rglob("*") if path.is_file()} == before
+    assert {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in feeds.rglob("*") if path.is_file()
+    } == before
     assert len(program.posts()) == 1
 
 
 def test_an_edit_touches_only_the_feeds_that_hold_the_release(program: Any, until: Any) -> None:
     program.start()
     program.write("fees.en.txt", FEES)
-    program.write("exam.en.txt", "The citizenship exam moves online\n\nThe exam for citizenship is now held online, in every region.\n")
+    program.write(
+        "exam.en.txt",
+        "The citizenship exam moves online\n\nThe exam for citizenship is now held online, in every region.\n",
+    )
     until(lambda: len(program.titles()) == 2, "both releases")
     tags = {topic: program.get(f"/feeds/en/{topic}.rss")[2]["ETag"] for topic in ("all", "visas", "citizenship")}
     program.write("fees.en.txt", FEES.replace("20 lir", "21 lir"))
@@ -106,7 +113,9 @@ def test_a_bad_document_is_reported_and_the_others_go_on(program: Any, until: An
 
 def test_a_first_start_on_a_full_store_builds_every_feed_and_announces_nothing_old(program: Any, until: Any) -> None:
     for day in range(1, 6):
-        program.write(f"old{day}.en.md", f"---\npublished: 2026-01-0{day}T09:00:00+04:00\n---\n# Visa news {day}\n\nText.\n")
+        program.write(
+            f"old{day}.en.md", f"---\npublished: 2026-01-0{day}T09:00:00+04:00\n---\n# Visa news {day}\n\nText.\n"
+        )
     program.start()
     until(lambda: len(program.titles()) == 5, "all five")
     assert program.titles() == [f"Visa news {day}" for day in range(5, 0, -1)]
@@ -116,12 +125,17 @@ def test_a_first_start_on_a_full_store_builds_every_feed_and_announces_nothing_o
 def test_the_three_formats_say_the_same(program: Any, until: Any) -> None:
     program.start()
     program.write("fees.en.txt", FEES)
-    program.write("odd.en.md", "---\ntitle: \"Fish & <chips> ]]> \\u202Eעברית 😀\"\n---\nA visa, `]]>` & more.\n")
+    program.write("odd.en.md", '---\ntitle: "Fish & <chips> ]]> \\u202Eעברית 😀"\n---\nA visa, `]]>` & more.\n')
     until(lambda: len(program.titles()) == 2, "both releases")
     items = program.feed()["items"]
     for fmt in ("rss", "atom"):
         parsed = feedparser.parse(program.get(f"/feeds/en/all.{fmt}")[1])
         assert not parsed.bozo
         assert [e.id for e in parsed.entries] == [i["id"] for i in items]
-        assert [e.title for e in parsed.entries] == [i["title"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") if fmt == "none" else i["title"] for i in items]
-        assert [sorted({t.label or t.term for t in e.tags}) for e in parsed.entries] == [sorted(i["tags"]) for i in items]
+        assert [e.title for e in parsed.entries] == [
+            i["title"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") if fmt == "none" else i["title"]
+            for i in items
+        ]
+        assert [sorted({t.label or t.term for t in e.tags}) for e in parsed.entries] == [
+            sorted(i["tags"]) for i in items
+        ]
