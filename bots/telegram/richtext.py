@@ -89,7 +89,12 @@ def _kept(char: str) -> str:
 
 def visible(text: str) -> bool:
     """Whether anything of it can be seen; Telegram refuses a message of which nothing can."""
-    return any(unicodedata.category(char)[0] in "LNPS" and char not in _BLANK_LETTERS for char in text)
+    return any(_shows(unicodedata.category(char)) and char not in _BLANK_LETTERS for char in text)
+
+
+def _shows(category: str) -> bool:
+    # "Cn" may be an emoji that is newer than our tables.
+    return category[0] in "LNPS" or category == "Cn"
 
 
 def units(text: str) -> int:

@@ -1,0 +1,248 @@
+"""Letters on their way, through the real library and transport to the double."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bots.telegram.channel import TelegramChannel, chat_id
+from bots.telegram.limits import BOT, Pacer
+from bots.telegram.outbox import FileTelegram
+from syndicator.domain.model import Gone, Later, MessageKind, Moved, Refused, Sent, SubscriberRole, Unknown
+
+CHANNEL = SubscriberRole.CHANNEL
+LONG = "".join(f"<p>Paragraph {n}. {'word ' * 60}</p>" for n in range(25))
+
+
+@pytest.fixture
+def reader(double):
+    double.started.add(7)
+    return 7
+
+
+async def test_a_subscriber_gets_the_release_with_a_button(double, channel, letter, reader, now):
+    (found,) = await channel().send([letter()], now)
+    (seen,) = double.seen(7)
+    assert seen["text"].startswith("Visas get cheaper")
+    assert seen["keyboard"][0][0]["url"] == "https://press.example.org/en/releases/12-visas"
+    assert found == Sent({"chat": 7, "messages": [seen["id"]], "parts": 1, "revision": 1, "lang": "en"}, "7")
+
+
+async def test_a_channel_gets_its_post_and_its_number_is_learned(double, channel, letter, now):
+    double.channel("@news", -100123)
+    (found,) = await channel().send([letter(address="https://t.me/news", role=CHANNEL)], now)
+    assert found.address == "-100123"
+    assert len(double.seen(-100123)) == 1
+
+
+async def test_a_picture_is_shown_large_by_the_page_and_otherwise_nothing_is(
+    double, channel, letter, release, reader, now
+):
+    await channel().send([letter(release(image=True)), letter(release(number=13), address="7")], now)
+    first, second = double.seen(7)
+    assert first["preview"] == {
+        "url": "https://press.example.org/en/releases/12-visas",
+        "prefer_large_media": True,
+        "show_above_text": True,
+    }
+    assert second["preview"] == {"is_disabled": True}
+
+
+@pytest.mark.parametrize(
+    ("hour", "urgent", "quiet"),
+    [(9, False, False), (19, False, True), (3, False, True), (4, False, False), (19, True, False)],
+)
+async def test_nights_are_quiet_unless_it_is_urgent(double, channel, letter, release, now, hour, urgent, quiet):
+    double.channel("@news", -100123)  # Baku is four hours ahead of UTC
+    await channel().send([letter(release(urgent=urgent), address="@news", role=CHANNEL)], now.replace(hour=hour))
+    assert double.seen(-100123)[0]["silent"] is quiet
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "seen"),
+    [
+        ({"kind": "flood", "retry_after": 40}, Later, 0),
+        ({"kind": "refuse", "code": 403, "text": "Forbidden: bot was blocked by the user"}, Gone, 0),
+        ({"kind": "refuse", "code": 403, "text": "Forbidden: user is deactivated"}, Gone, 0),
+        ({"kind": "refuse", "code": 400, "text": "Bad Request: chat not found"}, Gone, 0),
+        ({"kind": "migrate", "to": -100999}, Moved, 0),
+        ({"kind": "502"}, Unknown, 0),
+        ({"kind": "not_json"}, Unknown, 1),
+        ({"kind": "proxy"}, Later, 0),
+        ({"kind": "drop_before"}, Unknown, 0),
+        ({"kind": "drop_after"}, Unknown, 1),
+        ({"kind": "refuse", "code": 400, "text": "Bad Request: nonsense", "times": 2}, Refused, 0),
+    ],
+)
+async def test_every_fault_has_its_outcome_and_nothing_is_said_twice(
+    double, channel, letter, reader, now, fault, kind, seen
+):
+    double.fault(**fault)
+    (found,) = await channel().send([letter()], now)
+    assert isinstance(found, kind)
+    assert len(double.seen(7)) == seen
+
+
+async def test_a_server_that_falls_silent_is_unknown(double, channel, letter, reader, now):
+    double.fault("stall")
+    (found,) = await channel(total=0.2).send([letter()], now)
+    assert isinstance(found, Unknown)
+
+
+async def test_a_server_that_is_not_there_is_later_and_counts(channel, letter, now):
+    (found,) = await channel(root="http://127.0.0.1:1").send([letter()], now)
+    assert isinstance(found, Later)
+    assert found.counts
+
+
+async def test_what_blames_the_message_is_sent_once_more_as_plain_text(double, channel, letter, reader, now):
+    double.fault("refuse", code=400, text="Bad Request: can't parse entities: x")
+    (found,) = await channel().send([letter()], now)
+    (seen,) = double.seen(7)
+    assert isinstance(found, Sent)
+    assert seen["html"] == ""
+    assert "Read on the site: https://press.example.org/en/releases/12-visas" in seen["text"]
+
+
+async def test_a_site_without_a_public_name_shows_its_address_in_words(double, channel, letter, site, reader, now):
+    (found,) = await channel(site=replace(site, base_url="http://localhost:8080")).send([letter()], now)
+    (seen,) = double.seen(7)
+    assert isinstance(found, Sent)
+    assert seen["keyboard"] == []
+    assert "http://localhost:8080/en/releases/12-visas" in seen["text"]
+
+
+async def test_a_second_attempt_goes_on_behind_the_parts_that_were_accepted(
+    double, channel, letter, release, reader, now, later
+):
+    double.fault("flood", retry_after=40, skip=1)
+    about = letter(release(urgent=True, body=LONG))
+    sender = channel()
+    (first,) = await sender.send([about], now)
+    assert isinstance(first, Later)
+    assert len(first.answer["messages"]) == 1
+    kept = json.loads(json.dumps(first.answer))
+    (second,) = await sender.send([replace(about, answer=kept, attempt=2)], later(41))
+    assert isinstance(second, Sent)
+    assert second.answer["messages"] == [one["id"] for one in double.seen(7)]
+    assert len(double.seen(7)) == second.answer["parts"] == 3
+
+
+async def test_a_part_that_nobody_can_tell_of_keeps_those_before_it(double, channel, letter, release, reader, now):
+    double.fault("drop_after", skip=1)
+    (found,) = await channel().send([letter(release(urgent=True, body=LONG))], now)
+    assert isinstance(found, Unknown)
+    assert len(found.answer["messages"]) == 1
+
+
+async def test_a_short_wait_is_waited_out_and_a_long_one_is_later(double, channel, letter, reader, now, time, later):
+    sender = channel()
+    for _ in range(3):
+        await sender.send([letter()], now + timedelta(seconds=time.now))
+    assert sum(time.slept) == pytest.approx(2)
+    pacer = Pacer()
+    pacer.too_many(7, 30, now)
+    (found,) = await channel(pacer=pacer).send([letter()], now)
+    assert (found.not_before, found.counts) == (later(30), False)
+    assert len(double.seen(7)) == 3
+
+
+async def test_a_pause_outlives_a_restart(double, channel, letter, reader, now, pauses, later):
+    double.fault("flood", retry_after=4000)
+    await channel().send([letter()], now)
+    assert pauses.kept == {"chat:7": later(4000)}
+    (found,) = await channel(pacer=Pacer()).send([letter()], later(60))
+    assert found == Later("keeping Telegram's pace", later(4000), counts=False)
+    assert len([one for one in double.calls if one[0] == "sendMessage"]) == 1
+
+
+async def test_two_chats_in_trouble_pause_everybody(double, channel, letter, now, pauses):
+    double.started.update((7, 8, 9))
+    double.fault("flood", retry_after=60, times=2)
+    found = await channel().send([letter(address=str(chat)) for chat in (7, 8, 9)], now)
+    assert [type(one) for one in found] == [Later, Later, Later]
+    assert BOT in pauses.kept
+    assert len(double.calls) == 2
+
+
+async def test_a_database_that_is_away_makes_no_letter_unknown(double, channel, letter, reader, now, pauses):
+    pauses.broken = True
+    double.fault("flood")
+    (found,) = await channel().send([letter()], now)
+    assert isinstance(found, Later)
+
+
+async def test_a_refused_token_holds_everything_and_is_never_written_to_the_log(
+    double, channel, letter, now, line, capsys, caplog
+):
+    caplog.set_level(logging.DEBUG)
+    sender = channel(bot=line(token="4242:wrong-and-secret"))
+    found = await sender.send([letter(), letter(address="8")], now)
+    assert [(type(one), one.counts) for one in found] == [(Later, False), (Later, False)]
+    assert double.calls == []
+    out = capsys.readouterr()
+    assert "wrong-and-secret" not in out.out + out.err + caplog.text
+
+
+async def test_a_channel_that_we_may_not_post_to_waits_for_its_administrator(double, channel, letter, now):
+    double.channel("@news", -100123, may_post=False)
+    (found,) = await channel().send([letter(address="@news", role=CHANNEL)], now)
+    assert isinstance(found, Later)
+    assert found.counts
+
+
+@pytest.mark.parametrize(
+    "kind", [MessageKind.CONFIRMATION, MessageKind.CORRECTION, MessageKind.WITHDRAWAL, MessageKind.DIGEST]
+)
+async def test_what_is_not_for_telegram_is_refused_with_a_reason(channel, letter, now, kind):
+    (found,) = await channel().send([letter(kind=kind)], now)
+    assert isinstance(found, Refused)
+    assert kind.value in found.reason
+
+
+async def test_closing_twice_is_harmless(channel):
+    sender = channel()
+    await sender.close()
+    await sender.close()
+    assert (TelegramChannel.kind.value, TelegramChannel.chunk) == ("telegram", 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("-100123", -100123),
+        ("7", 7),
+        ("@news", "@news"),
+        ("t.me/news", "@news"),
+        ("https://t.me/news/", "@news"),
+        ("x", "x"),
+    ],
+)
+def test_an_address_is_a_number_or_a_name(written, read):
+    assert chat_id(written) == read
+
+
+async def test_without_a_token_messages_become_files(tmp_path, site, texts, taxonomy, letter, rules, now):
+    folder = tmp_path / "deep" / "outbox"
+    sender = FileTelegram(folder, site=site, texts=texts, taxonomy=taxonomy)
+    for _ in range(2):
+        (found,) = await sender.send([letter()], now)
+        assert isinstance(found, Sent)
+    (path,) = folder.iterdir()
+    assert path.name == "telegram-00000005-1.json"
+    call = json.loads(path.read_text())
+    assert (call.pop("method"), call["chat_id"]) == ("sendMessage", 7)
+    rules.decoded("sendMessage", call)
+    rules.parsed(call["text"], call["parse_mode"])
+    assert call["reply_markup"]["inline_keyboard"][0][0]["text"] == "Read on the site"
+
+
+async def test_a_folder_that_cannot_be_written_is_later(tmp_path, site, texts, taxonomy, letter, now):
+    (tmp_path / "file").write_text("")
+    sender = FileTelegram(tmp_path / "file", site=site, texts=texts, taxonomy=taxonomy)
+    (found,) = await sender.send([letter()], now)
+    assert isinstance(found, Later)

@@ -1,0 +1,253 @@
+"""What a release looks like on Telegram, judged by Telegram's own parser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bots.telegram.render import Renderings, hashtag, render
+from bots.telegram.richtext import Limits, Run, plain, split, units, visible
+from syndicator.domain.model import Attachment
+from syndicator.domain.topics import Taxonomy
+
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def rendered(site, taxonomy, texts, release):
+    def made(reader="en", topics=taxonomy, **values):
+        about = release(**values)
+        return render(about, about.langs[0], texts(reader), site, topics)
+
+    return made
+
+
+def test_a_short_release_is_one_message_with_title_text_hashtag_and_button(rendered, rules):
+    (part,) = rendered()
+    text, entities = rules.parsed(part.html, "HTML")
+    assert text == "Visas get cheaper\n\nFrom Monday.\n\n#Visas"
+    assert entities[0]["type"]["@type"] == "textEntityTypeBold"
+    assert (part.button, part.url) == ("Read on the site", "https://press.example.org/en/releases/12-visas")
+
+
+@pytest.mark.parametrize(
+    ("lang", "button", "urgent", "corrected", "tag"),
+    [
+        ("en", "Read on the site", "Urgent", "Corrected", "#Visas"),
+        ("az", "Saytda oxuyun", "Təcili", "Düzəliş edilib", "#Vizalar"),
+        ("ru", "Читать на сайте", "Срочно", "Исправлено", "#Визы"),
+    ],
+)
+def test_the_frame_speaks_the_readers_language(rendered, lang, button, urgent, corrected, tag):
+    (part,) = rendered(reader=lang, lang=lang, urgent=True, note="the fee is 20")
+    assert part.button == button
+    assert part.plain.startswith(f"❗️ {urgent}\n\n")
+    assert f"✏️ {corrected}: the fee is 20" in part.plain
+    assert part.plain.endswith(tag)
+
+
+@pytest.mark.parametrize(
+    ("body", "html"),
+    [
+        ("<p>a &amp; b &lt;c&gt;</p>", "a &amp; b &lt;c&gt;"),
+        ("<h2>Head</h2><p>x</p>", "<b>Head</b>\n\nx"),
+        ("<h2><strong>Head</strong></h2>", "<b>Head</b>"),
+        ("<ul><li>one</li><li>two<ul><li>deep</li></ul></li></ul>", "• one\n• two\n\u2003• deep"),
+        ("<ol><li>one</li><li>two</li></ol>", "1. one\n2. two"),
+        ("<p>H<sub>2</sub>O, 5 m<sup>2</sup></p>", "H₂O, 5 m²"),
+        ("<blockquote><p>a</p><p>b</p></blockquote><p>c</p>", "<blockquote>a\n\nb</blockquote>\n\nc"),
+        (
+            "<blockquote>a</blockquote><blockquote>b</blockquote>",
+            "<blockquote>a</blockquote>\n\n<blockquote>b</blockquote>",
+        ),
+        ("<pre><code>if a:\n  b</code></pre>", "<pre>if a:\n  b</pre>"),
+        ("<p><strong>a <em>b</em></strong></p>", "<b>a <i>b</i></b>"),
+        ('<p><a href="https://a.az/?x=1&amp;y=2">go</a></p>', '<a href="https://a.az/?x=1&amp;y=2">go</a>'),
+        ('<p><a href="/media/f.pdf">file</a></p>', '<a href="https://press.example.org/media/f.pdf">file</a>'),
+        ('<p><a href="javascript:alert(1)">no</a></p>', "no"),
+        ('<p><a href="mailto:press@a.az">write</a></p>', "write (press@a.az)"),
+        ('<p><a href="tel:+99412">+99412</a></p>', "+99412"),
+        (
+            "<table><tr><th>Visa</th><th>Fee</th></tr><tr><td>A</td><td>20</td></tr></table>",
+            "<b>Visa</b> | <b>Fee</b>\nA | 20",
+        ),
+        ("<p>line<br>next</p>", "line\nnext"),
+        ("<p>x</p><hr><p>y</p>", "x\n\n———\n\ny"),
+    ],
+)
+def test_the_body_becomes_what_telegram_knows(rendered, rules, body, html):
+    (part,) = rendered(body=body, topics=Taxonomy())
+    assert part.html.removeprefix("<b>Visas get cheaper</b>").strip() == html
+    rules.parsed(part.html, "HTML")
+
+
+def test_a_long_release_is_one_message_with_its_first_paragraphs_and_the_button(rendered, rules):
+    body = "".join(f"<p>Paragraph {n}. {'word ' * 60}</p>" for n in range(40))
+    (part,) = rendered(body=body)
+    text, _ = rules.parsed(part.html, "HTML")
+    assert "Paragraph 0." in text
+    assert rules.units(text) < 1500
+    assert part.button
+
+
+def test_a_long_release_with_a_summary_gives_the_summary(rendered):
+    (part,) = rendered(body="<p>" + "word " * 2000 + "</p>", summary="In short: cheaper.")
+    assert part.plain == "Visas get cheaper\n\nIn short: cheaper.\n\n#Visas"
+
+
+def test_an_urgent_long_release_comes_whole(rendered, rules):
+    body = "".join(f"<p>Paragraph {n}. <strong>{'word ' * 60}</strong></p>" for n in range(25))
+    parts = rendered(body=body, urgent=True, image=True)
+    assert len(parts) == 3
+    told = "".join(rules.parsed(part.html, "HTML")[0] for part in parts)
+    assert all(f"Paragraph {n}." in told for n in range(25))
+    assert [bool(part.button) for part in parts] == [False, False, True]
+    assert [bool(part.preview) for part in parts] == [True, False, False]
+
+
+def test_a_summary_that_only_begins_the_body_is_not_said_twice(rendered):
+    (part,) = rendered(summary="From Monday.")
+    assert part.plain.count("From Monday.") == 1
+
+
+def test_files_are_linked_by_their_titles(rendered, rules):
+    form = Attachment("/media/form.pdf", "application/pdf", title="The form")
+    (part,) = rendered(attachments=(form,))
+    assert '📎 <a href="https://press.example.org/media/form.pdf">The form</a>' in part.html
+
+
+def test_a_title_of_which_nothing_can_be_seen_gives_way_to_the_office(rendered):
+    (part,) = rendered(title="\u200b\u3164 ", body="", topics=Taxonomy())
+    assert part.plain == "Migration Service"
+
+
+def test_each_version_is_rendered_once(site, taxonomy, texts, release):
+    renderings = Renderings(site, taxonomy, size=2)
+    first = renderings.of(release(), "en", texts("en"))
+    assert renderings.of(release(), "en", texts("en")) is first
+    assert renderings.of(release(), "en", texts("az")) is not first
+    assert renderings.of(release(change=2), "en", texts("en")) is not first
+
+
+def test_a_language_that_is_not_there_is_an_error(site, taxonomy, texts, release):
+    with pytest.raises(LookupError):
+        render(release(), "ru", texts("ru"), site, taxonomy)
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("Səhiyyə Nazirliyi", "#Səhiyyə_Nazirliyi"),
+        ("Экономика", "#Экономика"),
+        ("2026", ""),
+        ("Year 2026", "#Year_2026"),
+        ("a-b, c", "#a_b_c"),
+        ("Migrants’ rights", "#Migrants_rights"),
+        ("…", ""),
+        ("İcazə", "#İcazə"),
+    ],
+)
+def test_topics_become_hashtags(rules, name, tag):
+    assert hashtag(name) == tag
+    assert rules.hashtags(tag) == ([tag] if tag else [])
+
+
+ALPHABET = st.text(st.characters(), max_size=60)
+WORDS = st.one_of(
+    ALPHABET, st.sampled_from(["<b>", "&", "😀" * 30, "a < b", "&lt;", "\u0301", "]]>", "<!--", "x" * 5000])
+)
+TAGS = [
+    "p",
+    "h2",
+    "h3",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "strong",
+    "em",
+    "code",
+    "pre",
+    "table",
+    "tr",
+    "td",
+    "th",
+    "sub",
+    "sup",
+    "u",
+    "s",
+]
+
+
+@st.composite
+def bodies(draw, depth=3):
+    pieces = []
+    for _ in range(draw(st.integers(0, 5))):
+        if depth and draw(st.booleans()):
+            tag = draw(st.sampled_from(TAGS))
+            pieces.append(f"<{tag}>{draw(bodies(depth - 1))}</{tag}>")
+        elif draw(st.integers(0, 4)) == 0:
+            href = draw(
+                st.one_of(
+                    ALPHABET,
+                    st.sampled_from(["https://a.az/", 'https://a.az/"x', "mailto:a@b.c", "http://[::1", "tel:1"]),
+                )
+            )
+            pieces.append(f'<a href="{href.replace(chr(34), "&quot;")}">{draw(ALPHABET)}</a>')
+        else:
+            pieces.append(draw(WORDS))
+    return "".join(pieces)
+
+
+@QUICK
+@given(
+    title=WORDS,
+    body=bodies(),
+    summary=WORDS,
+    note=WORDS,
+    topic=ALPHABET,
+    urgent=st.booleans(),
+    times=st.integers(1, 40),
+)
+def test_whatever_was_written_telegram_takes_it(
+    site, texts, release, rules, title, body, summary, note, topic, urgent, times
+):
+    topics = Taxonomy.from_mapping({"topic": [{"slug": "visas", "name": {"en": topic if topic.strip() else "x"}}]})
+    about = release(title=title, body=body * times, summary=summary, note=note, urgent=urgent)
+    parts = render(about, "en", texts("en"), site, topics)
+    assert 1 <= len(parts) <= 3
+    for part in parts:
+        text, entities = rules.parsed(part.html, "HTML")
+        assert text == part.plain
+        assert len(entities) <= 100
+        assert len(part.html.encode()) <= 16_000
+        rules.parsed(f"{part.plain}\n\n{part.link}")
+        assert part.plain == part.plain.strip()
+
+
+@QUICK
+@given(text=WORDS.map(lambda one: one.encode("utf-8", "replace").decode()), size=st.integers(1, 50))
+def test_splitting_loses_nothing_but_space_and_stays_in_bounds(text, size):
+    parts = split((Run(text, (("b", ""),)),), Limits(units=max(size, 2)))
+    assert all(units(plain(part)) <= max(size, 2) for part in parts)
+    squeezed = re.sub(r"\s", "", "".join(plain(part) for part in parts))
+    assert letters(squeezed) == letters(text)
+
+
+def letters(text):
+    return [char for char in text if char.isalnum() and visible(char)]
+
+
+def test_a_cut_falls_between_paragraphs_sentences_or_words():
+    cases = [
+        ("aaa bbb\n\nccc ddd", 12, "aaa bbb"),
+        ("One two. Three four", 14, "One two."),
+        ("one two three", 9, "one two"),
+        ("a😀😀", 4, "a😀"),
+        ("aae\u0301", 3, "aa"),
+    ]
+    for text, size, first in cases:
+        assert plain(split((Run(text),), Limits(units=size))[0]) == first
