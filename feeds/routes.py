@@ -52,9 +52,9 @@ def _answer(publisher: Publisher, request: web.Request, name: str) -> web.Respon
         return _plain(404, "There is no feed at this address.", {})
     headers = _headers(stored, name, publisher)
     asked = request.headers
-    now = datetime.now(UTC)
     since, match = asked.get(hdrs.IF_MODIFIED_SINCE), asked.getall(hdrs.IF_NONE_MATCH, [])
-    if not_modified(stored.etag, stored.last_modified, ",".join(match) if match else None, since, now):
+    tags = ",".join(match) if match else None
+    if not_modified(stored.etag, stored.last_modified, tags, since, publisher.clock()):
         return web.Response(status=304, headers=headers)
     accepted = asked.getall(hdrs.ACCEPT_ENCODING, [])
     coding = choose_coding(",".join(accepted) if accepted else None, [c for c in ENCODINGS if c in stored.packed])

@@ -1,12 +1,16 @@
 """The publisher: right feeds on disk and in memory, written only when they differ, whole whatever happens."""
 
+import asyncio
 import gzip
 import json
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import brotli
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from feeds import build, files
@@ -442,3 +446,70 @@ def test_the_catalogue_names_every_stream_in_order(publish):
     assert catalogue.link("ru", "nothing") is None
     assert list(catalogue.links("xx")) == []
     assert len({link.title for link in found}) == len(found)  # autodiscovery asks for distinct titles
+
+
+async def test_two_refreshes_at_once_do_the_work_once(publish, shelf, make, tmp_path):
+    shelf.put(make.release(1))
+    publisher = publish()
+    assert sorted(await asyncio.gather(publisher.refresh(make.now), publisher.refresh(make.now))) == [0, FEEDS]
+
+
+async def test_a_refresh_that_is_cancelled_is_done_again(publish, shelf, make):
+    shelf.put(make.release(1))
+    publisher = publish()
+    task = asyncio.ensure_future(publisher.refresh(make.now))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await publisher.refresh(make.now)
+    assert numbers(publisher) == [1]
+    assert await publish().refresh(make.now) == 0
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(1, 9),
+        st.sampled_from(["public", "withdrawn", "draft", "moved", "corrected", "dated"]),
+        st.sampled_from([("visas",), ("law", "visas"), ("entry",), ()]),
+        st.sampled_from([("en",), ("en", "ru")]),
+        st.integers(0, 40),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, entries=st.integers(1, 4))
+async def test_whatever_happens_step_by_step_ends_in_the_feeds_of_a_fresh_build(
+    publish, make, steps, entries, tmp_path, shelf
+):
+    """Sliding windows, cached entries and skipped feeds never show; days pass, so withdrawals grow old too."""
+    shelf.releases, shelf.change = {}, 0
+    room = tmp_path / uuid4().hex
+    publisher, now = publish(entries=entries, directory=room / "kept"), make.now
+    for at, (number, what, topics, langs, days) in enumerate(steps):
+        now += timedelta(days=days)
+        release = replace(make.release(number, langs=langs, topics=topics), major=at)
+        texts = tuple(replace(v, revision=replace(v.revision, number=2 * at)) for v in release.variants)
+        release = replace(release, variants=texts)
+        shelf.put(
+            {
+                "public": release,
+                "withdrawn": replace(release, state=State.WITHDRAWN, withdrawn_at=now, reason="Error"),
+                "draft": replace(release, state=State.DRAFT),
+                "moved": replace(release, topics=(*topics, "law")),
+                "corrected": make.revise(release, at=now, note=f"Corrected {at}", title=f"Title {at}"),
+                "dated": replace(release, public_at=release.public_at + timedelta(hours=days)),
+            }[what]
+        )
+        if days % 3:
+            await publisher.refresh(now)
+        if days % 7 == 6:
+            publisher = publish(entries=entries, directory=room / "kept")
+    await publisher.refresh(now)
+    fresh = publish(entries=entries, directory=room / "fresh")
+    await fresh.refresh(now)
+    kept = {name: stored.body for name, stored in publisher._state.served.items()}
+    assert kept == {name: stored.body for name, stored in fresh._state.served.items()}

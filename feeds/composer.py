@@ -1,0 +1,191 @@
+"""The composer: from one edition of all feeds to the next. Pure but for the log: nothing is read, nothing is written.
+
+Rules, in order:
+
+1. Only entries that are new or changed are rendered; only feeds that hold one of those, or whose window moved, are
+   put together; only those whose bytes differ come out.
+2. An entry that cannot be rendered is logged by its number, once, and left out; its feed still ships.
+3. Last-Modified is the newest entry's change; where a feed changed otherwise (an entry left it), it is the time of the
+   refresh, so that a reader who only compares dates is never left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import feedgen.version
+import structlog
+
+from feeds import build, files, opml
+from feeds.entry import entry_key, entry_of, moment
+from feeds.files import Kept, Stored
+from feeds.streams import ALL, Stream, describe, links, streams
+from feeds.windows import Facts, Plan
+from syndicator.domain.model import Release
+from syndicator.domain.site import FEED_FORMATS, Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+
+__all__ = ["NOTHING_BUILT", "Composer", "Edition", "list_name", "names_of"]
+
+NOTHING_BUILT = -1
+
+log = structlog.get_logger()
+
+Piece = tuple[Hashable, build.Fragment | None]
+"""A fragment and the key it was rendered for; None in the place of one that cannot be rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """All that is known of the feeds between two refreshes; replaced whole, never changed."""
+
+    built: int = NOTHING_BUILT
+    windows: Mapping[Stream, tuple[int, ...]] = field(default_factory=dict)
+    revisit: Mapping[int, datetime] = field(default_factory=dict)
+    served: Mapping[str, Stored] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    facts: Mapping[int, Facts] = field(default_factory=dict)
+    pieces: Mapping[tuple[str, int], Piece] = field(default_factory=dict)
+
+    def due(self, now: datetime) -> list[int]:
+        """Releases to be looked at again though nothing was written."""
+        return sorted(number for number, when in self.revisit.items() if when <= now)
+
+
+class Composer:
+    """Makes editions for one site. `max_age` is in seconds; `entries` is a window's size."""
+
+    def __init__(self, site: Site, taxonomy: Taxonomy, texts: Texts, entries: int, max_age: int) -> None:
+        self._site, self._taxonomy, self._texts, self._max_age = site, taxonomy, texts, max_age
+        self.streams = streams(site, taxonomy)
+        self.links = {stream: links(stream, site, taxonomy, texts) for stream in self.streams}
+        self._channels = {stream: describe(stream, site, taxonomy, texts) for stream in self.streams}
+        self.settings = self._digest(entries)
+
+    def compose(self, old: Edition, found: Plan, built: int, now: datetime) -> tuple[Edition, dict[str, Stored]]:
+        """The edition up to change `built`, and the feeds in it that are other than before, by name."""
+        windows = {s: w for s, w in {**old.windows, **found.windows}.items() if s in self.links}
+        pieces, fresh = self._render_entries(old, found, windows)
+        changed = self._render_feeds(old, found, pieces, fresh, now)
+        served = {**old.served, **changed}
+        kept = {name: old.kept[name] for name in served.keys() & old.kept.keys()}
+        kept.update((name, files.kept_of(stored)) for name, stored in changed.items())
+        settled = found.facts.keys() | set(old.due(now))
+        revisit = {n: when for n, when in old.revisit.items() if n not in settled} | found.revisit
+        held = {number for window in windows.values() for number in window}
+        facts = {number: one for number, one in {**old.facts, **found.facts}.items() if number in held}
+        return Edition(built, windows, revisit, served, kept, facts, pieces), changed
+
+    def _render_entries(
+        self, old: Edition, found: Plan, windows: Mapping[Stream, tuple[int, ...]]
+    ) -> tuple[dict[tuple[str, int], Piece], set[tuple[str, int]]]:
+        """The fragments of all windows, and which of them are other than before."""
+        pieces: dict[tuple[str, int], Piece] = {}
+        fresh = set()
+        for place in {(stream.lang, number) for stream, window in windows.items() for number in window}:
+            before = old.pieces.get(place)
+            release = found.releases.get(place[1])
+            if release is None:
+                if before is not None:
+                    pieces[place] = before
+                continue
+            piece = self._render_entry(release, place[0], before)
+            if piece is not before:
+                fresh.add(place)
+            pieces[place] = piece
+        return pieces, fresh
+
+    def _render_entry(self, release: Release, lang: str, before: Piece | None) -> Piece:
+        variant = release.variant(lang)
+        if variant is None:
+            return None, None
+        key = entry_key(release, variant)
+        if before is not None and before[0] == key:
+            return before
+        try:
+            entry = entry_of(release, variant, self._site, self._taxonomy, self._texts)
+            return key, build.fragment_of(entry)
+        except Exception as error:  # noqa: BLE001  # one bad record must never stop a feed, whatever is wrong with it
+            reason = f"{type(error).__name__}: {error}"
+            log.error("release cannot be rendered; left out", release=release.number, lang=lang, reason=reason)  # noqa: TRY400  # one line says it
+            return key, None
+
+    def _render_feeds(
+        self,
+        old: Edition,
+        found: Plan,
+        pieces: Mapping[tuple[str, int], Piece],
+        fresh: set[tuple[str, int]],
+        now: datetime,
+    ) -> dict[str, Stored]:
+        """The feeds whose bytes differ from what is served, by name."""
+        changed: dict[str, Stored] = {}
+        for stream, window in found.windows.items():
+            names = names_of(stream)
+            whole = all(name in old.served for name in names)
+            if whole and window == old.windows.get(stream) and not any((stream.lang, n) in fresh for n in window):
+                continue
+            held = [pieces[stream.lang, n][1] for n in window if (stream.lang, n) in pieces]
+            fragments = [fragment for fragment in held if fragment is not None]
+            newest = max((f.updated for f in fragments), default=build.UNDATED)
+            for fmt, name in zip(FEED_FORMATS, names, strict=True):
+                body = build.render(fmt, self._channels[stream], fragments, self._site, self._max_age)
+                self._offer(changed, old, name, body, newest, now)
+        for lang in self._site.languages:
+            if list_name(lang) not in old.served:
+                body = opml.render(
+                    self._channels[Stream(lang, ALL)].title,
+                    [found for s, found in self.links.items() if s.lang == lang],
+                )
+                self._offer(changed, old, list_name(lang), body, build.UNDATED, now)
+        return changed
+
+    @staticmethod
+    def _offer(
+        changed: dict[str, Stored], old: Edition, name: str, body: bytes, newest: datetime, now: datetime
+    ) -> None:
+        etag = files.etag_of(body)
+        before = old.kept.get(name)
+        if before is None:
+            modified = newest
+        elif before.etag == etag:
+            if name in old.served:
+                return
+            modified = before.last_modified
+        else:
+            later = before.last_modified + timedelta(seconds=1)
+            modified = newest if newest >= later else max(moment(now), later)
+        changed[name] = Stored(body, files.pack(body), etag, modified)
+
+    def _digest(self, entries: int) -> str:
+        """Changes with anything, beside the releases, that decides a feed's bytes."""
+        site, say = self._site, self._texts
+        words = [(say(lang).date(build.UNDATED, site.zone), *map(say(lang), MESSAGES)) for lang in site.languages]
+        topics = [(t.slug, t.parent, sorted(t.names.items())) for t in self._taxonomy.topics]
+        versions = (build.RENDERER, feedgen.version.version_str, files.ENCODINGS)
+        channels = list(self._channels.values())
+        facts = (versions, replace(site, names=dict(site.names)), topics, entries, self._max_age, words, channels)
+        return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def names_of(stream: Stream) -> tuple[str, ...]:
+    """The names of a stream's feeds, in the order of `FEED_FORMATS`: `az/all.rss` and so on."""
+    return tuple(f"{stream.lang}/{stream.topic}.{fmt}" for fmt in FEED_FORMATS)
+
+
+def list_name(lang: str) -> str:
+    """The name of a language's subscription list."""
+    return f"{lang}.opml"
+
+
+MESSAGES = (
+    "Attachments",
+    "Corrected on {date}:",
+    "Reason: {reason}",
+    "This release was withdrawn on {date}.",
+    "Withdrawn: {title}",
+)
