@@ -26,7 +26,7 @@ from syndicator.domain.visibility import standing
 from syndicator.store import releases
 from syndicator.web.parts import PARTS
 from syndicator.web.rendering import page
-from syndicator.web.views import is_local, release_paths, topic_links
+from syndicator.web.views import is_local, release_paths, safe, topic_links
 from syndicator.web.wording import kind_name, size_in_words
 
 __all__ = ["show"]
@@ -123,7 +123,8 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         corrections=[r for r in history if r.major and r.note and r.created_at],
         topics=topic_links(release.topics, parts.taxonomy, t),
         pictures=[a for a in images if is_local(a)],
-        files=[_file(a, t.locale) for a in revision.attachments if not (a.is_image and is_local(a))],
+        files=[_file(a, t.locale) for a in revision.attachments if safe(a.url) and not (a.is_image and is_local(a))],
+        link=safe(revision.link),
         address=parts.site.absolute(paths[lang]),
         preview=_preview(revision.image, parts.site.base_url),
         versions=[(code, parts.texts(code).language_name, path) for code, path in paths.items() if code != lang],
@@ -144,7 +145,7 @@ def _file(attachment: Attachment, locale: Locale) -> File:
 
 def _preview(image: Attachment | None, base_url: str) -> Attachment | None:
     """The picture for link previews, with an absolute address."""
-    if image is None:
+    if image is None or not safe(image.url):
         return None
     url = image.url if image.url.startswith(("http://", "https://")) else base_url + image.url
     return Attachment(url=url, media_type=image.media_type, alt=image.alt)

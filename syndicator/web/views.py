@@ -12,7 +12,7 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 from syndicator.web.wording import kind_name
 
-__all__ = ["Card", "Link", "Node", "Paging", "card", "is_local", "release_paths", "topic_links", "topic_tree"]
+__all__ = ["Card", "Link", "Node", "Paging", "card", "is_local", "release_paths", "safe", "topic_links", "topic_tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,11 @@ def release_paths(release: Release, site: Site) -> dict[str, str]:
         for lang, variant in found.items()
         if variant is not None
     }
+
+
+def safe(url: str) -> str:
+    """An address that may stand in a link: the web's or our own, never a script's; otherwise none."""
+    return url if url.startswith(("http://", "https://", "/media/")) else ""
 
 
 def is_local(attachment: Attachment) -> bool:

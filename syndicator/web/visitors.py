@@ -102,4 +102,6 @@ def is_own_form(headers: Mapping[str, str], base_url: str, *, opaque_allowed: bo
         return opaque_allowed
     stated = urlsplit(origin)
     ours = urlsplit(base_url)
-    return (stated.scheme, stated.netloc) == (ours.scheme, ours.netloc) or stated.netloc == headers.get("Host", "")
+    if (stated.scheme, stated.netloc) == (ours.scheme, ours.netloc):
+        return True
+    return stated.netloc != "" and stated.netloc == headers.get("Host")

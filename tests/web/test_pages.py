@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from syndicator.domain.model import Attachment, Urgency
+from syndicator.domain.model import Attachment, State, Urgency
+from syndicator.store import releases
 
 LANGUAGES = ("az", "en", "ru")
 PAGES = ("", "search", "feeds", "privacy", "subscribe", "topics/visas")
@@ -295,7 +296,7 @@ async def test_a_withdrawn_release_is_gone_with_its_reason_and_without_its_text(
         assert answer.status == 410
         assert "It named a minor." in text
         assert "22 November 2026" in text
-        assert "secret" not in text.replace("anything", "").replace("secret-slug", "")
+        assert "A secret" not in text
         assert "secret-slug" not in text
     for path in ("/en/", "/en/search?q=secret", "/sitemap.xml"):
         assert "A secret" not in await visitor.text(path)
@@ -303,8 +304,6 @@ async def test_a_withdrawn_release_is_gone_with_its_reason_and_without_its_text(
 
 async def test_embargoes_and_drafts_look_like_what_never_was(visitor, newsroom, clock, now):
     hidden = await newsroom.publish("Embargoed", public_at=now + timedelta(hours=1), topics=["visas"], slug="embargoed")
-    from syndicator.domain.model import State  # noqa: PLC0415
-
     draft = await newsroom.publish("Embargoed draft", state=State.DRAFT, topics=["visas"], slug="embargoed")
     gone = await newsroom.publish("Embargoed gone", public_at=now + timedelta(hours=1), slug="embargoed")
     await newsroom.withdraw(gone, "Never mind.")
@@ -321,7 +320,5 @@ async def test_embargoes_and_drafts_look_like_what_never_was(visitor, newsroom, 
         assert "mbargoed<" not in await visitor.text(path)
     clock.move(hours=1)
     async with newsroom.database.writing() as session:
-        from syndicator.store import releases  # noqa: PLC0415
-
         await releases.open_due(session, clock())
     assert "Embargoed" in await visitor.text(f"/en/releases/{hidden.number}-embargoed")

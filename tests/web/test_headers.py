@@ -1,0 +1,227 @@
+"""What holds for every answer: no stranger's scripts, no cookies, no leaks, caches that work."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+from aiohttp import web
+
+from syndicator.domain.model import Attachment
+from syndicator.domain.topics import Taxonomy
+
+PUBLIC = ("/az/", "/az/search", "/az/feeds", "/az/privacy", "/az/topics/visas")
+ALL = (*PUBLIC, "/az/subscribe", "/healthz", "/readyz", "/metrics", "/robots.txt", "/sitemap.xml", "/favicon.svg")
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title><script>alert(1)</script>",
+    "{{ 7*7 }}{% include '/etc/passwd' %}",
+    "javascript:alert(1)",
+    "&lt;script&gt;",
+    "]]><svg onload=alert(1)>",
+)
+
+
+class Loads(HTMLParser):
+    """What a page makes a browser fetch or run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.ran: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.ran += [name for name in given if name.startswith("on")] + ([tag] if tag == "script" else [])
+        self.ran += [v for v in given.values() if v and v.strip().lower().startswith("javascript:") and tag == "a"]
+        if tag in ("img", "iframe", "source", "video", "audio", "embed", "input") and given.get("src"):
+            self.fetched.append(given["src"] or "")
+        if tag == "link" and given.get("rel") in ("stylesheet", "icon", "preload", "preconnect", "dns-prefetch"):
+            self.fetched.append(given["href"] or "")
+
+
+@pytest.mark.parametrize("path", ALL)
+async def test_head_is_answered_wherever_get_is(visitor, path):
+    got, asked = await visitor.get(path), await visitor.head(path)
+    assert got.status == asked.status == 200
+    assert got.content_type == asked.content_type
+    assert await asked.read() == b""
+
+
+@pytest.mark.parametrize("path", [*ALL, "/az/nothing", "/manage/x"])
+async def test_every_answer_forbids_strangers_and_sets_no_cookie(visitor, path):
+    answer = await visitor.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    for rule in (
+        "default-src 'none'",
+        "img-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ):
+        assert rule in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_strict_transport_is_asked_for_only_where_there_is_tls(parts, open_site):
+    plain = dataclasses.replace(parts, site=dataclasses.replace(parts.site, base_url="http://localhost:8080"))
+    answer = await (await open_site(plain)).get("/az/")
+    assert "Strict-Transport-Security" not in answer.headers
+
+
+@pytest.mark.parametrize("evil", HOSTILE)
+async def test_whatever_was_written_is_text_and_never_runs(parts, open_site, newsroom, site, clock, evil):
+    names = dict.fromkeys(site.languages, evil)
+    taxonomy = Taxonomy.from_mapping({"topic": [{"slug": "visas", "name": names}]})
+    visitor = await open_site(dataclasses.replace(parts, taxonomy=taxonomy))
+    more = {
+        "attachments": [
+            Attachment("/media/a.jpg", "image/jpeg", 9, evil, evil, evil),
+            Attachment(evil, "image/png", 9, evil, evil, evil),
+            Attachment(evil, "text/html", 9, evil),
+        ],
+        "rights": evil,
+        "link": evil,
+        "summary": evil,
+        "topics": ["visas"],
+        "kind": "news",
+        "slug": "s",
+        "key": "k",
+    }
+    release = await newsroom.publish(evil, **more)
+    clock.move(hours=1)
+    await newsroom.publish(evil, body="<p>new</p>", note=evil, **more)
+    pages = ["/en/", "/en/search", "/en/topics/visas", "/en/subscribe", f"/en/releases/{release.number}-s"]
+    for path in pages:
+        loads = Loads(await visitor.text(path))
+        assert loads.ran == []
+        assert "svg" not in loads.tags
+        assert all(url.startswith(("/static/", "/favicon.svg", "/media/")) for url in loads.fetched)
+    await newsroom.withdraw(release, evil)
+    assert Loads(await (await visitor.get(pages[-1])).text()).ran == []
+
+
+@pytest.mark.parametrize("evil", HOSTILE)
+async def test_what_a_visitor_asks_for_comes_back_as_text(visitor, evil):
+    for path in ("/en/search", "/en/subscribe"):
+        for name in ("q", "topic", "kind", "page"):
+            text = await (await visitor.get(path, params={name: evil})).text()
+            assert Loads(text).ran == []
+
+
+async def test_no_page_loads_anything_from_elsewhere(visitor, newsroom):
+    await newsroom.publish(attachments=[Attachment("https://elsewhere.example/a.jpg", "image/jpeg", 9, "a", "a")])
+    for path in (*PUBLIC, "/az/subscribe", "/az/releases/1-office-hours", "/az/nothing"):
+        loads = Loads(await (await visitor.get(path)).text())
+        assert loads.fetched
+        assert all(url.startswith("/") and not url.startswith("//") for url in loads.fetched)
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+async def test_a_page_that_has_not_changed_is_not_sent_again(visitor, newsroom, path):
+    first = await visitor.get(path)
+    tag = first.headers["ETag"]
+    assert "max-age" in first.headers["Cache-Control"]
+    for asked in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        again = await visitor.get(path, headers={"If-None-Match": asked})
+        assert (again.status, await again.read()) == (304, b"")
+        assert again.headers["ETag"] == tag
+        assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
+    assert (await visitor.get(path, headers={"If-None-Match": '"other"'})).status == 200
+
+
+async def test_a_new_release_changes_the_validator(visitor, newsroom):
+    before = (await visitor.get("/az/")).headers["ETag"]
+    await newsroom.publish()
+    assert (await visitor.get("/az/", headers={"If-None-Match": before})).status == 200
+
+
+async def test_pages_are_compressed_for_those_who_take_it(visitor):
+    small = await visitor.get("/az/", headers={"Accept-Encoding": "gzip"})
+    plain = await visitor.get("/az/", headers={"Accept-Encoding": "identity"})
+    assert small.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert small.headers["ETag"] == plain.headers["ETag"]
+    assert "Accept-Encoding" in plain.headers["Vary"]
+
+
+async def test_static_files_are_kept_for_ever_under_their_hash(visitor):
+    text = await visitor.text("/az/")
+    [style] = re.findall(r'href="(/static/[^"]+\.css)"', text)
+    answer = await visitor.get(style)
+    assert (answer.status, answer.content_type) == (200, "text/css")
+    assert "immutable" in answer.headers["Cache-Control"]
+
+
+async def test_other_methods_are_refused_with_the_ones_allowed(visitor):
+    answer = await visitor.post("/az/feeds")
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "GET,HEAD"
+
+
+async def test_a_bug_becomes_a_page_that_tells_nothing_of_itself(parts, open_site):
+    async def broken(_request: web.Request) -> web.Response:
+        raise RuntimeError("the secret is 42")
+
+    visitor = await open_site(parts, extra_routes=[web.get("/ru/broken", broken)])
+    answer = await visitor.get("/ru/broken")
+    text = await answer.text()
+    assert answer.status == 500
+    assert 'lang="ru"' in text
+    assert "42" not in text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_route_of_another_room_may_state_its_own_policy(parts, open_site):
+    async def embed(_request: web.Request) -> web.Response:
+        return web.Response(text="x", headers={"Content-Security-Policy": "frame-ancestors *"})
+
+    visitor = await open_site(parts, extra_routes=[web.get("/embed/x", embed)])
+    assert (await visitor.get("/embed/x")).headers["Content-Security-Policy"] == "frame-ancestors *"
+
+
+# -- for machines
+async def test_the_process_is_alive_before_it_is_ready(visitor, publisher):
+    publisher.checked = None
+    assert (await visitor.get("/healthz")).status == 200
+    answer = await visitor.get("/readyz")
+    assert (answer.status, await answer.json()) == (503, {"ready": False, "database": True, "feeds": False})
+
+
+async def test_it_is_ready_when_the_database_answers_and_feeds_are_built(visitor):
+    assert (await (await visitor.get("/readyz")).json())["ready"] is True
+
+
+async def test_metrics_tell_the_numbers_that_alarms_watch(visitor, clock):
+    clock.move(minutes=5)
+    await visitor.get("/az/")
+    text = await visitor.text("/metrics")
+    assert "syndicator_newest_feed_age_seconds 300.0" in text
+    for name in ("oldest_due_delivery_seconds", "unknown_deliveries", "deliveries", "subscriptions", "source_problems"):
+        assert f"# TYPE syndicator_{name} gauge" in text
+    assert 'syndicator_http_requests_total{route="/{lang}/",status="200"} 1.0' in text
+
+
+async def test_metrics_hold_no_token_and_no_address(visitor):
+    await visitor.get("/manage/" + "s" * 40)
+    text = await visitor.text("/metrics")
+    assert "ssss" not in text
+    assert 'route="/manage/{token}"' in text
+
+
+async def test_robots_are_kept_from_private_pages(visitor):
+    text = await visitor.text("/robots.txt")
+    for path in ("/manage/", "/confirm/", "/unsubscribe/"):
+        assert f"Disallow: {path}\n" in text
