@@ -25,6 +25,7 @@ BOT = "bot"
 PER_CHAT = 1.0
 CROWD_MESSAGES = 20
 CROWD_WINDOW = timedelta(seconds=60)
+NOTED = timedelta(seconds=1)
 SHARED_TROUBLE = timedelta(seconds=10)
 _KEPT_CHATS = 20_000
 
@@ -127,8 +128,9 @@ class Pacer:
         return when
 
     def note(self, chat: int | str, now: datetime) -> None:
-        """A message that was not asked for here went out: an answer in a dialogue."""
-        self._take(chat, now, now)
+        """An answer in a dialogue goes out. It is not held up, and however many come, they hold up others a second."""
+        if self._bot.free_at(now) - now <= NOTED:
+            self._take(chat, now, now)
 
     def too_many(self, chat: int | str, seconds: float, now: datetime) -> list[Pause]:
         """The chat answered 429; the pauses that follow from it."""

@@ -10,8 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from telegram.ext import ExtBot
 
+from bots.telegram.app import TelegramBot
+from bots.telegram.channel import TelegramChannel
 from bots.telegram.limits import Pacer
+from bots.telegram.transport import AiohttpRequest, hide_token
+from config.settings import TelegramSettings
+from syndicator.domain.filters import canonical
 from syndicator.domain.model import (
     Attachment,
     Letter,
@@ -20,6 +26,7 @@ from syndicator.domain.model import (
     Revision,
     State,
     SubscriberRole,
+    SubscriptionState,
     Urgency,
     Variant,
 )
@@ -182,10 +189,6 @@ def pauses():
 @pytest.fixture
 async def line(double):
     """Makes bots that talk to the double; closes them afterwards."""
-    from telegram.ext import ExtBot
-
-    from bots.telegram.transport import AiohttpRequest, hide_token
-
     requests = []
 
     def made(token=None, root=None, total=5.0):
@@ -205,7 +208,6 @@ async def line(double):
 @pytest.fixture
 def channel(line, site, texts, taxonomy, pauses, time):
     """Makes a TelegramChannel over the double."""
-    from bots.telegram.channel import TelegramChannel
 
     def made(bot=None, pacer=None, site=site, **values):
         return TelegramChannel(
@@ -234,9 +236,6 @@ class FakeChats:
         self.people, self.consents, self.broken = {}, [], False
 
     def _account(self, person):
-        from syndicator.domain.filters import canonical
-        from syndicator.domain.model import SubscriptionState
-
         rows = []
         if person.filter is not None:
             rows = [SimpleNamespace(id=1, filter=canonical(person.filter), state=SubscriptionState.ACTIVE)]
@@ -273,11 +272,6 @@ def chats():
 @pytest.fixture
 async def bot(double, site, texts, taxonomy, chats, now):
     """Makes running bots; stops them afterwards."""
-    from datetime import timedelta
-
-    from bots.telegram.app import TelegramBot
-    from config.settings import TelegramSettings
-
     running = []
 
     async def made(**settings):

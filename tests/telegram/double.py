@@ -1,8 +1,8 @@
 """A double of the Bot API on 127.0.0.1, strict where the real one is, with a ledger of what people see.
 
 In a test: `async with TelegramDouble() as double`, then `double.say(...)`, `double.tap(...)`, `double.fault(...)`,
-`await double.until(...)`, `double.seen(chat)`. As a program: `python double.py --port N`; GET /ledger shows everything, POST
-/control takes `{"do": "say", "chat": 7, "text": "/start"}` and the like.
+`await double.until(...)`, `double.seen(chat)`. As a program: `python double.py --port N`; GET /ledger shows everything,
+POST /control takes `{"do": "say", "chat": 7, "text": "/start"}` and the like.
 """
 
 from __future__ import annotations
@@ -99,7 +99,10 @@ class TelegramDouble:
         return self._update("my_chat_member", {**body, "old_chat_member": old, "new_chat_member": new})
 
     def fault(self, kind, *, method="sendMessage", chat=None, times=1, skip=0, **details):
-        """The next calls fail: flood, refuse (code, text), 502, not_json, proxy, drop_before, drop_after, stall, migrate."""
+        """The next calls fail.
+
+        Kinds: flood, refuse (code, text), 502, not_json, proxy, drop_before, drop_after, stall, migrate (to).
+        """
         self.faults.append({"kind": kind, "method": method, "chat": chat, "times": times, "skip": skip, **details})
 
     def seen(self, chat):
@@ -166,8 +169,7 @@ class TelegramDouble:
         else:
             given.update(await request.post())
         try:
-            if request.match_info["token"] != self.token:
-                raise Refusal(401, "Unauthorized")
+            self._check_token(request.match_info["token"])
             given = rules.decoded(method, given)
             self.calls.append((method, given))
             broken = await self._faulty(request, method, given)
@@ -182,6 +184,10 @@ class TelegramDouble:
             return web.json_response(answer, status=refusal.code)
         await self._notify()
         return web.json_response(answer)
+
+    def _check_token(self, token):
+        if token != self.token:
+            raise Refusal(401, "Unauthorized")
 
     async def _faulty(self, request, method, given):
         fault = next((one for one in self.faults if self._hits(one, method, given)), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 
 import aiohttp
@@ -185,8 +187,6 @@ async def test_a_refused_token_is_one_line_without_the_token_and_stops_nothing(d
     caplog.set_level(logging.DEBUG)
     double.token = "4242:another"
     running = await bot(token="4242:wrong-and-secret")
-    import asyncio
-
     for _ in range(200):
         if running._trouble:
             break
@@ -228,8 +228,6 @@ async def hook(double, bot):
 
 
 async def test_a_webhook_call_with_our_secret_is_handled_once(double, hook):
-    import json
-
     assert double.webhook["url"] == "https://press.example.org/telegram/webhook"
     assert double.webhook["secret_token"] == "s3cret-s3cret"
     body = json.dumps(double.say(7, "/help"))

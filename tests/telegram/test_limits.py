@@ -76,3 +76,10 @@ def test_a_restart_keeps_pauses_and_the_longer_one_holds(now, later):
     pacer.restore({"chat:7": later(5), BOT: later(43_837)})
     assert pacer.free_at(7, now) == later(43_837)
     assert pacer.paused_until(7, later(43_837)) is None
+
+
+def test_a_chatterbox_holds_up_nobody_for_long(now, later):
+    pacer = Pacer(25)
+    for _ in range(10_000):
+        pacer.note(7, now)
+    assert pacer.free_at(8, now) <= later(1.1)
