@@ -31,7 +31,8 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"{self.promised} mails promised, {len(self.in_flight)} kills: {self.missed} missed, {self.repeats} repeated, "
+            f"{self.promised} mails promised, {len(self.in_flight)} kills: "
+            f"{self.missed} missed, {self.repeats} repeated, "
             f"{sum(self.in_flight)} stood sending at the kills {list(self.in_flight)}, {self.seconds:.0f} s"
         )
 

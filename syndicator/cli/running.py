@@ -14,6 +14,7 @@ from syndicator.store import releases
 
 __all__ = ["register"]
 
+DEMO_INBOX = Path("var/inbox")  # as config/demo.toml names it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -36,6 +37,9 @@ def run(
     """Start everything in one process; SIGTERM or Ctrl-C stops it within 30 seconds."""
     session: Session = context.obj
     settings = session.settings(demo=demo)
+    if demo:
+        DEMO_INBOX.mkdir(parents=True, exist_ok=True)
+        say(f"drop a text into {DEMO_INBOX}/ and watch it arrive at {settings.site.base_url}")
     session.run(session.wiring.serve(settings))
 
 

@@ -6,7 +6,7 @@ Rules, in order:
    `fanned_out_at` is set, however often the process died between.
 2. Matching costs the number of distinct filters; recipients are written by set-based SQL, some 20,000 a transaction.
 3. The ledger's unique key allows one row per message and person, so any step may be repeated.
-4. A release that may not be shown now is never fanned out; it will be announced when it opens.
+4. Whether a release may be shown now is asked in each step's own transaction (`store.fanout`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from collections.abc import Callable
 
 import structlog
 
-from syndicator.domain.model import Release, Standing
+from syndicator.domain.model import Release
 from syndicator.domain.ports import Again, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
-from syndicator.domain.visibility import standing
 from syndicator.store import ledger, releases
 from syndicator.store.database import Database
 from syndicator.store.ledger import Message
@@ -47,8 +46,6 @@ class Fanout:
         if found is None:
             return Done()
         message, release = found
-        if not self._may_be_shown(release):
-            return Done()
         await self._match(release)
         written = 0
         while (step := await self._write(message.id, release)) is not None:
@@ -67,9 +64,6 @@ class Fanout:
                 return None
             release = await releases.get(session, message.release)
         return (message, release) if release else None
-
-    def _may_be_shown(self, release: Release) -> bool:
-        return standing(release.state, release.public_at, release.opened_at, self._clock()) is Standing.PUBLIC
 
     async def _match(self, release: Release) -> None:
         async with self._database.writing() as session:

@@ -193,7 +193,7 @@ class Intake:
         state = state_of(change, prepared.public_at, now)
         topics = prepared.ticked
         if topics is None and existing is not None:
-            topics = await releases.ticked(session, existing.number, besides=change.lang)
+            topics = await releases.ticked(session, existing.number)
         if topics is None:
             topics = ruled_topics(prepared, existing, self._taxonomy)
         return Draft(

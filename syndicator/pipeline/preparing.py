@@ -6,8 +6,8 @@ Rules, in order:
 2. A language must be one of the site's; a ticked topic one of the topic file's; a title must not be empty.
    Otherwise the document is refused with one line that says what is allowed.
 3. A date that lies ahead is an embargo, whether it is called so or not; a file's own time never lies ahead.
-4. Topics an editor ticked stand. Where none are ticked, the rules read every language version there is and the
-   best of all of them count, so that the order in which translations arrive changes nothing.
+4. Topics an editor ticked stand until others are ticked. Where none are, the rules read every language version there
+   is and the best of all of them count, so that the order in which translations arrive changes nothing.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+import structlog
+
 from syndicator.domain.model import ChannelKind, Priority
 from syndicator.domain.ports import Clock, Done, FeedPublisher, Handler, Job, Source, Turn, Verdict
 from syndicator.pipeline.delivery import Delivery
@@ -22,6 +24,8 @@ from syndicator.store import ledger, releases
 from syndicator.store.database import Database
 
 __all__ = ["Work", "harvest_job"]
+
+log = structlog.get_logger()
 
 
 def harvest_job(source: str, now: datetime) -> Job:
@@ -98,7 +102,11 @@ class Work:
         return jobs
 
     async def _harvest(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # a pass is short; its groups commit
-        await self._intake.harvest(self._sources[str(job.args["source"])])
+        source = self._sources[str(job.args["source"])]
+        try:
+            await self._intake.harvest(source)
+        except OSError as error:  # the next poll tries again; what was taken stays
+            log.warning("source cannot be read", source=source.name, reason=str(error))
         return Done()
 
     async def _open(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # one transaction
