@@ -207,7 +207,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One bad document: what, where, and why it was left out. It never stops the others."""
+    """One bad document: what, where, and why it was left out. It never stops the others.
+
+    An empty `reason` says that the bad document has gone: nothing is wrong there any more.
+    """
 
     source: str
     origin: str

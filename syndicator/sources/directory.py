@@ -95,6 +95,8 @@ class DirectorySource:
             item = await self._item(finding, clashes.get(origin, finding.reason), known.get(origin, ""))
             if item is not None:
                 yield SourceItem(item, "")
+        for origin, fingerprint in self._settled(listing, known).items():
+            yield SourceItem(Problem(self.name, origin, "", fingerprint), "")
         if self._withdraw_missing:
             async for gone in self._missing(listing, findings, known):
                 yield SourceItem(gone, "")
@@ -190,22 +192,24 @@ class DirectorySource:
         for origin, taken in sorted(gone.items()):
             yield self._withdrawal(origin, taken)
 
+    def _settled(self, listing: Listing, known: Mapping[str, str]) -> dict[str, str]:
+        """Bad documents that have gone and need no withdrawal: origin and the fingerprint that says so."""
+        return {
+            origin: str(replace(prints, mark="-", digest="gone"))
+            for origin, prints in _absent(listing, known).items()
+            if prints.mark == "!" and not (self._withdraw_missing and prints.key)
+        }
+
     def _gone(self, listing: Listing, findings: Mapping[str, Finding], known: Mapping[str, str]) -> dict[str, Prints]:
-        present = {entry.origin for entry in listing.entries} | listing.problems.keys()
-        blocked = tuple(f"{origin}/" for origin in listing.problems)
+        """What was taken once and has gone in every language."""
         living = set()
-        for origin in present:
+        for origin in [*(entry.origin for entry in listing.entries), *listing.problems]:
             finding = findings.get(origin)
             living.add(finding.key if finding else self._surveyor.named_key(origin))
             living.add(Prints.read(known.get(origin, "")).key)
-        taken = {
-            origin: Prints.read(fingerprint)
-            for origin, fingerprint in known.items()
-            if origin not in present and not origin.startswith(blocked)
-        }
         return {
             origin: prints
-            for origin, prints in taken.items()
+            for origin, prints in _absent(listing, known).items()
             if prints.mark != "-" and prints.key and prints.key not in living
         }
 
@@ -222,6 +226,19 @@ class DirectorySource:
             state=State.WITHDRAWN,
             remarks=("the file has gone",),
         )
+
+
+def _absent(listing: Listing, known: Mapping[str, str]) -> dict[str, Prints]:
+    """What is known and not there; what stands in a folder that cannot be read may well be there."""
+    present = {entry.origin for entry in listing.entries} | listing.problems.keys()
+    if not listing.entries:
+        present.add(".")  # where an emptied folder is reported
+    blocked = tuple(f"{origin}/" for origin in listing.problems)
+    return {
+        origin: Prints.read(fingerprint)
+        for origin, fingerprint in known.items()
+        if origin not in present and not origin.startswith(blocked)
+    }
 
 
 def _clashes(findings: Iterable[Finding], known: Mapping[str, str]) -> dict[str, str]:

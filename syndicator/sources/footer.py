@@ -25,6 +25,7 @@ __all__ = ["RIGHTS", "Footer", "plain"]
 RIGHTS = r"^(©|\(c\)|copyright\b)"
 LONGEST = 300  # characters of a line that may be boilerplate
 LONGEST_LINK = 50
+MOST_BLOCKS = 40  # of HTML that are looked at from the end
 
 _BARS = re.compile(r"\s*[|•·]\s*")
 _RULE = re.compile(r"(?:[-_*=–—]\s?){3,}")
@@ -78,7 +79,7 @@ class Footer:
         cut = False
         body = body.rstrip()
         starts = [found.start() for found in _BLOCK.finditer(body, max(0, len(body) - 20 * LONGEST))]
-        for start in reversed(starts):
+        for start in reversed(starts[-MOST_BLOCKS:]):
             tail = body[start:]
             lines = [line for part in _LINE_BREAK.split(tail) if (line := plain(part))]
             found: list[str] = []

@@ -242,6 +242,19 @@ async def test_an_editor_that_replaces_a_file_withdraws_nothing(open_office, mon
     assert await office.take() == []
 
 
+@pytest.mark.parametrize("withdraw_missing", [False, True])
+async def test_a_bad_document_that_has_gone_is_told_as_settled_once(open_office, withdraw_missing):
+    office = open_office(withdraw_missing=withdraw_missing)
+    office.write("a.en.txt", TEXT)
+    bad = office.write("bad.en.txt", b"\xff")
+    await office.take()
+    bad.unlink()
+    assert [(item.origin, item.reason) for item in await office.take()] == [("bad.en.txt", "")]
+    assert await office.take() == []
+    office.write("bad.en.txt", b"\xff")
+    assert len(await office.take()) == 1
+
+
 async def test_a_folder_that_lost_everything_is_no_withdrawal_of_everything(open_office):
     office = open_office(withdraw_missing=True)
     paths = [office.write(f"{name}.en.txt", TEXT) for name in "abc"]
@@ -250,6 +263,10 @@ async def test_a_folder_that_lost_everything_is_no_withdrawal_of_everything(open
         path.unlink()
     (problem,) = await office.take()
     assert problem.reason == "the folder holds no document any more; 3 are not taken as withdrawn"
+    assert await office.take() == []
+    for path in paths:  # the disk is back
+        office.write(path.name, TEXT)
+    assert [(item.origin, item.reason) for item in await office.take()] == [(".", "")]
     assert await office.take() == []
 
 
