@@ -135,7 +135,7 @@ async def resolve(session: AsyncSession, subscriber: int, resolved: str) -> None
 
 
 async def move(session: AsyncSession, subscriber: int, address: str) -> None:
-    """The channel says the address changed: a person's address is replaced (merging if taken); a channel's `resolved` is.
+    """The channel says the address changed: a person's is replaced, merging if taken; a channel keeps it as `resolved`.
 
     Moving twice, or a subscriber that is gone, changes nothing.
     """

@@ -1,0 +1,51 @@
+"""Batches: the deliveries that one job sends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import exists, insert, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import DeliveryState
+from syndicator.store.tables import BATCH, DELIVERY
+
+__all__ = ["close_idle", "regroup"]
+
+WAITING = (DeliveryState.DUE, DeliveryState.SENDING)
+
+
+async def regroup(
+    session: AsyncSession,
+    rows: Sequence[tuple[int, str, int]],
+    state: DeliveryState,
+    *,
+    size: int,
+    now: datetime,
+    **values: object,
+) -> int:
+    """Put deliveries (id, channel, priority) still in that state into new batches, due now; returns how many."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for number, channel, priority in rows:
+        groups.setdefault((channel, priority), []).append(number)
+    moved = 0
+    for (channel, priority), numbers in groups.items():
+        for start in range(0, len(numbers), size):
+            batch = {"channel": channel, "priority": priority, "created_at": now}
+            made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()
+            query = (
+                update(DELIVERY)
+                .where(DELIVERY.c.id.in_(numbers[start : start + size]), DELIVERY.c.state == state)
+                .values(state=DeliveryState.DUE, batch_id=made, due_at=now, settled_at=None, claimed_at=None, **values)
+                .returning(DELIVERY.c.id)
+            )
+            moved += len((await session.execute(query)).all())
+    return moved
+
+
+async def close_idle(session: AsyncSession, now: datetime, batch: int | None = None) -> None:
+    """Close that batch, or every one, if none of its deliveries is due or being sent."""
+    waits = exists().where(DELIVERY.c.batch_id == BATCH.c.id, DELIVERY.c.state.in_(WAITING))
+    query = update(BATCH).where(BATCH.c.done_at.is_(None), ~waits).values(done_at=now)
+    await session.execute(query if batch is None else query.where(BATCH.c.id == batch))

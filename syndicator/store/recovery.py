@@ -1,0 +1,85 @@
+"""After a crash, and by an operator's hand: what stands still is set going again.
+
+1. Rows left `sending` by a dead process are sent again, once a crash: nobody may be missed, so a repeat is risked.
+   They are marked, for the channel to use the same ids. One that was being sent at every one of its attempts is
+   likely what brings the process down: it stands `unknown` then, for people to see.
+2. An operator may send again what failed, what nobody can tell, and what waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import case, select, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import DeliveryState
+from syndicator.store.batching import close_idle, regroup
+from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, SUBSCRIBER
+
+__all__ = ["recover", "retry"]
+
+RETRIED = (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
+BATCH_SIZE = 500
+
+
+async def recover(session: AsyncSession, now: datetime, max_attempts: int = 12) -> int:
+    """At start of the only process: rows left `sending` are due again, marked resent; their batches open again.
+
+    A row with `max_attempts` becomes unknown instead. Returns how many rows were found.
+    """
+    spent = DELIVERY.c.attempts >= max_attempts
+    query = (
+        update(DELIVERY)
+        .where(DELIVERY.c.state == DeliveryState.SENDING)
+        .values(
+            state=case((spent, str(DeliveryState.UNKNOWN)), else_=str(DeliveryState.DUE)),
+            reason=case((spent, "the process ended at each attempt to send it"), else_=DELIVERY.c.reason),
+            settled_at=case((spent, now), else_=None),
+            due_at=now,
+            claimed_at=None,
+            resent=true(),
+        )
+        .returning(DELIVERY.c.batch_id)
+    )
+    batches = list(await session.scalars(query))
+    opened = update(BATCH).where(BATCH.c.id.in_(set(batches) - {None})).values(done_at=None)
+    await session.execute(opened)
+    await close_idle(session, now)
+    return len(batches)
+
+
+async def retry(
+    session: AsyncSession,
+    *,
+    states: Sequence[DeliveryState],
+    message: str | None = None,
+    delivery: int | None = None,
+    now: datetime,
+) -> int:
+    """An operator's wish: rows in these states become due again, in new batches, with all their attempts before them.
+
+    Raises:
+        ValueError: a state is asked for that must not be sent again (sent, suppressed, due, sending).
+    """
+    if refused := [state for state in states if state not in RETRIED]:
+        raise ValueError(f"{refused[0]}: only failed, unknown and deferred deliveries can be sent again")
+    moved = 0
+    for state in dict.fromkeys(states):
+        query = (
+            select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
+            .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+            .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+            .where(DELIVERY.c.state == state)
+            .order_by(DELIVERY.c.id)
+            .with_for_update(of=DELIVERY, skip_locked=True)
+        )
+        if message is not None:
+            query = query.where(MESSAGE.c.key == message)
+        if delivery is not None:
+            query = query.where(DELIVERY.c.id == delivery)
+        rows = [(number, channel, priority) for number, channel, priority in await session.execute(query)]
+        marked = {"resent": True} if state is DeliveryState.UNKNOWN else {}
+        moved += await regroup(session, rows, state, size=BATCH_SIZE, now=now, attempts=0, reason="", **marked)
+    return moved
