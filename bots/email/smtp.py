@@ -255,10 +255,12 @@ class _Line:
         if protocol is None or writer is None:
             self.drop()
             return Later("the relay hung up before the message"), False
-        # Begun before the first byte is written: a relay may answer early, and aiosmtplib drops what nobody awaits.
+        # The answer must be awaited before the first byte is written: it may come at once, or early, and aiosmtplib
+        # drops what nobody awaits. Which of the two a loop does first is its own affair (uvloop: the network).
         reading = asyncio.create_task(protocol.read_response(timeout=None))
         left, error = False, None
         try:
+            await asyncio.sleep(0)
             protocol.write(_stuffed(mail.data))
             async with asyncio.timeout(self._timeout):
                 await writer.drain()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import uvloop
 from aiosmtpd.smtp import SMTP as RealServer  # noqa: N811 - a class beside a client of the same name
 
 from bots.email.addresses import Address
@@ -254,6 +257,38 @@ async def test_a_wrong_password_waits_for_the_operator_and_is_never_told(relay, 
     assert not got.counts
     assert "535" in got.reason
     assert "hush" not in got.reason
+
+
+def answer_at_once(listener, replies):
+    """A relay in a thread of its own, quicker than any event loop; `replies` by the beginning of what it reads."""
+    with listener, listener.accept()[0] as line, line.makefile("rb") as lines:
+        line.sendall(b"220 quick\r\n")
+        in_body = False
+        for read in lines:
+            if in_body and read != b".\r\n":
+                continue
+            verb = "END" if in_body else read[:4].decode()
+            in_body = verb == "DATA"
+            line.sendall(replies.get(verb, "250 ok").encode() + b"\r\n")
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_on_either_event_loop_an_answer_that_comes_at_once_is_heard(mail, now, run):
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    replies = {"DATA": "354 go", "QUIT": "221 bye"}
+    relay = threading.Thread(target=answer_at_once, args=(listener, replies), daemon=True)
+    relay.start()
+
+    async def send_some():
+        transport = SmtpTransport("127.0.0.1", port, local_hostname="x.example", tls="none", connections=1, timeout=2)
+        got = [await transport.send(mail(), now) for _ in range(10)]
+        await transport.close()
+        return got
+
+    assert all(isinstance(outcome, Sent) for outcome in run(send_some()))
+    relay.join(5)
+    assert not relay.is_alive()
 
 
 class Box:
