@@ -46,7 +46,7 @@ def test_a_visitor_is_known_by_what_can_be_believed(peer, forwarded, trusted, kn
 
 
 def test_a_proxy_that_is_no_address_is_refused_by_name():
-    with pytest.raises(ValueError, match="web.trusted_proxies: 'proxy'"):
+    with pytest.raises(ValueError, match=r"web\.trusted_proxies: 'proxy'"):
         networks(["proxy"])
 
 
