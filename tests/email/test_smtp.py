@@ -13,6 +13,7 @@ import pytest
 import uvloop
 from aiosmtpd.smtp import SMTP as RealServer  # noqa: N811 - a class beside a client of the same name
 
+from bots.email import line
 from bots.email.addresses import Address
 from bots.email.channel import EmailChannel
 from bots.email.smtp import SmtpTransport
@@ -148,6 +149,15 @@ async def test_a_connection_is_used_again_and_remade_after_a_long_wait(relay, se
     assert len(relay.mails) == 4
 
 
+async def test_a_connection_is_given_up_after_many_mails(relay, sender, mail, now, monkeypatch):
+    monkeypatch.setattr(line, "MAILS_A_LINE", 2)
+    transport = sender()
+    for _ in range(5):
+        assert isinstance(await transport.send(mail(), now), Sent)
+    assert relay.connections == 3
+    assert [c for c in relay.commands if c == "QUIT"] == ["QUIT"] * 2
+
+
 async def test_a_connection_that_died_while_waiting_costs_nothing(relay, sender, mail, now):
     transport = sender()
     await transport.send(mail(), now)
@@ -261,15 +271,15 @@ async def test_a_wrong_password_waits_for_the_operator_and_is_never_told(relay, 
 
 def answer_at_once(listener, replies):
     """A relay in a thread of its own, quicker than any event loop; `replies` by the beginning of what it reads."""
-    with listener, listener.accept()[0] as line, line.makefile("rb") as lines:
-        line.sendall(b"220 quick\r\n")
+    with listener, listener.accept()[0] as wire, wire.makefile("rb") as lines:
+        wire.sendall(b"220 quick\r\n")
         in_body = False
         for read in lines:
             if in_body and read != b".\r\n":
                 continue
             verb = "END" if in_body else read[:4].decode()
             in_body = verb == "DATA"
-            line.sendall(replies.get(verb, "250 ok").encode() + b"\r\n")
+            wire.sendall(replies.get(verb, "250 ok").encode() + b"\r\n")
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
