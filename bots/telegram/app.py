@@ -275,7 +275,8 @@ class TelegramBot:
             trouble = f"telegram: {error.message}"
             wait = _LONGEST_WAIT
         else:
-            trouble = f"telegram cannot be reached: {error.message}"
+            # One broken long poll is nothing to tell; two in a row are.
+            trouble = f"telegram cannot be reached: {error.message}" if tries else self._trouble
         if trouble != self._trouble:
             self._trouble = trouble
             log.error(trouble)

@@ -133,7 +133,7 @@ class Screens:
     def stopped(self, lang: str) -> Screen:
         """Good-bye."""
         text = self._texts(lang)
-        said = text("You are unsubscribed. We send you nothing more; /start brings everything back.")
+        said = text("You are unsubscribed. We send you nothing more. To choose topics again, send /start.")
         return Screen(said, _column([(text("Choose topics"), Press("m"))]))
 
     def help(self, lang: str) -> Screen:

@@ -158,7 +158,10 @@ class TelegramDouble:
         do = order.pop("do")
         if do not in ("say", "tap", "block", "fault", "channel"):
             return web.json_response({"ok": False}, status=400)
-        getattr(self, do)(**order)
+        try:
+            getattr(self, do)(**order)
+        except AssertionError as error:
+            return web.json_response({"ok": False, "description": str(error)}, status=409)
         return web.json_response({"ok": True})
 
     async def _serve(self, request):

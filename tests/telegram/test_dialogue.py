@@ -183,6 +183,20 @@ async def test_a_second_poller_is_one_line_and_the_bot_comes_back(double, bot, c
     assert "telegram answers again" in out
 
 
+async def test_one_broken_long_poll_is_nothing_to_tell_and_two_are_one_line(double, bot, capsys, monkeypatch):
+    monkeypatch.setattr("bots.telegram.app._LONGEST_WAIT", 0.01)
+    double.fault("drop_before", method="getUpdates")
+    await bot()
+    double.say(7, "/help")
+    await double.until(lambda: double.seen(7))
+    assert "cannot be reached" not in capsys.readouterr().out
+    double.fault("502", method="getUpdates", times=3)
+    double.say(7, "/help")
+    double.say(7, "/help")
+    await double.until(lambda: double.faults[-1]["times"] == 0 and not double.pending)
+    assert capsys.readouterr().out.count("cannot be reached") == 1
+
+
 async def test_a_refused_token_is_one_line_without_the_token_and_stops_nothing(double, bot, capsys, caplog):
     caplog.set_level(logging.DEBUG)
     double.token = "4242:another"
