@@ -113,10 +113,12 @@ class Publisher:
             OSError: the store cannot be read or the folder cannot be written; what is served stays as it was.
         """
         async with self._refreshing:
-            before = self._state if self._state is not None else await asyncio.to_thread(self._restore)
+            if self._state is None:
+                self._state = await asyncio.to_thread(self._restore)  # served at once, even if the store cannot be read
+            before = self._state
             found = await self._look(before, now)
             if found is None:
-                self._state, self._checked = before, now
+                self._checked = now
                 return 0
             after, written = await asyncio.to_thread(self._rebuild, before, *found, now)
             self._state, self._checked = after, now

@@ -356,6 +356,19 @@ async def test_a_store_that_cannot_be_read_leaves_what_is_served(publish, shelf,
     assert publisher.newest() == make.now  # the alarm on silent feeds can see it
 
 
+async def test_after_a_restart_the_old_feeds_are_served_even_if_the_store_cannot_be_read(publish, shelf, make):
+    shelf.put(make.release(1))
+    await publish().refresh(make.now)
+    shelf.broken = OSError("database is gone")
+    publisher = publish()
+    with pytest.raises(OSError, match="gone"):
+        await publisher.refresh(make.now)
+    assert numbers(publisher) == [1]
+    assert publisher.newest() is None
+    shelf.broken = None
+    assert await publisher.refresh(make.now) == 0
+
+
 async def test_one_release_that_cannot_be_rendered_is_left_out_and_said_once(publish, shelf, make, monkeypatch):
     real = build._add_entry
 
@@ -480,7 +493,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, entries=st.integers(1, 4))
 async def test_whatever_happens_step_by_step_ends_in_the_feeds_of_a_fresh_build(
     publish, make, steps, entries, tmp_path, shelf
