@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import frontmatter
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bots.telegram.render import Renderings, hashtag, render
 from bots.telegram.richtext import Limits, Run, plain, split, units, visible
-from syndicator.domain.model import Attachment
+from syndicator.domain.model import Attachment, BodyFormat
+from syndicator.domain.text import clean
 from syndicator.domain.topics import Taxonomy
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -251,3 +254,19 @@ def test_a_cut_falls_between_paragraphs_sentences_or_words():
     ]
     for text, size, first in cases:
         assert plain(split((Run(text),), Limits(units=size))[0]) == first
+
+
+DEMO = sorted(Path("config/demo").glob("*.*.*"))
+FORMATS = {".md": BodyFormat.MARKDOWN, ".html": BodyFormat.HTML, ".txt": BodyFormat.TEXT}
+
+
+@pytest.mark.parametrize("path", DEMO, ids=lambda path: path.name)
+def test_every_demo_release_is_one_message_that_telegram_takes(site, taxonomy, texts, release, rules, path):
+    lang = path.name.split(".")[-2]
+    document = frontmatter.loads(path.read_text(encoding="utf-8"))
+    body = clean(document.content, FORMATS[path.suffix])
+    about = release(lang, title=str(document.get("title", path.stem)), body=body)
+    (part,) = render(about, lang, texts(lang), site, taxonomy)
+    text, _ = rules.parsed(part.html, "HTML")
+    assert text == part.plain
+    assert "<" not in text
