@@ -24,6 +24,7 @@ from syndicator.web.views import topic_links, topic_tree
 __all__ = ["feeds", "front", "home", "privacy", "query_filter", "search", "telegram_link", "topic", "without_slash"]
 
 NEWEST = 12
+LOOKED_AT = 60  # so that a busy day cannot push an urgent notice off the page
 URGENT_FOR = timedelta(hours=72)
 ASKED = ("q", "topic", "not", "kind")
 
@@ -44,9 +45,9 @@ async def home(request: web.Request) -> web.Response:
     parts, lang = request.app[PARTS], request.match_info["lang"]
     now = parts.clock()
     async with parts.database.reading() as session:
-        found = await releases.listing(session, Filter(), parts.taxonomy, lang=lang, now=now, limit=NEWEST)
+        found = await releases.listing(session, Filter(), parts.taxonomy, lang=lang, now=now, limit=LOOKED_AT)
     urgent = [r for r in found if r.urgency is Urgency.URGENT and now - r.public_at < URGENT_FOR]
-    rest = [release for release in found if release not in urgent]
+    rest = [release for release in found if release not in urgent][:NEWEST]
     return page(
         request,
         "home.html",

@@ -24,11 +24,11 @@ from syndicator.web.static_files import StaticFiles
 from syndicator.web.visitors import preferred_language
 from syndicator.web.wording import language_name
 
-__all__ = ["NO_STORE", "STATIC", "language_of", "negotiated", "page", "setup", "short_cache"]
+__all__ = ["NO_STORE", "SHORT", "STATIC", "language_of", "negotiated", "page", "setup"]
 
 STATIC = web.AppKey("static", StaticFiles)
 NO_STORE = "no-store"
-short_cache = "public, max-age=60"
+SHORT = "public, max-age=60"
 
 TEMPLATES = Path(__file__).parent / "templates"
 OPEN_GRAPH_LOCALES = {"az": "az_AZ", "en": "en_GB", "ru": "ru_RU"}
@@ -81,7 +81,7 @@ def page(
     paths: Mapping[str, str] | None = None,
     feeds: Sequence[FeedLinks] = (),
     private: bool = False,
-    cache: str = short_cache,
+    cache: str = SHORT,
     **context: Any,
 ) -> web.Response:
     """A page in a language.
