@@ -133,6 +133,12 @@ def picture(**values):
     )
 
 
+@pytest.fixture(autouse=True)
+def _quick_disk(monkeypatch):
+    """No test can pull the plug, and thousands of waits for the disk would only be slow."""
+    monkeypatch.setattr("feeds.files.os.fsync", lambda _descriptor: None)
+
+
 @pytest.fixture
 def make():
     return SimpleNamespace(release=make_release, revise=revise, picture=picture, now=NOW)

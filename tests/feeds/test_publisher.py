@@ -493,7 +493,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, entries=st.integers(1, 4))
 async def test_whatever_happens_step_by_step_ends_in_the_feeds_of_a_fresh_build(
     publish, make, steps, entries, tmp_path, shelf
