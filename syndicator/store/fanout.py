@@ -44,14 +44,18 @@ MATCHED = """
 """
 
 TOLD = """
-    SELECT p.id AS subscriber_id, p.channel, d.lang,
-        (SELECT s.id FROM subscription s WHERE s.subscriber_id = p.id AND s.state = 'active'
-            ORDER BY CASE WHEN s.id = d.subscription_id THEN 0 ELSE 1 END, s.id LIMIT 1) AS subscription_id,
-        ROW_NUMBER() OVER (PARTITION BY p.id ORDER BY d.id DESC) AS choice
-    FROM subscriber p CROSS JOIN message g CROSS JOIN delivery d
-    WHERE {people} AND g.release_id = :release AND g.kind IN ('release', 'correction') AND g.id < :message
-        AND d.message_id = g.id AND d.subscriber_id = p.id AND d.state IN ('sent', 'unknown', 'sending')
-        AND d.lang IN :langs
+    SELECT t.subscriber_id, t.channel, t.lang, t.choice, COALESCE(
+        (SELECT s.id FROM subscription s WHERE s.id = t.had AND s.state = 'active'),
+        (SELECT MIN(s.id) FROM subscription s WHERE s.subscriber_id = t.subscriber_id AND s.state = 'active')
+    ) AS subscription_id
+    FROM (
+        SELECT p.id AS subscriber_id, p.channel, d.lang, d.subscription_id AS had,
+            ROW_NUMBER() OVER (PARTITION BY p.id ORDER BY d.id DESC) AS choice
+        FROM subscriber p CROSS JOIN message g CROSS JOIN delivery d
+        WHERE {people} AND g.release_id = :release AND g.kind IN ('release', 'correction') AND g.id < :message
+            AND d.message_id = g.id AND d.subscriber_id = p.id AND d.state IN ('sent', 'unknown', 'sending')
+            AND d.lang IN :langs
+    ) t
 """
 
 PEOPLE = {

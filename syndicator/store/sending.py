@@ -171,7 +171,7 @@ async def claim(session: AsyncSession, batch: int, now: datetime, limit: int) ->
 
 
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], now: datetime) -> int:
-    """Move rows from sending to their outcomes; one that is not `sending` any more is left alone. Returns rows moved."""
+    """Move rows from sending to their outcomes; one that is not `sending` is left alone. Returns rows moved."""
     if not settlements:
         return 0
     done = await session.execute(SETTLE, [_settling(one, now) for one in settlements])

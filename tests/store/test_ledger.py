@@ -452,7 +452,7 @@ async def test_a_withdrawal_and_the_return_reach_all_who_got_the_text(database, 
 
 async def test_somebody_who_changed_their_filter_still_hears_of_the_correction(database, press, people, tell, now):
     async with database.writing() as session:
-        who, old = await people.add(session, "a@example.org")
+        _, old = await people.add(session, "a@example.org")
         await press.record(session)
         await tell(session)
         await ledger.settle(session, [Settlement(c.id, DeliveryState.SENT) for c in await drain(session, now)], now)
