@@ -30,15 +30,17 @@ class Outline(HTMLParser):
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("page", PAGES)
-async def test_every_page_opens_in_every_language_and_is_well_marked_up(visitor, newsroom, page, lang):
+async def test_every_page_opens_in_every_language_and_is_well_marked_up(visitor, newsroom, lang):
     await newsroom.publish(topics=["visas"])
-    answer = await visitor.get(f"/{lang}/{page}")
-    assert answer.status == 200
-    assert answer.content_type == "text/html"
-    outline = Outline(await answer.text())
+    for page in PAGES:
+        answer = await visitor.get(f"/{lang}/{page}")
+        assert (answer.status, answer.content_type) == (200, "text/html"), page
+        check_markup(Outline(await answer.text()), lang)
+
+
+def check_markup(outline: Outline, lang: str) -> None:
     assert outline.all("html", lang=lang)
-    assert [len(outline.all(tag)) for tag in ("h1", "main", "header", "footer")][:2] == [1, 1]
+    assert [len(outline.all(tag)) for tag in ("h1", "main")] == [1, 1]
     assert outline.all("a", href="#main")
     ids = [attrs["id"] for _, attrs in outline.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -51,9 +53,12 @@ async def test_every_page_opens_in_every_language_and_is_well_marked_up(visitor,
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("page", PAGES)
-async def test_every_page_names_its_siblings_and_its_feeds(visitor, page, lang):
-    outline = Outline(await visitor.text(f"/{lang}/{page}"))
+async def test_every_page_names_its_siblings_and_its_feeds(visitor, lang):
+    for page in PAGES:
+        check_links(Outline(await visitor.text(f"/{lang}/{page}")), page, lang)
+
+
+def check_links(outline: Outline, page: str, lang: str) -> None:
     base = "https://press.example.org"
     assert outline.all("link", rel="canonical", href=f"{base}/{lang}/{page}")
     for other in LANGUAGES:
@@ -118,34 +123,34 @@ async def test_a_topic_page_shows_its_children_too_and_how_to_follow(visitor, ne
         assert way in text
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/en/topics/nothing",
-        "/en/topics/all",
-        "/en/releases/0",
-        "/en/releases/999999999",
-        "/en/releases/99999999999999999999999999",
-        "/en/releases/٣",
-        "/en/releases/-1",
-        "/en/releases/x",
-        "/en/search?page=2",
-        "/en/search?page=0",
-        "/en/search?page=x",
-        "/en/search?page=99999999999",
-        "/en/nothing",
-        "/de/",
-        "/nothing",
-        "/static/site.css",
-        "/static/..%2Fapp.py",
-        "/media/nothing.jpg",
-        "/media/..%2f..%2fetc%2fpasswd",
-    ],
+NOWHERE = (
+    "/en/topics/nothing",
+    "/en/topics/all",
+    "/en/releases/0",
+    "/en/releases/999999999",
+    "/en/releases/99999999999999999999999999",
+    "/en/releases/٣",
+    "/en/releases/-1",
+    "/en/releases/x",
+    "/en/search?page=2",
+    "/en/search?page=0",
+    "/en/search?page=x",
+    "/en/search?page=99999999999",
+    "/en/nothing",
+    "/de/",
+    "/nothing",
+    "/static/site.css",
+    "/static/..%2Fapp.py",
+    "/media/nothing.jpg",
+    "/media/..%2f..%2fetc%2fpasswd",
 )
-async def test_what_is_not_there_is_a_404_with_a_page(visitor, path):
-    answer = await visitor.get(path)
-    assert answer.status == 404
-    assert "<h1>" in await answer.text()
+
+
+async def test_what_is_not_there_is_a_404_with_a_page(visitor):
+    for path in NOWHERE:
+        answer = await visitor.get(path)
+        assert answer.status == 404, path
+        assert "<h1>" in await answer.text()
 
 
 async def test_search_finds_words_however_they_are_typed(visitor, newsroom):
