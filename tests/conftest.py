@@ -116,7 +116,7 @@ def postgresql() -> Iterator[Postgresql]:
                 with psycopg.connect(url, options="-c lock_timeout=5s") as connection:
                     connection.execute(EMPTY)
             except psycopg.Error:  # a test has bent its schema, or still holds it
-                name = url.split("?")[0].rsplit("/", 1)[1]
+                name = url.partition("?")[0].rpartition("/")[2]
                 admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             else:
                 self.free.append(url)
