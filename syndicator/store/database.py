@@ -26,7 +26,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
-__all__ = ["Database", "MissingDatabase", "engine_for", "probe", "shown", "sqlite_path"]
+__all__ = ["Database", "MissingDatabase", "engine_for", "need_driver", "probe", "shown", "sqlite_path"]
 
 BUSY_MS = 10_000
 READERS = 8
@@ -199,11 +199,20 @@ def _sqlite(path: Path, use: str) -> AsyncEngine:
     return engine
 
 
-def _postgresql(url: str, use: str) -> AsyncEngine:
+def need_driver() -> None:
+    """PostgreSQL's driver comes with an extra, so that a small machine does without.
+
+    Raises:
+        MissingDatabase: it is not installed.
+    """
     if find_spec("psycopg") is None:
         raise MissingDatabase(
-            "postgresql needs the driver: install the extra `cluster` (pip install syndicator[cluster])"
+            "postgresql needs its driver: install the extra `cluster` (pip install 'syndicator[cluster]')"
         )
+
+
+def _postgresql(url: str, use: str) -> AsyncEngine:
+    need_driver()
     try:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from syndicator.store.database import MissingDatabase, shown, sqlite_path
+from syndicator.store.database import MissingDatabase, need_driver, shown, sqlite_path
 
 __all__ = ["AlreadyRunning", "SingleRun"]
 
@@ -63,7 +63,8 @@ class SingleRun:
         self._held.callback(file.close)
 
     def _hold_session(self) -> None:
-        psycopg: Any = import_module("psycopg")  # the extra `cluster`; `Database` has said so if it is missing
+        need_driver()
+        psycopg: Any = import_module("psycopg")
         try:
             connection = psycopg.connect(self._url, autocommit=True)
         except psycopg.OperationalError as error:
