@@ -9,14 +9,13 @@ Rules, in order:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
-
-from syndicator.store.locks import SingleRun
 
 from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
@@ -60,6 +59,7 @@ from syndicator.sources import directory, sql
 from syndicator.sources.single import DocumentReader
 from syndicator.store import ledger, meta, migrate
 from syndicator.store.database import Database, MissingDatabase, shown
+from syndicator.store.locks import SingleRun
 from syndicator.web.app import make_app
 from syndicator.web.parts import Parts
 from syndicator.web.server import WebServer
@@ -111,6 +111,7 @@ class Office:
             taxonomy=self.taxonomy,
             sender=email.sender,
             bounce_address=email.bounce_address,
+            unsubscribe_mailbox=self.settings.site.contact,
         )
 
 
@@ -276,6 +277,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         tokens=office.tokens,
         clock=clock,
         trusted_proxies=settings.web.trusted_proxies,
+        telegram_name=lambda: bot.username if bot else "",
         contact=settings.site.contact,
     )
     app = make_app(pages, [*feed_routes(publisher), *(bot.routes() if bot else ())])
@@ -312,6 +314,7 @@ class Root:
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[Desk]:
         """A desk on an existing, current database."""
+        set_up_logs(logging.WARNING)
         database = Database(settings.database.url)
         try:
             if not await migrate.is_current(database):

@@ -99,7 +99,7 @@ class SiteSettings(Section):
     languages: tuple[Language, ...] = Field(min_length=1)
     default_language: Language
     timezone: Zone
-    contact: str = ""
+    contact: str = Field(default="", description="an email address that people may write to")
 
     @model_validator(mode="after")
     def _default_is_offered(self) -> SiteSettings:

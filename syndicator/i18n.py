@@ -43,10 +43,8 @@ class Translator:
 
     def plural(self, one: str, many: str, count: int, **values: object) -> str:
         """The right plural form; `{count}` is filled too."""
-        if self._catalogue:
-            found = self._catalogue.ngettext(one, many, count)
-        else:
-            found = one if count == 1 else many
+        english = one if count == 1 else many
+        found = self._catalogue.ngettext(one, many, count) if self._catalogue else english
         return found.format_map({"count": count, **values})
 
     def date(self, when: datetime, zone: ZoneInfo, style: str = "long") -> str:

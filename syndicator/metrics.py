@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 __all__ = ["Metrics"]
 
@@ -16,6 +16,7 @@ class Metrics:
     """One registry with all of them; each process makes one and passes it on."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library does not say
         self.registry = CollectorRegistry()
         self.harvested = Counter(
             "syndicator_documents_total", "Documents read from sources", ["source", "result"], registry=self.registry

@@ -151,10 +151,11 @@ async def _find(desk: Desk, what: str) -> Release:
     now = desk.clock()
     prepared = prepare(change, tuple(a for a in change.attachments if a.url), desk.site, desk.taxonomy, now)
     topics = prepared.ticked if prepared.ticked is not None else ruled_topics(prepared, None, desk.taxonomy)
-    variant = Variant(0, change.lang, "", prepared.slug, prepared.public_at, prepared.revision)
+    uid = desk.site.variant_uid(0, change.lang, now)
+    variant = Variant(0, change.lang, uid, prepared.slug, prepared.public_at, prepared.revision)
     return Release(
         number=0,
-        uid="",
+        uid=desk.site.release_uid(0, now),
         source=change.source,
         key=change.key,
         kind=change.kind,

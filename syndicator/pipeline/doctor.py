@@ -34,9 +34,8 @@ def questions(settings: Settings) -> Sequence[Question]:
         return "set" if settings.site.secret else "minted into the database"
 
     found: list[Question] = [("topics", topics), ("database", database), ("secret", secret)]
-    for source in settings.sources:
-        if isinstance(source, DirectorySource):
-            found.append((f"source {source.name}", _directory(source)))
+    folders_read = [source for source in settings.sources if isinstance(source, DirectorySource)]
+    found += [(f"source {source.name}", _directory(source)) for source in folders_read]
     folders = {"feeds": settings.feeds.directory, "media": settings.media.directory}
     found += [(f"{name} folder", _writable(Path(folder))) for name, folder in folders.items()]
     return found

@@ -89,18 +89,20 @@ class Intake:
         async with self._database.reading() as session:
             cursor = await sourcing.cursor(session, source.name)
             known = await sourcing.known(session, source.name)
+        group: list[_Ready] = []
+        trouble: OSError | None = None
         try:
-            group: list[_Ready] = []
             async for item in source.changes(cursor, known):
                 group.append(await self._ready(item))
                 if len(group) >= GROUP:
                     await self._take(source.name, group, tally)
                     group = []
-            await self._take(source.name, group, tally)
         except OSError as error:
-            await self._end_pass(source.name, str(error))
-            raise
-        await self._end_pass(source.name, "")
+            trouble = error
+        await self._take(source.name, group, tally)
+        await self._end_pass(source.name, str(trouble or ""))
+        if trouble is not None:
+            raise trouble
         return tally
 
     async def take(self, change: Change) -> tuple[Release | None, Problem | None]:
@@ -132,9 +134,11 @@ class Intake:
         try:
             kept = tuple([await self._media.keep(a) if a.path else a for a in change.attachments])
             prepared = await asyncio.to_thread(prepare, change, kept, self._site, self._taxonomy, self._clock())
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             problem = Problem(change.source, change.origin, str(error), change.fingerprint)
             return _Ready(None, change, problem, item.cursor)
+        except OSError as error:  # a full disk: no fault of the document, so it is tried again at every pass
+            return _Ready(None, change, Problem(change.source, change.origin, str(error)), item.cursor)
         return _Ready(prepared, change, None, item.cursor)
 
     async def _take(self, source: str, group: Sequence[_Ready], tally: Tally) -> None:
@@ -153,7 +157,7 @@ class Intake:
     async def _store(self, session: AsyncSession, ready: _Ready, tally: Tally, now: datetime) -> None:
         tally.seen += 1
         if ready.problem is not None:
-            tally.problems += 1
+            tally.problems += bool(ready.problem.reason)
             await self._report(session, ready.problem, now)
             return
         change = ready.change
@@ -211,8 +215,11 @@ class Intake:
         )
 
     async def _report(self, session: AsyncSession, problem: Problem, now: datetime) -> None:
-        log.warning("document left out", source=problem.source, origin=problem.origin, reason=problem.reason)
         await sourcing.remember_problem(session, problem, now)
+        if not problem.reason:
+            log.info("bad document is gone", source=problem.source, origin=problem.origin)
+            return
+        log.warning("document left out", source=problem.source, origin=problem.origin, reason=problem.reason)
         self._metrics.harvested.labels(problem.source, "problem").inc()
 
     async def _end_pass(self, source: str, problem: str) -> None:

@@ -12,6 +12,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +97,7 @@ def state_of(change: Change, public_at: datetime, now: datetime) -> State:
 
 def _title(change: Change) -> str:
     title = one_line(change.title)
-    if not title:
+    if not any(unicodedata.category(letter)[0] not in "ZC" for letter in title):
         raise ValueError("title: is empty; the first line, or `title` in the front matter, is needed")
     if len(title) > TITLE_LIMIT:
         raise ValueError(f"title: has {len(title)} characters; at most {TITLE_LIMIT} are allowed")

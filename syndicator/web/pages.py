@@ -57,7 +57,7 @@ async def home(request: web.Request) -> web.Response:
         newest=cards(request, rest, lang),
         topics=topic_tree(parts.taxonomy, parts.texts(lang)),
         everything=parts.catalogue.link(lang, "all"),
-        telegram=telegram_link(parts.telegram_name, ""),
+        telegram=telegram_link(parts.telegram_name(), ""),
     )
 
 
@@ -84,7 +84,7 @@ async def topic(request: web.Request) -> web.Response:
         shown=shown,
         stream=stream,
         subscribe=f"/{lang}/subscribe?{urlencode({'topic': slug})}",
-        telegram=telegram_link(parts.telegram_name, slug),
+        telegram=telegram_link(parts.telegram_name(), slug),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -23,7 +24,8 @@ class Parts:
     """What `make_app` needs.
 
     `trusted_proxies` are addresses or networks (CIDR) that may state the reader's address in X-Forwarded-For.
-    `telegram_name` is the bot's user name without @, where it is known. `contact` is an address people may write to.
+    `telegram_name` tells the bot's user name without @, or "" while it is not known. `contact` is an
+    address people may write to.
     """
 
     site: Site
@@ -38,7 +40,7 @@ class Parts:
     tokens: Tokens
     clock: Clock
     trusted_proxies: tuple[str, ...] = ()
-    telegram_name: str | None = None
+    telegram_name: Callable[[], str] = str
     contact: str = ""
 
 

@@ -148,7 +148,7 @@ def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], statu
         honeypot=HONEYPOT,
         made=timed_token(parts.tokens, parts.clock()),
         consent=consent_text(t, parts.site.name(lang)),
-        telegram=telegram_link(parts.telegram_name, ""),
+        telegram=telegram_link(parts.telegram_name(), ""),
     )
 
 

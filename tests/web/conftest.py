@@ -206,7 +206,7 @@ def parts(
         metrics=Metrics(),
         tokens=tokens,
         clock=clock,
-        telegram_name="aldera_bot",
+        telegram_name=lambda: "aldera_bot",
         contact="press@example.org",
     )
 

@@ -1,0 +1,202 @@
+"""From a message to people: once each, whatever the channel answers, whatever dies in between."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from syndicator.domain.filters import parse
+from syndicator.domain.model import Cadence, ChannelKind, Gone, Later, Moved, Refused, SubscriptionState, Unknown
+from syndicator.domain.tokens import Tokens
+from syndicator.store import ledger, releases, subscriptions
+from syndicator.store.subscriptions import Consent
+
+
+@pytest.fixture
+def reader(press):
+    async def add(address, filter_="", *, lang="en", channel=ChannelKind.EMAIL):
+        async with press.database.writing() as session:
+            found = await subscriptions.ensure(
+                session, channel, address, language=lang, timezone="Asia/Baku", now=press.now
+            )
+            await subscriptions.subscribe(
+                session,
+                found.id,
+                parse(filter_),
+                cadence=Cadence.IMMEDIATE,
+                state=SubscriptionState.ACTIVE,
+                consent=Consent(press.now, "test", "yes"),
+                now=press.now,
+            )
+        return found
+
+    return add
+
+
+async def test_each_reader_gets_what_they_asked_for_once_in_their_language(press, reader):
+    await reader("all@x.az", lang="az")
+    await reader("visas@x.az", "topic=visas")
+    await reader("visas@x.az", "q=body")
+    await reader("office@x.az", "topic=office")
+    await reader("7", channel=ChannelKind.TELEGRAM, lang="az")
+    await press.publish(press.change(topics=("e-visa",)), press.change(lang="az", topics=("e-visa",)))
+    assert sorted((sent.address, sent.lang) for sent in press.mail.sent) == [("all@x.az", "az"), ("visas@x.az", "en")]
+    assert [sent.address for sent in press.telegram.sent] == ["7"]
+
+
+async def test_a_letter_carries_the_text_as_it_stands_now_and_tokens_that_work(press, reader):
+    found = await reader("a@x.az", "topic=visas")
+    await press.harvest(press.change(topics=("visas",)))
+    await press.spread()
+    await press.harvest(press.change(topics=("visas",), title="A better title"))
+    await press.send()
+    (letter,) = press.mail.sent
+    assert letter.release.variant("en").revision.title == "A better title"
+    assert letter.filter_text == "topic=visas"
+    tokens: Tokens = press.tokens
+    assert tokens.verify("unsubscribe", letter.unsubscribe_token, press.now) == found.id
+    assert tokens.verify("manage", letter.manage_token, press.now) == found.id
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Refused("too large"), "failed"),
+        (Gone("no such user"), "failed"),
+        (Later("busy"), "deferred"),
+        (Unknown("dropped after the dot"), "deferred"),  # this channel's policy sends it once more
+    ],
+)
+async def test_one_readers_trouble_is_never_anothers(press, reader, outcome, state):
+    for name in ("a", "b", "c"):
+        await reader(f"{name}@x.az")
+    press.mail.answers["b@x.az"] = outcome
+    await press.publish(press.change())
+    assert await press.states() == {"a@x.az": "sent", "b@x.az": state, "c@x.az": "sent"}
+
+
+async def test_a_deferred_letter_goes_out_at_its_time_and_not_before(press, reader):
+    await reader("a@x.az")
+    press.mail.answers["a@x.az"] = Later("greylisted")
+    await press.publish(press.change())
+    press.mail.answers.clear()
+    await press.send()
+    assert len(press.mail.sent) == 1
+    press.now += timedelta(minutes=2)
+    await press.send()
+    assert await press.states() == {"a@x.az": "sent"}
+    assert len(press.mail.sent) == 2
+
+
+async def test_after_the_last_attempt_it_fails_with_its_reason_and_an_operator_can_send_it_again(press, reader):
+    await reader("a@x.az")
+    press.mail.answers["a@x.az"] = Later("mailbox full")
+    await press.publish(press.change())
+    for _ in range(4):
+        press.now += timedelta(hours=6)
+        await press.send()
+    (row,) = await press.rows()
+    assert (row["state"], row["reason"]) == ("failed", "given up after 3 attempts: mailbox full")
+    press.mail.answers.clear()
+    async with press.database.writing() as session:
+        assert await ledger.retry(session, states=("failed",), now=press.now) == 1
+    await press.send()
+    assert await press.states() == {"a@x.az": "sent"}
+
+
+async def test_an_unknown_outcome_is_sent_once_more_at_most_and_then_shown(press, reader):
+    await reader("a@x.az")
+    press.mail.answers["a@x.az"] = Unknown("dropped")
+    await press.publish(press.change())
+    for _ in range(3):
+        press.now += timedelta(hours=1)
+        await press.send()
+    assert len(press.mail.sent) == 2
+    assert [letter.resent for letter in press.mail.sent] == [False, True]
+    assert await press.states() == {"a@x.az": "unknown"}
+
+
+async def test_an_address_that_is_gone_is_paused_and_gets_nothing_more(press, reader):
+    await reader("a@x.az")
+    press.mail.answers["a@x.az"] = Gone("550 no such user")
+    await press.publish(press.change())
+    await press.publish(press.change(), press.change("next"))
+    assert len(press.mail.sent) == 1
+
+
+async def test_a_chat_that_moved_gets_it_at_its_new_id(press, reader):
+    await reader("7", channel=ChannelKind.TELEGRAM)
+    press.telegram.answers["7"] = Moved("-1007")
+    await press.publish(press.change())
+    await press.send()
+    assert [letter.address for letter in press.telegram.sent] == ["7", "-1007"]
+
+
+async def test_leaving_before_the_send_stops_it(press, reader):
+    found = await reader("a@x.az")
+    await press.harvest(press.change())
+    await press.spread()
+    async with press.database.writing() as session:
+        await subscriptions.end_all(session, found.id, "unsubscribed", press.now)
+    await press.send()
+    assert press.mail.sent == []
+    assert await press.states() == {"a@x.az": "suppressed"}
+
+
+async def test_a_withdrawal_before_the_send_stops_it(press, reader):
+    await reader("a@x.az")
+    await press.harvest(press.change())
+    await press.spread()
+    async with press.database.writing() as session:
+        await releases.withdraw(session, 1, "wrong", press.now)
+    await press.send()
+    assert press.mail.sent == []
+
+
+async def test_a_fault_in_a_channel_leaves_its_letters_unknown_and_the_process_alive(press, reader):
+    await reader("7", channel=ChannelKind.TELEGRAM)
+    press.telegram.fault = RuntimeError("a bug")
+    await press.publish(press.change())
+    assert await press.states() == {"7": "unknown"}
+    (row,) = await press.rows()
+    assert "RuntimeError" in row["reason"]
+
+
+async def test_a_crash_between_sending_and_settling_repeats_only_what_was_in_flight(press, reader):
+    for number in range(5):
+        await reader(f"r{number}@x.az")
+    await press.harvest(press.change())
+    await press.spread()
+    async with press.database.reading() as session:
+        (batch,) = await ledger.open_batches(session, press.now)
+    async with press.database.writing() as session:
+        claimed = await ledger.claim(session, batch.id, press.now, 2)
+    assert len(claimed) == 2  # and here the process dies
+    async with press.database.writing() as session:
+        assert await ledger.recover(session, press.now) == 2
+    await press.send()
+    assert sorted(letter.address for letter in press.mail.sent) == [f"r{number}@x.az" for number in range(5)]
+    assert sum(letter.resent for letter in press.mail.sent) == 2
+
+
+async def test_a_long_batch_gives_way_after_each_chunk(press, reader, always):
+    for number in range(5):
+        await reader(f"r{number}@x.az")
+    await press.harvest(press.change())
+    await press.spread()
+    assert await press.send(always) == 1
+    assert len(press.mail.sent) == press.mail.chunk
+    await press.send()
+    assert len(press.mail.sent) == 5
+
+
+async def test_a_late_translation_reaches_only_who_lacked_it(press, reader):
+    await reader("en@x.az")
+    await reader("az@x.az", lang="az")
+    await press.publish(press.change())
+    assert [letter.address for letter in press.mail.sent] == ["en@x.az"]
+    press.now += timedelta(hours=1)
+    await reader("late@x.az")
+    await press.publish(press.change(), press.change(lang="az"))
+    assert [letter.address for letter in press.mail.sent] == ["en@x.az", "az@x.az"], "and nobody gets the past"

@@ -1,0 +1,135 @@
+"""The one door: double opt-in, no bombing, no enumeration, and leaving that works."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from syndicator.domain.filters import Filter
+from syndicator.domain.model import Cadence, SubscriptionState
+from syndicator.pipeline.subscribing import BadAddress
+from syndicator.store.subscriptions import Consent
+
+
+@pytest.fixture
+def ask(press):
+    async def do(address="citizen@example.org", filter_=Filter()):  # noqa: B008  # a Filter never changes
+        consent = Consent(press.now, "web", "Send me releases.")
+        await press.subscribing.ask(
+            address, filter_=filter_, language="az", cadence=Cadence.IMMEDIATE, consent=consent, now=press.now
+        )
+        await press.send()
+
+    return do
+
+
+async def test_nothing_but_a_confirmation_goes_to_an_address_that_has_not_confirmed(press, ask):
+    await ask()
+    await press.publish(press.change(lang="az"))
+    assert [letter.kind.value for letter in press.mail.sent] == ["confirmation"]
+    assert press.mail.sent[0].reader_lang == "az"
+
+
+async def test_confirming_activates_and_again_is_the_same(press, ask):
+    await ask(filter_=Filter(topics=("visas",)))
+    token = press.mail.sent[0].confirm_token
+    shown = await press.subscribing.preview(token, press.now)
+    assert shown[1].state is SubscriptionState.PENDING
+    for _ in range(2):
+        account, subscription = await press.subscribing.confirm(token, press.now)
+        assert subscription.state is SubscriptionState.ACTIVE
+        assert len(account.subscriptions) == 1
+    await press.publish(press.change(lang="az", topics=("visas",)))
+    assert len(press.mail.sent) == 2
+
+
+@pytest.mark.parametrize("spoil", [lambda t: t[:-1], lambda t: "B" + t[1:], lambda t: "", lambda t: t + "x"])
+async def test_a_forged_token_opens_nothing(press, ask, spoil):
+    await ask()
+    token = spoil(press.mail.sent[0].confirm_token)
+    assert await press.subscribing.confirm(token, press.now) is None
+    assert await press.subscribing.preview(token, press.now) is None
+    assert await press.subscribing.account("manage", token, press.now) is None
+
+
+async def test_a_confirmation_expires_after_seven_days_and_a_way_out_never(press, ask):
+    await ask()
+    letter = press.mail.sent[0]
+    press.now += timedelta(days=7, seconds=1)
+    assert await press.subscribing.confirm(letter.confirm_token, press.now) is None
+    press.now += timedelta(days=4000)
+    assert await press.subscribing.account("unsubscribe", letter.unsubscribe_token, press.now)
+
+
+async def test_an_address_gets_at_most_one_confirmation_an_hour_and_three_a_day_whoever_asks(press, ask):
+    for _ in range(24):
+        await ask()
+        await ask(filter_=Filter(topics=("visas",)))
+        press.now += timedelta(hours=1, seconds=1)
+    assert len(press.mail.sent) == 3
+
+
+async def test_an_active_address_that_asks_again_is_not_told_apart_and_loses_nothing(press, ask):
+    await ask()
+    await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    press.now += timedelta(hours=2)
+    await ask()
+    account = await press.subscribing.account("manage", press.mail.sent[0].manage_token, press.now)
+    assert [s.state for s in account.subscriptions] == [SubscriptionState.ACTIVE]
+
+
+async def test_leaving_ends_all_keeps_the_record_and_can_be_repeated(press, ask):
+    await ask()
+    account, _ = await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    for _ in range(2):
+        account = await press.subscribing.end_all(account, reason="one-click", now=press.now)
+        assert account.subscriptions == []
+    assert await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now) is None
+
+
+async def test_nobody_ends_or_changes_what_belongs_to_another(press, ask):
+    await ask("a@example.org")
+    await ask("b@example.org")
+    first, second = [(await press.subscribing.confirm(one.confirm_token, press.now))[0] for one in press.mail.sent]
+    theirs = second.subscriptions[0].id
+    consent = Consent(press.now, "web", "x")
+    await press.subscribing.end(first, theirs, reason="x", now=press.now)
+    await press.subscribing.change(first, theirs, filter_=Filter(topics=("visas",)), consent=consent, now=press.now)
+    again = await press.subscribing.account("manage", second.manage_token, press.now)
+    assert again.subscriptions == second.subscriptions
+
+
+async def test_changing_topics_keeps_the_history(press, ask):
+    await ask()
+    account, subscription = await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    consent = Consent(press.now, "web", "x")
+    account = await press.subscribing.change(
+        account, subscription.id, filter_=Filter(topics=("visas",)), consent=consent, now=press.now
+    )
+    assert [(s.filter, s.state) for s in account.subscriptions] == [("topic=visas", SubscriptionState.ACTIVE)]
+
+
+@pytest.mark.parametrize(
+    "address", ["", "a", "a@", "@b.az", "a@b", "a b@c.az", "a@b.az\r\nBcc: x@y.az", "x" * 300 + "@b.az"]
+)
+async def test_what_is_no_address_is_refused_with_one_line(press, ask, address):
+    with pytest.raises(BadAddress) as caught:
+        await ask(address)
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_chat_has_one_subscription_and_comes_back_with_its_topics_after_blocking(press):
+    account = await press.subscribing.chat(7, language="ru", now=press.now)
+    consent = Consent(press.now, "telegram", "/start")
+    account = await press.subscribing.choose(account, Filter(topics=("visas",)), consent=consent, now=press.now)
+    account = await press.subscribing.choose(account, Filter(topics=("office",)), consent=consent, now=press.now)
+    assert [s.filter for s in account.subscriptions] == ["topic=office"]
+    await press.subscribing.blocked(7, reason="kicked")
+    await press.publish(press.change(lang="ru", topics=("office",)))
+    assert press.telegram.sent == []
+    account = await press.subscribing.chat(7, language="en", now=press.now)
+    assert (account.subscriber.state, account.subscriber.language) == ("active", "ru")
+    assert [s.filter for s in account.subscriptions] == ["topic=office"]
+    account = await press.subscribing.choose(account, None, consent=consent, now=press.now)
+    assert account.subscriptions == []
