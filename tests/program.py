@@ -231,7 +231,7 @@ def make_program(folder: Path) -> Program:
         "SYNDICATOR_WEB__PORT": str(port),
         "SYNDICATOR_SOURCES": json.dumps([{"kind": "directory", "path": str(releases)}]),
         "SYNDICATOR_TELEGRAM__CHANNELS": json.dumps([{"chat": "@press", "language": "en"}]),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # a start that compiles everything again takes seconds
     }
     return Program(folder, environ, port)
 

@@ -6,6 +6,7 @@ Rules, in order:
    a row already gets no second one, so a step may be repeated and a late translation reaches only who lacked it.
 2. A release goes to active subscribers with an active, immediate subscription that matches. A filter with `lang` has
    chosen the version; else it is the reader's own language; else, for who takes another one, the site's first.
+   The subscription must be older than that version's coming out: nobody gets the past.
 3. A correction goes to who got the text in a language that was corrected, a withdrawal to all who got any.
 4. The office's public channels come first, in batches of their own; people follow in the order of their ids.
 5. A release that may not be shown now gets no row. While its time has not come (again) the message stays open.
@@ -33,7 +34,7 @@ __all__ = ["fan_out"]
 MATCHED = """
     SELECT p.id AS subscriber_id, p.channel, s.id AS subscription_id, m.lang,
         ROW_NUMBER() OVER (PARTITION BY p.id ORDER BY s.id) AS choice
-    FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f CROSS JOIN match m
+    FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f CROSS JOIN match m CROSS JOIN variant v
     WHERE {people} AND s.subscriber_id = p.id AND s.state = 'active' AND s.cadence = 'immediate'
         AND f.id = s.filter_id AND m.release_id = :release AND m.filter_id = f.id
         AND m.lang = CASE
@@ -41,6 +42,9 @@ MATCHED = """
             WHEN p.language IN :langs THEN p.language
             WHEN p.other_language = 'always' OR (p.other_language = 'urgent' AND :urgent) THEN :fallback
             ELSE '' END
+        AND v.release_id = :release AND v.lang = m.lang
+        AND COALESCE(s.confirmed_at, s.created_at) <= CASE
+            WHEN v.created_at > :opened THEN v.created_at ELSE :opened END
 """
 
 TOLD = """
@@ -141,6 +145,7 @@ async def _recipients(
     values: dict[str, Any] = {"release": release.number, "langs": list(release.langs)}
     if message.kind is MessageKind.RELEASE:
         values["urgent"] = release.urgency is Urgency.URGENT
+        values["opened"] = release.opened_at or release.public_at
         values["fallback"] = next((lang for lang in order if lang in release.langs), "")
         return MATCHED, values
     if message.kind is MessageKind.CORRECTION and not await _came_back(session, message):

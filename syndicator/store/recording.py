@@ -121,7 +121,14 @@ async def next_change(session: AsyncSession) -> int:
 
 
 async def _release_row(session: AsyncSession, draft: Draft, site: Site, now: datetime) -> tuple[dict[str, Any], bool]:
-    """The release's row, locked; made if new, under a permanent id that needs its number."""
+    """The release's row, locked; made if new, under a permanent id that needs its number.
+
+    It is looked for first: an insert that meets the row would still use up a number, and numbers are public.
+    """
+    query = select(RELEASE).where(RELEASE.c.source == draft.source, RELEASE.c.key == draft.key).with_for_update()
+    found = (await session.execute(query)).mappings().one_or_none()
+    if found is not None:
+        return dict(found), False
     made = await session.scalar(
         insert_for(session, RELEASE)
         .values(
@@ -143,7 +150,6 @@ async def _release_row(session: AsyncSession, draft: Draft, site: Site, now: dat
     )
     if made is not None:
         await session.execute(update(RELEASE).where(RELEASE.c.id == made).values(uid=site.release_uid(made, now)))
-    query = select(RELEASE).where(RELEASE.c.source == draft.source, RELEASE.c.key == draft.key).with_for_update()
     return dict((await session.execute(query)).mappings().one()), made is not None
 
 
