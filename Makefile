@@ -7,7 +7,8 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := run
 .PHONY: run serve test check format lock bench soak clean
 
-# The runtime and the developers' tools have a venv of their own each, so that one never hides what the other lacks.
+# What the developers' tools bring along could hide what the runtime lacks: tests/journey/test_installed.py has a
+# venv of its own for that.
 $(VENV)/.runtime: requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -52,7 +53,7 @@ bench: $(VENV)/.dev
 
 ## soak: the long runs, such as kill -9 at twenty random moments
 soak: $(VENV)/.dev
-	@$(BIN)/python -m tests.soak
+	@$(BIN)/python -m tests.killing
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .import_linter_cache

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import sqlite3
 import tempfile
 import time
 from collections import Counter
@@ -60,12 +59,12 @@ def run(folder: Path, *, subscribers: int, kills: int, seed: int) -> Report:
             program.spawn()
             program.run_for(dice.uniform(0.3, 4.0))
             program.kill()
-            in_flight.append(_count(program, "sending"))
-            if _count(program, "due", "sending", "deferred") == 0:
+            in_flight.append(program.count("sending"))
+            if program.count("due", "sending", "deferred") == 0:
                 releases = _publish(program, releases)
         program.start()
         promised = releases * subscribers
-        wait_for(lambda: _count(program, "sent") >= promised, f"{promised} mails to be sent", patience=600)
+        wait_for(lambda: program.count("sent") >= promised, f"{promised} mails to be sent", patience=600)
         program.stop()
         return _judge(sink, releases, subscribers, tuple(in_flight), time.monotonic() - begun)
     finally:
@@ -77,17 +76,6 @@ def run(folder: Path, *, subscribers: int, kills: int, seed: int) -> Report:
 def _publish(program: Program, so_far: int) -> int:
     program.write(f"n{so_far}.en.txt", f"Notice number {so_far}\n\nA text for everyone.\n")
     return so_far + 1
-
-
-def _count(program: Program, *states: str) -> int:
-    """Rows in these states; read from the file itself, since the process is dead."""
-    with sqlite3.connect(f"file:{program.folder}/var/syndicator.db?mode=ro", uri=True) as database:
-        marks = ",".join("?" * len(states))
-        query = (
-            "SELECT count(*) FROM delivery d JOIN subscriber s ON s.id = d.subscriber_id "
-            f"WHERE s.channel = 'email' AND d.state IN ({marks})"
-        )
-        return int(database.execute(query, states).fetchone()[0])
 
 
 def _judge(sink: MailSink, releases: int, subscribers: int, in_flight: tuple[int, ...], seconds: float) -> Report:

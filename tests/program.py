@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.policy import default
 from pathlib import Path
 from typing import Any
@@ -172,10 +173,10 @@ class Program:
         request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, answer.read(), dict(answer.headers)
+                return answer.status, answer.read(), _lower(answer.headers)
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.read(), dict(error.headers)
+                return error.code, error.read(), _lower(error.headers)
 
     def text(self, path: str) -> str:
         return self.get(path)[1].decode()
@@ -204,6 +205,16 @@ class Program:
         )
         return found
 
+    def count(self, *states: str, channel: str = "email") -> int:
+        """Rows of the ledger in these states, read from the file itself: it works on a dead process's database too."""
+        with sqlite3.connect(f"file:{self.folder}/var/syndicator.db?mode=ro", uri=True) as database:
+            marks = ",".join("?" * len(states))
+            query = (
+                "SELECT count(*) FROM delivery d JOIN subscriber s ON s.id = d.subscriber_id "
+                f"WHERE s.channel = ? AND d.state IN ({marks})"
+            )
+            return int(database.execute(query, (channel, *states)).fetchone()[0])
+
     def metric(self, name: str) -> float:
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.text("/metrics"), re.MULTILINE)
         assert found, f"no metric {name}"
@@ -211,6 +222,10 @@ class Program:
 
     def log(self) -> str:
         return "".join(log.read_text() for log in self.logs)
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def wait_for(true: Callable[[], object], what: str, patience: float = PATIENCE) -> None:

@@ -30,6 +30,8 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.pipeline.intake import Intake
 from syndicator.store.database import Database
+from syndicator.store.locks import AlreadyRunning
+from syndicator.store.migrate import NewerSchema
 
 __all__ = ["Check", "Desk", "Preview", "Session", "Wiring", "fail", "say", "show"]
 
@@ -115,7 +117,7 @@ class Session:
         """Run a coroutine; what the outside or the person did wrong ends the command with one line."""
         try:
             return asyncio.run(work)
-        except (OSError, ValueError, LookupError) as error:
+        except (OSError, ValueError, LookupError, AlreadyRunning, NewerSchema) as error:
             if type(error) in (KeyError, IndexError, UnicodeEncodeError):
                 raise
             fail(_line(error))
