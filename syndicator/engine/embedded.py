@@ -124,9 +124,9 @@ class EmbeddedEngine:
                 log.warning("job cancelled at stop", job=task.get_name())
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        if self._loop:
+        if self._loop:  # it ends by itself: cancelling would tear a query in two
+            await asyncio.wait([self._loop], timeout=grace)
             self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
             self._loop = None
 
     def wants_room(self, job: Job) -> bool:

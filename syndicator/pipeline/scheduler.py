@@ -12,7 +12,7 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 DATA_VERSION_SECONDS = 0.5
 TIDY_SECONDS = 3600
 WATCH_AGAIN_SECONDS = 30
+FINISH_SECONDS = 5
 
 
 class Scheduler:
@@ -52,6 +53,7 @@ class Scheduler:
         self._clock = clock
         self._data_version = 0
         self._watchers: list[asyncio.Task[None]] = []
+        self._at_work: set[asyncio.Task[None]] = set()
         self._table = AsyncIOScheduler(
             timezone="UTC",
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -68,8 +70,11 @@ class Scheduler:
         self._table.start()
 
     async def stop(self) -> None:
-        """Stop polling and watching; safe to call twice."""
+        """Stop polling and watching; what is at work is finished, not torn. Safe to call twice."""
         if self._table.running:
+            self._table.pause()
+            if self._at_work:
+                await asyncio.wait(self._at_work, timeout=FINISH_SECONDS)
             self._table.shutdown(wait=False)
         for task in self._watchers:
             task.cancel()
@@ -84,8 +89,15 @@ class Scheduler:
         if ended:
             log.info("unconfirmed subscriptions ended", count=ended)
 
-    def _every(self, seconds: float, job: Callable[..., object], name: str, *args: object) -> None:
-        self._table.add_job(job, IntervalTrigger(seconds=seconds), args=args, id=name, name=name)
+    def _every(self, seconds: float, job: Callable[..., Awaitable[None]], name: str, *args: object) -> None:
+        async def work() -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                self._at_work.add(task)
+                task.add_done_callback(self._at_work.discard)
+            await job(*args)
+
+        self._table.add_job(work, IntervalTrigger(seconds=seconds), id=name, name=name)
 
     async def _poll(self, source: str) -> None:
         await self._engine.submit(harvest_job(source, self._now()))
