@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -30,6 +30,7 @@ __all__ = ["Database", "MissingDatabase", "engine_for", "need_driver", "probe", 
 
 BUSY_MS = 10_000
 READERS = 8
+SNAPSHOT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 PRAGMAS = (
     f"PRAGMA busy_timeout={BUSY_MS}",
     "PRAGMA foreign_keys=ON",
@@ -89,12 +90,14 @@ class Database:
                 await session.flush()
 
     async def data_version(self) -> int:
-        """A number that changes when any session, of this process or another, has committed; 0 on PostgreSQL.
+        """A number that changes when any session, of this process or another, has committed a write.
 
-        SQLite: PRAGMA data_version, asked on a connection that itself never writes.
+        SQLite: PRAGMA data_version, asked on a connection that itself never writes. PostgreSQL: the first transaction
+        number not given out yet (pg_snapshot_xmax); reading takes none.
         """
         if self._path is None:
-            return 0
+            async with self.reading() as session:
+                return int((await session.execute(text(SNAPSHOT))).scalar_one())
         async with self._watching:
             if self._watch is None:
                 self._watch = await self._opened(self._readers)

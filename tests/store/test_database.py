@@ -61,8 +61,8 @@ async def test_writers_of_one_process_take_turns(database):
     assert len(await names(database)) == 20
 
 
-async def test_the_data_version_moves_when_anybody_commits(sqlite_url):
-    ours, other = Database(sqlite_url), Database(sqlite_url)
+async def test_the_data_version_moves_when_anybody_commits(database_url):
+    ours, other = Database(database_url), Database(database_url)
     before = await ours.data_version()
     assert await ours.data_version() == before
     async with other.writing() as session:
