@@ -22,7 +22,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from config.settings import BadSettings, Settings, load
+from config.loading import load
+from config.settings import BadSettings, Settings
 from syndicator.domain.model import Change, Problem, Release
 from syndicator.domain.ports import Clock, Source
 from syndicator.domain.site import Site

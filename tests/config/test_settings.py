@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import BadSettings, DirectorySource, load
+from config.loading import load
+from config.settings import BadSettings, DirectorySource
 from config.topics import load_topics
 
 Write = Callable[[str], Path]
