@@ -25,7 +25,7 @@ from zipfile import BadZipFile, ZipFile
 from syndicator.domain.model import Attachment
 from syndicator.sources.folder import Moving, read
 
-__all__ = ["MediaFolder"]
+__all__ = ["TYPES", "MediaFolder"]
 
 DIGITS = 32  # of the SHA-256 in hexadecimal: 128 bits
 EXTENSIONS = {
@@ -41,7 +41,7 @@ EXTENSIONS = {
     "text/csv": "csv",
     "text/plain": "txt",
 }
-_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}
+TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}
 _SERVED = "jpg, png, gif, webp, avif, pdf, docx, xlsx, zip, csv and txt are served"
 _NAME = re.compile(rf"/media/([0-9a-f]{{{DIGITS}}}\.(?:{'|'.join(EXTENSIONS.values())}))", re.ASCII)
 _BEGINNINGS = (
@@ -72,6 +72,12 @@ class MediaFolder:
             return attachment
         return await asyncio.to_thread(self._keep, attachment, attachment.path)
 
+    async def examine(self, attachment: Attachment) -> Attachment:
+        """What `keep` would give, without keeping anything; for previews. Raises as `keep` does."""
+        if attachment.path is None:
+            return attachment
+        return (await asyncio.to_thread(self._examine, attachment, attachment.path))[0]
+
     def path(self, url: str) -> Path | None:
         """The kept file behind `/media/...`, or None."""
         found = _NAME.fullmatch(url)
@@ -81,6 +87,15 @@ class MediaFolder:
         return path if path.is_file() and not path.is_symlink() else None
 
     def _keep(self, attachment: Attachment, source: Path) -> Attachment:
+        kept, data = self._examine(attachment, source)
+        try:
+            self._write(kept.url.rpartition("/")[2], data)
+        except OSError as error:
+            raise OSError(f"{source.name}: cannot be kept in {self._directory}: {error.strerror}") from error
+        return kept
+
+    def _examine(self, attachment: Attachment, source: Path) -> tuple[Attachment, bytes]:
+        """The attachment as it is served, and its bytes."""
         try:
             data, _ = read(source, self._max_bytes)
             media_type = _media_type(data, source.suffix.lower())
@@ -93,11 +108,7 @@ class MediaFolder:
         if attachment.is_image and not media_type.startswith("image/"):
             raise ValueError(f"{source.name}: the file is no picture but {media_type}")
         name = f"{hashlib.sha256(data).hexdigest()[:DIGITS]}.{EXTENSIONS[media_type]}"
-        try:
-            self._write(name, data)
-        except OSError as error:
-            raise OSError(f"{source.name}: cannot be kept in {self._directory}: {error.strerror}") from error
-        return replace(attachment, url=f"/media/{name}", media_type=media_type, length=len(data), path=None)
+        return replace(attachment, url=f"/media/{name}", media_type=media_type, length=len(data), path=None), data
 
     def _write(self, name: str, data: bytes) -> None:
         target = self._directory / name
@@ -161,11 +172,11 @@ def _archive_type(data: bytes) -> str:
     if any(name.lower().endswith("vbaproject.bin") for name in names):
         raise ValueError("documents with macros are not served")
     if "[Content_Types].xml" not in names:
-        return _TYPES["zip"]
+        return TYPES["zip"]
     if "word/document.xml" in names:
-        return _TYPES["docx"]
+        return TYPES["docx"]
     if "xl/workbook.xml" in names:
-        return _TYPES["xlsx"]
+        return TYPES["xlsx"]
     raise ValueError(f"this type of office document is not served; {_SERVED}")
 
 
@@ -178,4 +189,4 @@ def _text_type(data: bytes, suffix: str) -> str:
         raise ValueError("the text holds control characters; it is not a text")
     if text.lstrip().startswith("<"):
         raise ValueError(f"markup is not served; {_SERVED}")
-    return _TYPES[suffix.removeprefix(".")]
+    return TYPES[suffix.removeprefix(".")]

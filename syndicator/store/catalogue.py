@@ -25,6 +25,7 @@ from syndicator.store.loading import get, many, revision_of
 from syndicator.store.tables import RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 
 __all__ = [
+    "OF_RELEASE",
     "changed_since",
     "count",
     "history",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _NEWEST = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
-_OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
+OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
 
 
 def shown(now: datetime, *, withdrawn: bool) -> ColumnElement[bool]:
@@ -145,7 +146,7 @@ async def topic_counts(session: AsyncSession, lang: str, now: datetime) -> Mappi
 
 
 def _in_language(language: ColumnElement[bool]) -> Select[Any]:
-    return select(RELEASE.c.id).join_from(RELEASE, VARIANT, _OF_RELEASE).where(language)
+    return select(RELEASE.c.id).join_from(RELEASE, VARIANT, OF_RELEASE).where(language)
 
 
 def _wanted(session: AsyncSession, wanted: Filter, taxonomy: Taxonomy, lang: str) -> Select[Any]:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Release, Revision, State, Urgency
 from syndicator.domain.site import Site
-from syndicator.store import words
+from syndicator.store import media, words
 from syndicator.store.consensus import Said, agree
 from syndicator.store.loading import attachments_json, many, revision_of
 from syndicator.store.tables import COUNTER, RELEASE, RELEASE_TOPIC, REVISION, VARIANT
@@ -237,7 +237,7 @@ async def _new_variant(session: AsyncSession, work: _Work, said: dict[str, Any])
 
 
 async def _write_revision(session: AsyncSession, variant: int, work: _Work, number: int) -> None:
-    """The immutable text, and its words for search. A silent change stays within the major revision it mends."""
+    """The immutable text, its words for search and the kept files it holds. A silent change stays within the major revision it mends."""
     new = work.draft.revision
     major = work.release["major"] + 1 if work.major else (work.before.major if work.before else work.release["major"])
     await session.execute(
@@ -257,6 +257,7 @@ async def _write_revision(session: AsyncSession, variant: int, work: _Work, numb
         )
     )
     await words.index(session, variant, new)
+    await media.hold(session, variant, new)
 
 
 async def _write_topics(session: AsyncSession, work: _Work) -> None:

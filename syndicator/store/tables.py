@@ -39,6 +39,7 @@ __all__ = [
     "FILTER",
     "FILTER_TERM",
     "MATCH",
+    "MEDIA_USE",
     "MESSAGE",
     "META",
     "PAUSE",
@@ -56,6 +57,7 @@ __all__ = [
     "Filter",
     "FilterTerm",
     "Match",
+    "MediaUse",
     "Message",
     "Meta",
     "Pause",
@@ -238,6 +240,14 @@ class Revision(SQLModel, table=True):
     rights: str = _text()
     note: str = _text()
     created_at: datetime = _time()
+
+
+class MediaUse(SQLModel, table=True):
+    """A kept file that the current revision of a language version holds; asked by address at every download."""
+
+    __tablename__ = "media_use"
+    url: str = Field(primary_key=True)
+    variant_id: int = _ref("variant.id", primary_key=True)
 
 
 class Filter(SQLModel, table=True):
@@ -432,6 +442,7 @@ DELIVERY: Table = SQLModel.metadata.tables["delivery"]
 FILTER: Table = SQLModel.metadata.tables["filter"]
 FILTER_TERM: Table = SQLModel.metadata.tables["filter_term"]
 MATCH: Table = SQLModel.metadata.tables["match"]
+MEDIA_USE: Table = SQLModel.metadata.tables["media_use"]
 MESSAGE: Table = SQLModel.metadata.tables["message"]
 META: Table = SQLModel.metadata.tables["meta"]
 PAUSE: Table = SQLModel.metadata.tables["pause"]

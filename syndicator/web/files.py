@@ -1,20 +1,25 @@
 """Files: pictures and attachments of releases, and what robots ask for.
 
-1. Kept files are named by their content, so they never change; what is no picture is downloaded, not opened.
-2. Whatever a file holds, a browser that opens it runs nothing of it (CSP sandbox, nosniff).
+Rules, in order:
+
+1. A kept file is there only while a release that may be shown now holds it; otherwise its address is like any that
+   was never given out. Caches ask again after a minute, so that a picture goes with its release.
+2. What is no picture is downloaded, not opened.
+3. Whatever a file holds, a browser that opens it runs nothing of it (CSP sandbox, nosniff).
 """
 
 from __future__ import annotations
 
-import mimetypes
 from xml.sax.saxutils import escape, quoteattr
 
 from aiohttp import web
 
 from syndicator.domain.filters import Filter
+from syndicator.pipeline.media import TYPES
+from syndicator.store import media as kept
 from syndicator.store import releases
-from syndicator.web.parts import PARTS
-from syndicator.web.static_files import FOREVER
+from syndicator.web.parts import PARTS, Parts
+from syndicator.web.rendering import SHORT
 from syndicator.web.views import release_paths
 
 __all__ = ["media", "robots", "sitemap"]
@@ -25,18 +30,24 @@ SITEMAP_ENTRIES = 1000
 
 
 async def media(request: web.Request) -> web.StreamResponse:
-    """GET /media/...: a kept file."""
-    path = request.app[PARTS].media.path(request.path)
-    if path is None or not path.is_file():
+    """GET /media/...: a kept file of a release that may be shown now."""
+    parts = request.app[PARTS]
+    path = parts.media.path(request.path)
+    if path is None or not await _public(parts, request.path):
         raise web.HTTPNotFound
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    kind = TYPES.get(path.suffix.removeprefix("."), "application/octet-stream")
     headers = {
         "Content-Type": kind,
-        "Cache-Control": FOREVER,
+        "Cache-Control": SHORT,
         "Content-Security-Policy": SANDBOX,
         "Content-Disposition": "inline" if kind in SHOWN else "attachment",
     }
     return web.FileResponse(path, headers=headers)
+
+
+async def _public(parts: Parts, url: str) -> bool:
+    async with parts.database.reading() as session:
+        return await kept.public(session, url, parts.clock())
 
 
 async def robots(request: web.Request) -> web.Response:

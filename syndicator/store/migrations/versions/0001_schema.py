@@ -232,6 +232,14 @@ def _tables() -> None:
         sa.UniqueConstraint("uid"),
     )
     op.create_table(
+        "media_use",
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("variant_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["variant_id"], ["variant.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("url", "variant_id"),
+    )
+    op.create_index("ix_media_use_variant_id", "media_use", ["variant_id"], unique=False)
+    op.create_table(
         "message",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
