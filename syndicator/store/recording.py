@@ -237,7 +237,10 @@ async def _new_variant(session: AsyncSession, work: _Work, said: dict[str, Any])
 
 
 async def _write_revision(session: AsyncSession, variant: int, work: _Work, number: int) -> None:
-    """The immutable text, its words for search and the kept files it holds. A silent change stays within the major revision it mends."""
+    """The immutable text, its words for search and the files it holds.
+
+    A silent change stays within the major revision it mends.
+    """
     new = work.draft.revision
     major = work.release["major"] + 1 if work.major else (work.before.major if work.before else work.release["major"])
     await session.execute(
