@@ -27,13 +27,15 @@ __all__ = ["LOCALE_DIR", "Texts", "Translator"]
 
 LOCALE_DIR = Path(__file__).parent / "locale"
 
+_WRITTEN_AS = {"en": "en_GB"}  # the day before the month, as az and ru have it, and as `moment` writes it
+
 
 class Translator:
     """The texts of one language."""
 
     def __init__(self, lang: str, catalogue: GNUTranslations | None) -> None:
         self.lang = lang
-        self.locale = Locale.parse(lang)
+        self.locale = Locale.parse(_WRITTEN_AS.get(lang, lang))
         self._catalogue = catalogue
 
     def __call__(self, message: str, **values: object) -> str:
@@ -62,7 +64,7 @@ class Translator:
     @property
     def language_name(self) -> str:
         """This language's own name for itself, with a capital."""
-        name = self.locale.get_display_name(self.lang) or self.lang
+        name = self.locale.languages.get(self.lang) or self.lang
         first = "İ" if self.lang == "az" and name[0] == "i" else name[0].upper()
         return first + name[1:]
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from bots.email.body import Body
 from syndicator.domain.model import Attachment, Release, Urgency, Variant
 from syndicator.domain.site import Site
-from syndicator.domain.text import one_line
+from syndicator.domain.text import one_line, repeats_opening
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 from syndicator.web.wording import size_in_words, stored_in_words
@@ -67,7 +67,7 @@ def release_view(release: Release, variant: Variant, body: Body, site: Site) -> 
     return ReleaseView(
         lang=variant.lang,
         title=one_line(revision.title),
-        summary="" if body.whole else one_line(revision.summary),
+        summary="" if repeats_opening(revision.summary, revision.text) else one_line(revision.summary),
         note=one_line(revision.note),
         urgent=release.urgency is Urgency.URGENT,
         public_at=release.public_at,

@@ -16,7 +16,7 @@ import unicodedata
 
 from syndicator.domain.folding import fold
 
-__all__ = ["excerpt", "lower", "one_line", "slugify", "strip_illegal", "upper", "upper_first"]
+__all__ = ["excerpt", "lower", "one_line", "repeats_opening", "slugify", "strip_illegal", "upper", "upper_first"]
 
 SLUG_LENGTH = 80
 DOTTED = frozenset({"az", "tr"})
@@ -79,6 +79,11 @@ def excerpt(text: str, limit: int = 280) -> str:
     space = line.rfind(" ", 0, limit)
     cut = space if 2 * space >= limit else _between_characters(line, limit - 1)
     return line[:cut].rstrip(_LOOSE_END) + "…"
+
+
+def repeats_opening(summary: str, text: str) -> bool:
+    """Whether a summary says only what the text opens with, as an `excerpt` of it does."""
+    return one_line(text).startswith(one_line(summary).rstrip("…"))
 
 
 def slugify(title: str) -> str:

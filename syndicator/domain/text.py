@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from syndicator.domain.characters import excerpt, lower, one_line, slugify, strip_illegal, upper, upper_first
+from syndicator.domain.characters import (
+    excerpt,
+    lower,
+    one_line,
+    repeats_opening,
+    slugify,
+    strip_illegal,
+    upper,
+    upper_first,
+)
 from syndicator.domain.language import detect_language
 from syndicator.domain.markup import BODY_LIMIT, SUBSET, TooLong, clean
 from syndicator.domain.plaintext import plain
@@ -17,6 +26,7 @@ __all__ = [
     "lower",
     "one_line",
     "plain",
+    "repeats_opening",
     "slugify",
     "strip_illegal",
     "upper",

@@ -22,11 +22,12 @@ from yarl import URL
 
 from syndicator.domain.model import Attachment, Release, Revision, Standing, Urgency, Variant
 from syndicator.domain.ports import FeedLinks
+from syndicator.domain.text import repeats_opening
 from syndicator.domain.visibility import standing
 from syndicator.store import releases
 from syndicator.web.parts import PARTS
 from syndicator.web.rendering import page
-from syndicator.web.views import is_local, release_paths, safe, topic_links
+from syndicator.web.views import is_local, release_paths, safe, scrolling, topic_links
 from syndicator.web.wording import kind_name, size_in_words
 
 __all__ = ["show"]
@@ -115,8 +116,9 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         feeds=_streams(request, release, lang),
         release=release,
         revision=revision,
+        summary="" if repeats_opening(revision.summary, revision.text) else revision.summary,
         # Clean since intake (domain.markup); the only HTML that is not escaped.
-        body=Markup(revision.body),  # noqa: S704
+        body=Markup(scrolling(revision.body, t("Table"))),  # noqa: S704
         kind=kind_name(release.kind, t),
         urgent=release.urgency is Urgency.URGENT,
         updated_at=variant.updated_at if revision.major else None,

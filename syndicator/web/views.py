@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 
 from syndicator.domain.model import Attachment, Release, Urgency, Variant
 from syndicator.domain.site import Site
@@ -12,7 +13,19 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 from syndicator.web.wording import kind_name
 
-__all__ = ["Card", "Link", "Node", "Paging", "card", "is_local", "release_paths", "safe", "topic_links", "topic_tree"]
+__all__ = [
+    "Card",
+    "Link",
+    "Node",
+    "Paging",
+    "card",
+    "is_local",
+    "release_paths",
+    "safe",
+    "scrolling",
+    "topic_links",
+    "topic_tree",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,15 @@ def release_paths(release: Release, site: Site) -> dict[str, str]:
 def safe(url: str) -> str:
     """An address that may stand in a link: the web's or our own, never a script's; otherwise none."""
     return url if url.startswith(("http://", "https://", "/media/")) else ""
+
+
+def scrolling(body: str, name: str) -> str:
+    """A clean body whose tables scroll by themselves where they are too wide, also by keyboard.
+
+    The body is clean, so its tags are written in one way.
+    """
+    frame = f'<div class="wide" role="region" aria-label="{escape(name)}" tabindex="0"><table>'
+    return body.replace("<table>", frame).replace("</table>", "</table></div>")
 
 
 def is_local(attachment: Attachment) -> bool:

@@ -51,7 +51,8 @@ def filter_in_words(wanted: Filter, taxonomy: Taxonomy, t: Translator) -> str:
     if wanted.kinds:
         said.append(t("only {kinds}", kinds=", ".join(kind_name(kind, t) for kind in wanted.kinds)))
     if wanted.words:
-        said.append(t("with the words {words}", words=", ".join(f"“{unescape(word)}”" for word in wanted.words)))
+        quoted = [t("“{word}”", word=unescape(word)) for word in wanted.words]
+        said.append(t("with the words {words}", words=", ".join(quoted)))
     if wanted.langs:
         said.append(t("in this order: {languages}", languages=", ".join(language_name(x, t) for x in wanted.langs)))
     return "; ".join(said)

@@ -7,7 +7,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from syndicator.domain.text import detect_language, excerpt, lower, one_line, slugify, strip_illegal, upper, upper_first
+from syndicator.domain.text import (
+    detect_language,
+    excerpt,
+    lower,
+    one_line,
+    repeats_opening,
+    slugify,
+    strip_illegal,
+    upper,
+    upper_first,
+)
 
 SETTINGS = settings(max_examples=100, deadline=None)
 EVERYTHING = st.text(st.characters(codec=None))
@@ -139,3 +149,17 @@ def test_a_text_shows_its_language_and_why(text, lang, reason):
     found, why = detect_language(text)
     assert found == lang
     assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("summary", "text", "repeats"),
+    [
+        ("The hall opens.", "The hall opens.\nBring a passport.", True),
+        ("The hall opens on Monday, bring a…", "The hall  opens on Monday,\nbring a passport and a photo.", True),
+        ("", "The hall opens.", True),
+        ("A new hall for Port Ilvan.", "The hall opens.", False),
+        ("The hall opens.", "", False),
+    ],
+)
+def test_a_summary_that_only_repeats_the_opening_is_known(summary, text, repeats):
+    assert repeats_opening(summary, text) is repeats

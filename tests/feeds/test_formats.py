@@ -303,7 +303,7 @@ def test_the_id_is_opaque_and_outlives_title_slug_and_date(feed, make):
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("en", "Corrected on November 21, 2026:"),
+        ("en", "Corrected on 21 November 2026:"),
         ("az", "Düzəliş edilib (21 noyabr 2026):"),
         ("ru", "Исправлено 21 ноября 2026"),
     ],

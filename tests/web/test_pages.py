@@ -319,3 +319,17 @@ async def test_embargoes_and_drafts_look_like_what_never_was(visitor, newsroom, 
     async with newsroom.database.writing() as session:
         await releases.open_due(session, clock())
     assert "Embargoed" in await visitor.text(f"/en/releases/{hidden.number}-embargoed")
+
+
+@pytest.mark.parametrize(("summary", "times"), [("From Monday.", 1), ("The desks move.", 2)])
+async def test_a_summary_that_is_the_opening_of_the_text_is_not_said_twice(visitor, newsroom, summary, times):
+    await newsroom.publish(summary=summary, body="<p>From Monday.</p>", text="From Monday.")
+    shown = (await visitor.text("/en/releases/1-office-hours")).partition("<main")[2]
+    assert sum(shown.count(words) for words in {summary, "From Monday."}) == times
+
+
+async def test_a_wide_table_can_be_scrolled_with_the_keyboard_and_stays_a_table(visitor, newsroom):
+    await newsroom.publish(body="<table><tbody><tr><td>1</td></tr></tbody></table>")
+    shown = await visitor.text("/az/releases/1-office-hours")
+    assert '<div class="wide" role="region" aria-label="Cədvəl" tabindex="0"><table>' in shown
+    assert "</table></div>" in shown
