@@ -19,15 +19,19 @@ from zoneinfo import ZoneInfo
 
 from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
+from bots.email.doctor import ask_relay
+from bots.email.headers import own_host
 from bots.email.outbox import FileTransport
 from bots.email.preview import email_preview
 from bots.email.smtp import SmtpTransport
 from bots.telegram.app import TelegramBot
+from bots.telegram.doctor import telegram_questions
 from bots.telegram.outbox import FileTelegram
 from bots.telegram.pauses import DatabasePauses
 from bots.telegram.preview import telegram_preview
 from config.logs import set_up_logs
-from config.settings import AnySource, DirectorySource, Settings
+from config.settings import AnySource, DirectorySource, EmailSettings, Settings
+from config.settings import SqlSource as SqlSettings
 from config.topics import load_topics
 from feeds.preview import feed_previews
 from feeds.publisher import Publisher
@@ -161,6 +165,11 @@ def open_source(source: AnySource, site: Site) -> Source:
             boilerplate=source.boilerplate,
             rights=source.rights,
         )
+    return open_sql(source, site)
+
+
+def open_sql(source: SqlSettings, site: Site) -> sql.SqlSource:
+    """A query as a publication store."""
     return sql.SqlSource(
         source.name,
         source.url.get_secret_value(),
@@ -176,17 +185,21 @@ def open_email(office: Office) -> Channel:
     email, compiler = office.settings.email, office.compiler()
     if email.transport == "file":
         return EmailChannel(compiler, FileTransport(Path(email.outbox)))
-    transport = SmtpTransport(
+    return EmailChannel(compiler, open_relay(email, office.site))
+
+
+def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
+    """The way to the relay; nothing is connected yet."""
+    return SmtpTransport(
         email.host,
         email.port,
-        local_hostname=compiler.host,
+        local_hostname=own_host(site),
         tls=email.tls,
         user=email.user,
         password=email.password.get_secret_value() if email.password else "",
         connections=email.connections,
         timeout=email.timeout,
     )
-    return EmailChannel(compiler, transport)
 
 
 def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[PublicChannel]:
@@ -339,7 +352,11 @@ class Root:
 
     def checks(self, settings: Settings) -> Sequence[Check]:
         """What the doctor asks."""
-        return [Check(name, ask) for name, ask in questions(settings)]
+        site, email = settings.as_site(), settings.email
+        asked = list(questions(settings, lambda source: open_sql(source, site)))
+        if email.transport == "smtp":
+            asked.append(("email relay", lambda: ask_relay(open_relay(email, site), clock())))
+        return [Check(name, ask) for name, ask in (*asked, *telegram_questions(settings.telegram, clock))]
 
 
 def make_desk(office: Office) -> Desk:

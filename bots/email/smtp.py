@@ -117,20 +117,31 @@ class SmtpTransport:
         if self._closed is not None and self._closed.not_before is not None and now < self._closed.not_before:
             raise _Closed(self._closed)
         self._closed = None
-        line = Line(self._client(), self._timeout, now)
+        line = Line(self.client(self._timeout), self._timeout, now)
         trouble = await line.open(now)
         if trouble is not None:
-            log.warning("relay refuses", relay=f"{self._host}:{self._port}", reason=trouble.reason)
+            log.warning("relay refuses", relay=self.name, reason=trouble.reason)
             self._closed = trouble
             raise _Closed(trouble)
         return line
 
-    def _client(self) -> SMTP:
+    @property
+    def name(self) -> str:
+        """The relay, for people."""
+        return f"{self._host}:{self._port}"
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether it is to know who we are."""
+        return bool(self._user)
+
+    def client(self, timeout: float) -> SMTP:
+        """A connection to the relay, not yet made."""
         return SMTP(
             hostname=self._host,
             port=self._port,
             local_hostname=self._local,
-            timeout=self._timeout,
+            timeout=timeout,
             use_tls=self._tls == "tls",
             start_tls=self._tls == "starttls",
             tls_context=self._context,

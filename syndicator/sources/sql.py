@@ -28,7 +28,7 @@ import structlog
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from syndicator.domain.model import BodyFormat
+from syndicator.domain.model import BodyFormat, Problem
 from syndicator.domain.ports import SourceItem
 from syndicator.domain.text import one_line
 from syndicator.sources.rows import NEEDED, OPTIONAL, Key, RowReader
@@ -115,6 +115,17 @@ class SqlSource:
                 yield SourceItem(self._reader.read(group[-1]), cursor)
                 done.add(cursor)
                 after = key
+
+    async def first_page(self) -> tuple[int, Sequence[Problem]]:
+        """How many rows the first page has, and what is wrong with some; for the doctor, who takes none.
+
+        Raises:
+            BadQuery, OSError: as `changes`.
+        """
+        rows, lost = await asyncio.to_thread(self._fetch, None)
+        self._check_order(None, [(_key(row), [row]) for row in rows])
+        found = [self._reader.read(row) for row in (*rows, *lost)]
+        return len(found), [one for one in found if isinstance(one, Problem)]
 
     async def watch(self) -> AsyncIterator[None]:
         """Nothing: a table does not tell; it is asked at every interval."""

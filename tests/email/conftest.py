@@ -110,7 +110,7 @@ class Relay:
             writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := (await reader.readline()).decode().strip():
+        while line := (await reader.readline()).decode("utf-8", "replace").strip():
             self.commands.append(line)
             verb = line.split()[0].upper()
             if verb == "EHLO" and "EHLO" not in self.script:

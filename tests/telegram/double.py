@@ -32,7 +32,7 @@ class TelegramDouble:
     def __init__(self, token=TOKEN, port=0):
         self.token, self.port = token, port
         self.started, self.blocked = set(), set()
-        self.channels = {}  # "@name" -> {"id", "may_post", "type"}
+        self.channels = {}  # "@name" -> {"id", "may_post", "type", "member"}
         self.migrated = {}
         self.messages, self.calls, self.faults = [], [], []
         self.answered, self.queries = [], set()
@@ -41,8 +41,10 @@ class TelegramDouble:
         self._changed, self._poller, self._released = asyncio.Condition(), None, asyncio.Event()
 
     # -- the world
-    def channel(self, name, number, *, may_post=True, kind="channel"):
-        self.channels[name] = {"id": number, "may_post": may_post, "type": kind}
+    def channel(self, name, number, *, may_post=True, kind="channel", member=None):
+        """A chat of the office's own; `member` is what the bot is there (a ChatMember without its user)."""
+        member = member or {"status": "administrator", "can_post_messages": may_post}
+        self.channels[name] = {"id": number, "may_post": may_post, "type": kind, "member": member}
 
     def say(self, chat, text, language="az", kind="private"):
         """A person writes."""
@@ -253,6 +255,22 @@ class TelegramDouble:
     def _getMe(self, _):  # noqa: N802
         return {**BOT, "can_join_groups": True, "can_read_all_group_messages": False, "supports_inline_queries": False}
 
+    def _getChat(self, given):  # noqa: N802
+        known = self._known(given["chat_id"])
+        if known is None and given["chat_id"] in self.started:
+            return {"id": given["chat_id"], "type": "private", "first_name": "Aysel"}
+        if known is None:
+            raise bad("chat not found")
+        return {"id": known["id"], "type": known["type"], "title": "Press office"}
+
+    def _getChatMember(self, given):  # noqa: N802
+        known = self._known(given["chat_id"])
+        if known is None or given["user_id"] != BOT["id"]:
+            raise bad("chat not found" if known is None else "PARTICIPANT_ID_INVALID")
+        if known["type"] == "channel" and known["member"]["status"] not in ("administrator", "creator"):
+            raise bad("member list is inaccessible")
+        return {**known["member"], "user": BOT}
+
     def _sendMessage(self, given):  # noqa: N802
         chat = self._reachable(given["chat_id"])
         text, entities = rules.parsed(given["text"], given.get("parse_mode", ""))
@@ -330,6 +348,9 @@ class TelegramDouble:
         return [one for one in self._updates if not allowed or set(one) & set(allowed)][: given.get("limit", 100)]
 
     # -- inside
+    def _known(self, chat):
+        return self.channels.get(chat) or next((one for one in self.channels.values() if one["id"] == chat), None)
+
     def _reachable(self, chat):
         if chat in self.migrated:
             raise Refusal(
@@ -337,7 +358,7 @@ class TelegramDouble:
                 "Bad Request: group chat was upgraded to a supergroup chat",
                 migrate_to_chat_id=self.migrated[chat],
             )
-        known = self.channels.get(chat) or next((one for one in self.channels.values() if one["id"] == chat), None)
+        known = self._known(chat)
         if known is not None:
             if not known["may_post"]:
                 raise Refusal(403, "Forbidden: bot is not a member of the channel chat")

@@ -1,0 +1,92 @@
+"""The doctor asks the relay in, all the way to the login, and says goodbye: no mail is begun, no secret is told."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+
+from bots.email import doctor
+from bots.email.smtp import SmtpTransport
+
+PASSWORD = "hush-hush"
+
+
+@pytest.fixture
+def ask(relay, now):
+    async def asked(**changes):
+        given = {"local_hostname": "press.example.org", "tls": "none"}
+        port = changes.pop("port", relay.port)
+        return await doctor.ask_relay(SmtpTransport("127.0.0.1", port, **(given | changes)), now)
+
+    return asked
+
+
+def trusting(certificate):
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    return context
+
+
+async def test_a_good_relay_is_greeted_and_left(ask, relay):
+    assert await ask() == f"127.0.0.1:{relay.port}: greets in the clear, takes mails of up to 10,240,000 bytes"
+    assert [line.split()[0] for line in relay.commands] == ["EHLO", "QUIT"]
+    assert relay.open == 0
+
+
+async def test_the_way_is_secured_and_the_login_tried_as_mails_would(ask, relay, certificate):
+    relay.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    relay.tls.load_cert_chain(certificate)
+    relay.offers = ["STARTTLS", "AUTH PLAIN"]
+    relay.script["AUTH"] = ["235 2.7.0 welcome"]
+    said = await ask(tls="starttls", tls_context=trusting(certificate), user="press", password=PASSWORD)
+    assert said == f"127.0.0.1:{relay.port}: greets over TLSv1.3, login accepted"
+    assert [line.split()[0] for line in relay.commands] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("script", "offers", "settings", "says"),
+    [
+        ({"CONNECT": ["554 5.7.1 you are blocked"]}, (), {}, "554 5.7.1 you are blocked"),
+        ({"CONNECT": ["drop"]}, (), {}, "EOF"),
+        ({}, (), {"tls": "starttls"}, "STARTTLS"),
+        ({}, (), {"tls": "tls"}, "SSL"),
+        (
+            {"AUTH": ["535 5.7.8 bad credentials"] * 3},
+            ("AUTH PLAIN",),
+            {"user": "press", "password": PASSWORD},
+            "535 5.7.8 bad credentials",
+        ),
+        ({}, (), {"user": "press", "password": PASSWORD}, "AUTH"),
+    ],
+)
+async def test_what_would_stop_our_mail_is_one_line(ask, relay, script, offers, settings, says):
+    relay.script = script
+    relay.offers = list(offers)
+    with pytest.raises(OSError, match=r"^127\.0\.0\.1:\d+: ") as found:
+        await ask(**settings)
+    assert says in str(found.value)
+    assert PASSWORD not in str(found.value)
+    assert "\n" not in str(found.value)
+    assert not any(line.startswith("MAIL") for line in relay.commands)
+
+
+async def test_a_certificate_nobody_vouches_for_is_not_trusted(ask, relay, certificate):
+    relay.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    relay.tls.load_cert_chain(certificate)
+    relay.offers = ["STARTTLS"]
+    with pytest.raises(OSError, match="certificate"):
+        await ask(tls="starttls", user="press", password=PASSWORD)
+    assert not any(line.startswith("AUTH") for line in relay.commands)
+
+
+async def test_a_closed_port_and_a_silent_relay_are_named(ask, relay, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match=r"^127\.0\.0\.1:\d+: "):
+            await ask(port=closed.getsockname()[1])
+    monkeypatch.setattr(doctor, "PATIENCE", 0.2)
+    relay.script["CONNECT"] = ["hang"]
+    with pytest.raises(OSError, match=r"^127\.0\.0\.1:\d+: "):
+        await ask()
