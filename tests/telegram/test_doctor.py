@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +25,6 @@ def ask(double):
                 found[name] = await question()
             except (OSError, ValueError) as error:
                 found[name] = error
-                assert error.__cause__ is None
         for said in found.values():
             assert double.token not in str(said)
             assert "\n" not in str(said)
@@ -82,18 +82,10 @@ async def test_a_wrong_token_is_told_without_being_shown(ask):
     assert str(found) == "the token is refused (Unauthorized); check telegram.token"
 
 
-@pytest.mark.parametrize(
-    ("off", "says"),
-    [
-        (timedelta(minutes=5), "our clock is 300 s ahead"),
-        (timedelta(minutes=-5), "our clock is 300 s behind"),
-    ],
-)
-async def test_a_clock_that_is_wrong_is_told_by_how_much(ask, off, says):
-    found = str((await ask(off=off))["telegram bot"])
-    assert says.split(" s ")[1] in found
-    assert abs(int(found.split(" is ")[1].split(" ")[0]) - 300) <= 2
-    assert "set the clock" in found
+@pytest.mark.parametrize(("minutes", "way"), [(5, "ahead"), (-5, "behind")])
+async def test_a_clock_that_is_wrong_is_told_by_how_much(ask, minutes, way):
+    found = str((await ask(off=timedelta(minutes=minutes)))["telegram bot"])
+    assert re.match(rf"our clock is (29[89]|30[012]) s {way}: .*set the clock", found), found
 
 
 async def test_a_closed_port_a_proxy_and_a_broken_line_are_one_line_each(ask, double):
