@@ -2,19 +2,22 @@
 
 1. Many releases cost three queries, not three each.
 2. A language version that is still a draft is left out, unless the whole release is one.
+3. A withdrawn release that had opened comes as readers last knew it: what was written or let go since is kept, and
+   nobody sees so much as its title before the release comes back.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Attachment, Release, Revision, State, Urgency, Variant
+from syndicator.domain.text import slugify
 from syndicator.store.tables import RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 
 __all__ = ["attachments_json", "get", "get_by_key", "many", "revision_of"]
@@ -53,11 +56,34 @@ async def _variants(session: AsyncSession, releases: Mapping[int, RowMapping]) -
         .order_by(VARIANT.c.release_id, VARIANT.c.position, VARIANT.c.id)
     )
     found: defaultdict[int, list[Variant]] = defaultdict(list)
-    for row in (await session.execute(query)).mappings():
+    for row in (await session.execute(query)).mappings().all():
         number = row["release_id"]
         if row["said_state"] != State.DRAFT or releases[number]["state"] == State.DRAFT:
-            found[number].append(_variant(row))
+            variant = await _as_known(session, row, releases[number])
+            found[number] += [variant] if variant else []
     return found
+
+
+async def _as_known(session: AsyncSession, row: RowMapping, release: RowMapping) -> Variant | None:
+    """The language version as readers may know it (rule 3); None for one that nobody has seen."""
+    variant, opened, withdrawn = _variant(row), release["opened_at"], release["withdrawn_at"]
+    if release["state"] != State.WITHDRAWN or opened is None or withdrawn is None or opened >= withdrawn:
+        return variant
+    if row["created_at"] >= withdrawn:
+        return None
+    if row["r_created_at"] < withdrawn:
+        return variant
+    query = (
+        select(*_TEXTS)
+        .where(REVISION.c.variant_id == row["id"], REVISION.c.created_at < withdrawn)
+        .order_by(REVISION.c.number.desc())
+        .limit(1)
+    )
+    known = (await session.execute(query)).mappings().one_or_none()
+    if known is None:
+        return None
+    revision = revision_of(known)
+    return replace(variant, slug=slugify(revision.title), revision=revision)
 
 
 async def _topics(session: AsyncSession, numbers: Sequence[int]) -> Mapping[int, list[str]]:

@@ -185,6 +185,11 @@ def _decide(work: _Work) -> None:
     work.major = opened and (work.back or (told and work.revised and bool(new.note)))
 
 
+def _let_go_now(work: _Work) -> bool:
+    """Whether a language that was a draft is one no longer."""
+    return work.old is not None and work.old["said_state"] == State.DRAFT and work.said.state is not State.DRAFT
+
+
 def _text(revision: Revision) -> Revision:
     """What of a revision people read; a local path is gone once a file is kept."""
     attachments = tuple(replace(one, path=None) for one in revision.attachments)
@@ -209,6 +214,8 @@ async def _write_variant(session: AsyncSession, work: _Work) -> None:
         return
     new_text = work.revised or work.major
     changes = {name: value for name, value in said.items() if old[name] != value}
+    if _let_go_now(work):
+        changes["created_at"] = work.now
     if new_text:
         changes["revision_number"] = old["revision_number"] + 1
         await _write_revision(session, old["id"], work, old["revision_number"] + 1)
@@ -264,9 +271,15 @@ async def _write_revision(session: AsyncSession, variant: int, work: _Work, numb
 
 
 async def _write_topics(session: AsyncSession, work: _Work) -> None:
-    """Topics are said for the whole release: what is newly said replaces what was, what is said again does not."""
+    """Topics are said for the whole release: what is newly said replaces what was, what is said again does not.
+
+    A draft says nothing while another language is let go; its word counts from the day it is let go itself.
+    """
     said = [list(one) for one in work.draft.topics]
-    if work.old is not None and work.old["said_topics"] == said:
+    draft = work.said.state is State.DRAFT
+    if draft and work.release["state"] != State.DRAFT:
+        return
+    if work.old is not None and work.old["said_topics"] == said and not _let_go_now(work):
         return
     number = work.release["id"]
     query = select(RELEASE_TOPIC).where(RELEASE_TOPIC.c.release_id == number).order_by(RELEASE_TOPIC.c.position)
