@@ -6,6 +6,8 @@ Rules, in order:
 2. A bad document is reported by name and reason, and skipped; the others go on. It is not read again until it changes.
 3. Only what is new is announced: public within the last `announce_hours`, counted from the embargo if any.
 4. Harvesting the same store twice changes nothing and sends nothing.
+5. A text with a time ahead, of a release that is out already, waits in its source: it is reported, and read again at
+   every pass until its time has come. What was published stands meanwhile.
 """
 
 from __future__ import annotations
@@ -163,9 +165,26 @@ class Intake:
         change = ready.change
         if change is None:
             return
+        if (early := await self._early(session, ready.prepared, now)) is not None:
+            tally.problems += 1
+            await self._report(session, early, now)
+            return
         result = await self._record(session, ready.prepared, change, tally, now)
         await sourcing.remember(session, change.source, change.origin, change.key, change.lang, change.fingerprint, now)
         self._metrics.harvested.labels(change.source, result).inc()
+
+    @staticmethod
+    async def _early(session: AsyncSession, prepared: Prepared | None, now: datetime) -> Problem | None:
+        """Why it has to wait (rule 5), or None. Without a fingerprint it is read again."""
+        if prepared is None or prepared.change.state is not State.PUBLIC or prepared.public_at <= now:
+            return None
+        change = prepared.change
+        existing = await releases.get_by_key(session, change.source, change.key)
+        if existing is None or existing.opened_at is None:
+            return None
+        until = prepared.public_at.isoformat(timespec="minutes")
+        reason = f"embargo: release {existing.number} is public already; this text waits until {until}"
+        return Problem(change.source, change.origin, reason)
 
     async def _record(
         self, session: AsyncSession, prepared: Prepared | None, change: Change, tally: Tally, now: datetime
