@@ -6,7 +6,8 @@ Rules, in order:
 2. Parts go in order. What was accepted stands in the answer, and the next attempt goes on behind it.
 3. A 400 that blames the message is tried once more as plain text with the page's address in words.
 4. A 429 pauses the chat, perhaps the bot, and the pause is kept in the database before anything else is sent.
-5. At night, 22:00 to 08:00 where the reader is (for a channel: where the office is), messages come without a sound,
+5. A release that is withdrawn between the claim and the sending is refused: the one question is asked here too.
+6. At night, 22:00 to 08:00 where the reader is (for a channel: where the office is), messages come without a sound,
    unless they are urgent.
 """
 
@@ -38,11 +39,13 @@ from syndicator.domain.model import (
     Outcome,
     Refused,
     Sent,
+    Standing,
     SubscriberRole,
     Urgency,
 )
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
+from syndicator.domain.visibility import standing
 from syndicator.i18n import Texts
 
 __all__ = ["Courier", "TelegramChannel", "chat_id", "refusal", "silent"]
@@ -77,12 +80,15 @@ def silent(letter: Letter, site: Site, now: datetime) -> bool:
     return hour >= NIGHT_FROM or hour < NIGHT_TO
 
 
-def refusal(letter: Letter) -> Refused | None:
-    """Why this letter is none for Telegram, or None."""
+def refusal(letter: Letter, now: datetime) -> Refused | None:
+    """Why this letter is none for Telegram, or none any more; None if it may go."""
     if letter.kind is not MessageKind.RELEASE:
         return Refused(f"a {letter.kind.value} is not sent over Telegram")
-    if letter.release is None or letter.release.variant(letter.lang) is None:
+    release = letter.release
+    if release is None or release.variant(letter.lang) is None:
         return Refused(f"there is no text in {letter.lang or 'any language'} to send")
+    if standing(release.state, release.public_at, release.opened_at, now) is not Standing.PUBLIC:
+        return Refused("the release is not public")
     return None
 
 
@@ -197,7 +203,7 @@ class TelegramChannel:
             log.warning("a pause of telegram cannot be kept", scope=pause.scope, reason=str(error))
 
     async def _deliver(self, letter: Letter, moment: Callable[[], datetime]) -> Outcome:
-        if (refused := refusal(letter)) is not None or letter.release is None:
+        if (refused := refusal(letter, moment())) is not None or letter.release is None:
             return refused or Refused("there is nothing to send")
         parts = self._renderings.of(letter.release, letter.lang, self._texts(letter.reader_lang))
         variant = letter.release.variant(letter.lang)

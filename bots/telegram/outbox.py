@@ -48,7 +48,7 @@ class FileTelegram:
         """Nothing is held open."""
 
     def _deliver(self, letter: Letter, now: datetime) -> Outcome:
-        if (refused := refusal(letter)) is not None or letter.release is None:
+        if (refused := refusal(letter, now)) is not None or letter.release is None:
             return refused or Refused("there is nothing to send")
         parts = self._renderings.of(letter.release, letter.lang, self._texts(letter.reader_lang))
         variant = letter.release.variant(letter.lang)

@@ -12,7 +12,7 @@ import pytest
 from bots.telegram.channel import TelegramChannel, chat_id
 from bots.telegram.limits import BOT, Pacer
 from bots.telegram.outbox import FileTelegram
-from syndicator.domain.model import Gone, Later, MessageKind, Moved, Refused, Sent, SubscriberRole, Unknown
+from syndicator.domain.model import Gone, Later, MessageKind, Moved, Refused, Sent, State, SubscriberRole, Unknown
 
 CHANNEL = SubscriberRole.CHANNEL
 LONG = "".join(f"<p>Paragraph {n}. {'word ' * 60}</p>" for n in range(25))
@@ -30,6 +30,16 @@ async def test_a_subscriber_gets_the_release_with_a_button(double, channel, lett
     assert seen["text"].startswith("Visas get cheaper")
     assert seen["keyboard"][0][0]["url"] == "https://press.example.org/en/releases/12-visas"
     assert found == Sent({"chat": 7, "messages": [seen["id"]], "parts": 1, "revision": 1, "lang": "en"}, "7")
+
+
+async def test_what_was_withdrawn_on_its_way_is_not_sent(
+    double, channel, letter, release, reader, tmp_path, site, texts, taxonomy, now
+):
+    about = replace(release(), state=State.WITHDRAWN, withdrawn_at=now)
+    folder = FileTelegram(tmp_path, site=site, texts=texts, taxonomy=taxonomy)
+    for sender in (channel(), folder):
+        assert await sender.send([letter(about)], now) == [Refused("the release is not public")]
+    assert (double.seen(7), list(tmp_path.iterdir())) == ([], [])
 
 
 async def test_a_channel_gets_its_post_and_its_number_is_learned(double, channel, letter, now):
