@@ -1,0 +1,71 @@
+"""Every outside face of the service, asked as a curious stranger would, who knows all slugs, words and file names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from email.message import EmailMessage
+from urllib.parse import unquote
+
+from tests.whole.house import Answer, House
+from tests.whole.secrets import Outsider, Text, secrets_in
+
+NOWHERE = 999  # a number that no release has
+SOUGHT = ("title", "summary", "body")
+MACHINES = ("/", "/robots.txt", "/healthz", "/readyz", "/sitemap.xml")
+
+
+def release_paths(house: House, office: Outsider) -> list[str]:
+    """By number alone, by every slug there ever was and by a wrong one, in every language."""
+    found = []
+    for one in office.releases.values():
+        slugs = ["", "-", "-wrong", *(f"-{text.slug}" for text in office.texts if text.key == one.key)]
+        found += [f"/{lang}/releases/{one.number}{slug}" for lang in house.site.languages for slug in slugs]
+    return found
+
+
+def page_paths(house: House, office: Outsider) -> list[str]:
+    found = list(MACHINES)
+    for lang in house.site.languages:
+        found += [f"/{lang}/{name}" for name in ("", "feeds", "search", "search?topic=visas")]
+        found += [f"/{lang}/topics/{slug}" for slug in house.taxonomy.slugs]
+    return [*found, *release_paths(house, office)]
+
+
+def feed_paths(house: House) -> list[str]:
+    return [*house.feed_names(), *(f"/feeds/{lang}.opml" for lang in house.site.languages)]
+
+
+async def look(house: House, paths: Iterable[str], method: str = "GET", **headers: str) -> dict[str, Answer]:
+    asked = list(paths)
+    answers = await asyncio.gather(*(house.ask(path, method, **headers) for path in asked))
+    return dict(zip(asked, answers, strict=True))
+
+
+def told(answer: Answer) -> set[str]:
+    """Every secret in an answer: its body and all its headers, however written."""
+    return secrets_in(unquote(answer.text)) | secrets_in(unquote(str(answer.headers)))
+
+
+async def found_by_search(house: House, office: Outsider, texts: Iterable[Text]) -> dict[str, bool]:
+    """Whether search knows a secret: does it answer otherwise than for a word that stands nowhere?"""
+    nothing = "zq000nothingqz"
+    words = {text.word(SOUGHT[text.number % 3]): text.lang for text in texts}
+    empty = {lang: await house.ask(f"/{lang}/search?q={nothing}") for lang in house.site.languages}
+    answers = await look(house, [f"/{lang}/search?q={word}" for word, lang in words.items()])
+    found = {}
+    for word, lang in words.items():
+        body = answers[f"/{lang}/search?q={word}"].text
+        found[word] = body.replace(word, nothing) != empty[lang].text
+    return found
+
+
+def letters(house: House) -> Mapping[str, str]:
+    """Mails and posts as read by people: each file with all its text."""
+    mails = {name: mail_text(mail) for name, mail in house.mails().items()}
+    return mails | {name: str(post) for name, post in house.posts().items()}
+
+
+def mail_text(mail: EmailMessage) -> str:
+    parts = [part.get_content() for part in mail.walk() if part.get_content_maintype() == "text"]
+    return "\n".join([*(f"{name}: {value}" for name, value in mail.items()), *parts])
