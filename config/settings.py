@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -53,7 +54,18 @@ def _base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("an address such as https://press.example.org is allowed")
+    if parts.path.strip("/"):
+        raise ValueError("an address without a path is allowed, such as https://press.example.org")
     return url.rstrip("/")
+
+
+def _mailbox(address: str) -> str:
+    if address:
+        try:
+            validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        except EmailNotValidError as error:
+            raise ValueError(f"a bare mail address such as news@press.example.org is allowed ({error})") from None
+    return address
 
 
 def _database(url: str) -> str:
@@ -62,6 +74,7 @@ def _database(url: str) -> str:
     return url
 
 
+Mailbox = Annotated[str, AfterValidator(_mailbox)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -81,7 +94,7 @@ class SiteSettings(Section):
     languages: tuple[Language, ...] = Field(min_length=1)
     default_language: Language
     timezone: Zone
-    contact: str = Field(default="", description="an email address that people may write to")
+    contact: Mailbox = Field(default="", description="an email address that people may write to")
 
     @model_validator(mode="after")
     def _default_is_offered(self) -> SiteSettings:
@@ -175,8 +188,8 @@ class EmailSettings(Section):
     tls: Literal["none", "starttls", "tls"] = "starttls"
     user: str = ""
     password: SecretStr | None = None
-    sender: str = Field(default="", alias="from")
-    bounce_address: str = ""
+    sender: Mailbox = Field(default="", alias="from")
+    bounce_address: Mailbox = ""
     outbox: str = "var/outbox"
     connections: int = Field(default=4, ge=1, le=64)
     timeout: float = Field(default=60, gt=0, le=600)

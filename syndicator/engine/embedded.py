@@ -52,7 +52,7 @@ class _Failures:
 
     def note(self, key: str, now: datetime) -> float:
         self.counts[key] += 1
-        seconds = min(2.0 ** (self.counts[key] - 1), LONGEST_COOLDOWN)
+        seconds = min(2.0 ** min(self.counts[key] - 1, 20), LONGEST_COOLDOWN)
         self.until[key] = now + timedelta(seconds=seconds)
         return seconds
 

@@ -259,3 +259,23 @@ async def test_stop_cancels_what_does_not_finish_within_its_grace(desk: Desk) ->
 async def test_a_job_nobody_can_do_is_refused_at_once(desk: Desk) -> None:
     with pytest.raises(KeyError, match="no handler"):
         await desk.engine().submit(Job("unheard-of", "k", Priority.NORMAL, NOW))
+
+
+async def test_a_job_that_has_failed_for_days_is_still_tried_again_every_five_minutes(desk: Desk) -> None:
+    tries = 0
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        nonlocal tries
+        tries += 1
+        raise OSError("down")
+
+    desk.work = work
+    engine = desk.engine()
+    engine._failures.counts["k"] = 5000
+    await engine.submit(job("k"))
+    await engine.start()
+    await until(lambda: tries == 1)
+    desk.now += timedelta(minutes=5)
+    engine.wake()
+    await until(lambda: tries == 2)
+    await engine.stop(1)
