@@ -3,12 +3,14 @@
 Rules, in order:
 
 1. It stores nothing. What must be done follows from the database through `pending(now)`, asked at start, on every
-   wake and every `sweep` seconds; a job that was lost with the process is found there again.
+   wake and every `sweep` seconds; a job that was lost with the process is found there again. Each answer takes the
+   place of the one before: what was due at noon and is now due at one, or not at all, is not done at noon.
 2. Equal keys are one job: of those waiting the earliest due time and the most important priority count, and a
    key never runs twice at a time; one submitted while it runs is run once more afterwards.
 3. Each lane has its own workers, so that a slow relay never delays feeds. Within a lane the more important job goes
    first, then the earlier one; a running job is asked to give way (`Turn.should_yield`) after its chunk.
-4. A job that raises is logged and stays away for a growing while; it is no reason for another to wait.
+4. A job that raises is logged and stays away for a growing while, an urgent one never for long; it is no reason for
+   another to wait.
 5. `stop` starts nothing new, lets running chunks finish for `grace` seconds, then cancels.
 """
 
@@ -22,6 +24,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Clock, Handler, Job, Pending
 from syndicator.metrics import Metrics
 
@@ -30,6 +33,7 @@ __all__ = ["EmbeddedEngine"]
 log = structlog.get_logger()
 
 LONGEST_COOLDOWN = 300.0  # seconds; a job that keeps failing is tried again at least this often
+URGENT_COOLDOWN = 5.0  # the same for embargoes, feeds and urgent messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,10 @@ class _Failures:
     counts: Counter[str] = field(default_factory=Counter)
     until: dict[str, datetime] = field(default_factory=dict)
 
-    def note(self, key: str, now: datetime) -> float:
+    def note(self, job: Job, now: datetime) -> float:
+        key, longest = job.key, URGENT_COOLDOWN if job.priority <= Priority.URGENT else LONGEST_COOLDOWN
         self.counts[key] += 1
-        seconds = min(2.0 ** min(self.counts[key] - 1, 20), LONGEST_COOLDOWN)
+        seconds = min(2.0 ** min(self.counts[key] - 1, 20), longest)
         self.until[key] = now + timedelta(seconds=seconds)
         return seconds
 
@@ -86,7 +91,8 @@ class EmbeddedEngine:
         self._failures = _Failures()
         self._changed = asyncio.Event()
         self._ask = True
-        self._asked_at: datetime | None = None
+        self._found: set[str] = set()  # keys that the last answer of `pending` named
+        self._asked_at: float | None = None  # on the loop's clock, which nobody sets back
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
 
@@ -159,18 +165,26 @@ class EmbeddedEngine:
                 continue
 
     async def _ask_if_needed(self) -> None:
-        now = self._clock()
-        overdue = self._asked_at is None or (now - self._asked_at).total_seconds() >= self._sweep
-        if not (self._ask or overdue):
+        if not self._ask and self._until_sweep() > 0:
             return
         self._ask = False
-        self._asked_at = now
+        self._asked_at = asyncio.get_running_loop().time()
         try:
-            for job in await self._pending(now):
-                self._wait(job)
+            found = {job.key: job for job in await self._pending(self._clock())}
         except Exception:
             log.exception("pending work could not be read; asked again soon")
-            self._asked_at = now - timedelta(seconds=self._sweep - 1)
+            self._asked_at -= self._sweep - 1
+            return
+        for key in self._found - found.keys():
+            self._waiting.pop(key, None)
+        self._waiting.update(found)
+        self._found = set(found)
+
+    def _until_sweep(self) -> float:
+        """Seconds until the database is asked again, whoever wakes or does not."""
+        if self._asked_at is None:
+            return 0.0
+        return self._asked_at + self._sweep - asyncio.get_running_loop().time()
 
     def _start_ready(self) -> None:
         now = self._clock()
@@ -191,8 +205,7 @@ class EmbeddedEngine:
             ),
             default=None,
         )
-        since = (now - self._asked_at).total_seconds() if self._asked_at else self._sweep
-        until_sweep = max(self._sweep - since, 0.01)
+        until_sweep = max(self._until_sweep(), 0.01)
         return until_sweep if soonest is None else min(max((soonest - now).total_seconds(), 0.001), until_sweep)
 
     # -- one job
@@ -210,7 +223,7 @@ class EmbeddedEngine:
             result = "cancelled"
             raise
         except Exception:
-            seconds = self._failures.note(job.key, self._clock())
+            seconds = self._failures.note(job, self._clock())
             log.exception("job failed", job=job.key, again_in_seconds=seconds)
             self._wait(job)
         finally:

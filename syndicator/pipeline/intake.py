@@ -35,6 +35,7 @@ __all__ = ["Intake", "Tally", "announce"]
 log = structlog.get_logger()
 
 GROUP = 50  # documents a transaction; a full store is read in few commits, a single file in one
+GROUP_WEIGHT = 200_000  # characters a transaction: while it is written, no embargo opens and no mail is settled
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Intake:
         try:
             async for item in source.changes(cursor, known):
                 group.append(await self._ready(item))
-                if len(group) >= GROUP:
+                if len(group) >= GROUP or sum(map(_weight, group)) >= GROUP_WEIGHT:
                     await self._take(source.name, group, tally)
                     group = []
         except OSError as error:
@@ -259,3 +260,7 @@ def _is_news(existing: Release | None, recorded: Recorded) -> bool:
     """Whether somebody may not have been told: a first opening, or a language that was missing."""
     opened_now = recorded.release.opened_at is not None and (existing is None or existing.opened_at is None)
     return opened_now or recorded.new_variant
+
+
+def _weight(ready: _Ready) -> int:
+    return len(ready.prepared.revision.text) if ready.prepared else 0

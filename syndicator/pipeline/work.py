@@ -6,10 +6,12 @@ Rules, in order:
    Nothing is remembered elsewhere, so asking again after a crash finds the same work.
 2. Keys name the row, so that asking twice makes no second job.
 3. What is due later comes with its time: the engine wakes by itself to the second.
+4. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -27,10 +29,12 @@ __all__ = ["Work", "harvest_job"]
 
 log = structlog.get_logger()
 
+PASS_SECONDS = 900  # a source that hangs is left alone and asked again; what was taken stays
+
 
 def harvest_job(source: str, now: datetime) -> Job:
     """A pass over a source."""
-    return Job("harvest", f"harvest:{source}", Priority.NORMAL, now, lane="intake", args={"source": source})
+    return Job("harvest", f"harvest:{source}", Priority.NORMAL, now, lane=f"source:{source}", args={"source": source})
 
 
 class Work:
@@ -79,7 +83,7 @@ class Work:
             batches = await ledger.open_batches(session, now)
             deferred = await ledger.next_deferred(session)
         if due is not None:
-            jobs.append(Job("open", "open", Priority.URGENT, due, lane="intake"))
+            jobs.append(Job("open", "open", Priority.URGENT, due, lane="open"))
         if await self._publisher.stale():
             jobs.append(Job("feeds", "feeds", Priority.URGENT, now, lane="feeds"))
         jobs += [
@@ -98,19 +102,21 @@ class Work:
             if b.channel in self._channels
         ]
         if deferred is not None:
-            jobs.append(Job("sweep", "sweep", Priority.URGENT, deferred, lane="intake"))
+            jobs.append(Job("sweep", "sweep", Priority.URGENT, deferred, lane="sweep"))
         return jobs
 
     async def _harvest(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # a pass is short; its groups commit
         source = self._sources[str(job.args["source"])]
         try:
-            await self._intake.harvest(source)
+            async with asyncio.timeout(PASS_SECONDS):
+                await self._intake.harvest(source)
         except OSError as error:  # the next poll tries again; what was taken stays
-            log.warning("source cannot be read", source=source.name, reason=str(error))
+            log.warning("source cannot be read", source=source.name, reason=str(error) or "no answer in time")
         return Done()
 
     async def _open(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # one transaction
         await self._intake.open_due()
+        self._wake()  # the next one comes due at a time of its own
         return Done()
 
     async def _feeds(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # what is served must be right first

@@ -32,8 +32,7 @@ class Desk:
         return Done()
 
     async def pending(self, now: datetime) -> Sequence[Job]:
-        found, self.world = self.world, []
-        return found
+        return [job for job in self.world if job.key not in self.done]
 
     def engine(self, **lanes: int) -> EmbeddedEngine:
         return EmbeddedEngine(
@@ -276,6 +275,44 @@ async def test_a_job_that_has_failed_for_days_is_still_tried_again_every_five_mi
     await engine.start()
     await until(lambda: tries == 1)
     desk.now += timedelta(minutes=5)
+    engine.wake()
+    await until(lambda: tries == 2)
+    await engine.stop(1)
+
+
+async def test_what_the_database_says_now_takes_the_place_of_what_it_said_before(desk: Desk) -> None:
+    desk.world = [job("embargo", due=NOW + timedelta(hours=1)), job("withdrawn", due=NOW + timedelta(hours=1))]
+    engine = desk.engine()
+    await engine.start()
+    await until(lambda: engine.idle)
+    desk.world = [job("embargo", due=NOW + timedelta(hours=2))]
+    engine.wake()
+    await until(lambda: engine.idle)
+    desk.now = NOW + timedelta(hours=1)
+    engine.wake()
+    await until(lambda: engine.idle)
+    assert desk.done == []
+    desk.now = NOW + timedelta(hours=2)
+    engine.wake()
+    await until(lambda: desk.done == ["embargo"])
+    await engine.stop(1)
+
+
+async def test_an_urgent_job_that_fails_never_stays_away_for_long(desk: Desk) -> None:
+    tries = 0
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        nonlocal tries
+        tries += 1
+        raise OSError("down")
+
+    desk.work = work
+    engine = desk.engine()
+    engine._failures.counts["open"] = 50
+    await engine.submit(job("open", Priority.URGENT))
+    await engine.start()
+    await until(lambda: tries == 1)
+    desk.now += timedelta(seconds=5)
     engine.wake()
     await until(lambda: tries == 2)
     await engine.stop(1)
