@@ -142,4 +142,9 @@ def plain_text(html: str) -> str:
 
 def _with_address(link: re.Match[str]) -> str:
     address, words = link[1].removeprefix("mailto:").removeprefix("tel:"), link[2]
-    return words if not address or address in words else f"{words} ({address})"
+    return words if not address or _dense(address) in _dense(words) else f"{words} ({address})"
+
+
+def _dense(text: str) -> str:
+    """Without what people write into a telephone number to make it readable."""
+    return re.sub(r"[\s()-]", "", text)

@@ -240,7 +240,8 @@ class _Reader(HTMLParser):
     def _close_link(self) -> None:
         state = self._state
         address, state.shown_address, state.href = state.shown_address, "", ""
-        if address and address not in "".join(run.text for run in self._runs[self._link_from :]):
+        said = "".join(run.text for run in self._runs[self._link_from :])
+        if address and _dense(address) not in _dense(said):
             self._add(f" ({address})", raw=True)
 
     def _add(self, text: str, *, raw: bool = False) -> None:
@@ -261,3 +262,8 @@ class _Reader(HTMLParser):
             return (*outer, ("code", ""))
         link: tuple[Mark, ...] = (("a", state.href),) if state.href else ()
         return (*outer, *link, *((mark, "") for mark in _ORDER if state.depth.get(mark)))
+
+
+def _dense(text: str) -> str:
+    """Without what people write into a telephone number to make it readable."""
+    return re.sub(r"[\s()-]", "", text)

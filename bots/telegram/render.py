@@ -37,6 +37,7 @@ from bots.telegram.richtext import (
 )
 from syndicator.domain.model import Release, Revision, Urgency
 from syndicator.domain.site import Site
+from syndicator.domain.text import repeats_opening
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 
@@ -113,8 +114,8 @@ def _texts(
     tags = _tags(release, lang, taxonomy)
     body = blocks(revision.body, site.base_url)
     summary = _SPACES.sub(" ", clean(revision.summary)).strip()
-    told = _SPACES.sub(" ", plain(merged(body))).strip()
-    opening: Rich = (Run(summary, _ITALIC),) if visible(summary) and not told.startswith(summary) else ()
+    told = plain(merged(body))
+    opening: Rich = (Run(summary, _ITALIC),) if visible(summary) and not repeats_opening(summary, told) else ()
     whole = joined((head, opening, merged(body), _files(revision, site), tags))
     if fits(whole, limits):
         return [whole]

@@ -288,3 +288,17 @@ def test_a_new_revision_is_compiled_anew_and_only_so_many_are_kept(make_compiler
 def test_a_wrong_sender_stops_the_start(make_compiler, wrong):
     with pytest.raises(ValueError, match=r"address|email\.from"):
         make_compiler(sender=wrong)
+
+
+@pytest.mark.parametrize(
+    ("summary", "times"),
+    [("The hall opens on Monday, and…", 0), ("Bring your passport.", 1)],
+)
+def test_a_summary_is_said_unless_the_text_opens_with_it(mail, parts, summary, times):
+    for part in parts(mail({"summary": summary, "body": "<p>The hall opens on Monday, and that is that.</p>"}).data):
+        assert part.count(summary) == times
+
+
+def test_a_telephone_number_is_not_said_twice(mail, parts):
+    text, _ = parts(mail({"body": '<p>Call <a href="tel:+999125550119">+999 12 555 01 19</a>.</p>'}).data)
+    assert "Call +999 12 555 01 19." in text

@@ -73,6 +73,7 @@ def test_the_frame_speaks_the_readers_language(rendered, lang, button, urgent, c
         ('<p><a href="javascript:alert(1)">no</a></p>', "no"),
         ('<p><a href="mailto:press@a.az">write</a></p>', "write (press@a.az)"),
         ('<p><a href="tel:+99412">+99412</a></p>', "+99412"),
+        ('<p><a href="tel:+99412">+99 (4) 1-2</a></p>', "+99 (4) 1-2"),
         (
             "<table><tr><th>Visa</th><th>Fee</th></tr><tr><td>A</td><td>20</td></tr></table>",
             "<b>Visa</b> | <b>Fee</b>\nA | 20",
@@ -111,8 +112,9 @@ def test_an_urgent_long_release_comes_whole(rendered, rules):
     assert [bool(part.preview) for part in parts] == [True, False, False]
 
 
-def test_a_summary_that_only_begins_the_body_is_not_said_twice(rendered):
-    (part,) = rendered(summary="From Monday.")
+@pytest.mark.parametrize("summary", ["From Monday.", "From…"])
+def test_a_summary_that_only_begins_the_body_is_not_said_twice(rendered, summary):
+    (part,) = rendered(summary=summary)
     assert part.plain.count("From Monday.") == 1
 
 
