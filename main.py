@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -122,6 +122,7 @@ class Office:
 async def open_office(settings: Settings, database: Database, wake: Callable[[], None]) -> Office:
     """Read what lies beside the settings, and put the common things together."""
     site = settings.as_site()
+    site = replace(site, minted_under=await meta.authority(database, site.host))
     taxonomy = load_topics(settings.topics_path)
     secret = settings.site.secret
     tokens = Tokens(secret.get_secret_value().encode() if secret else await meta.secret(database))
@@ -375,6 +376,7 @@ def make_desk(office: Office) -> Desk:
         intake=office.intake,
         sources=office.sources,
         read_file=reader.read,
+        examine=office.media.examine,
         previews={
             "telegram": telegram_preview(office.site, office.texts, office.taxonomy),
             "email": email_preview(office.compiler(), office.site.timezone, clock),

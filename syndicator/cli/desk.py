@@ -2,29 +2,23 @@
 
 Rules, in order:
 
-1. Results go to standard output, everything else to standard error; `--json` prints one JSON value and nothing more.
-2. Exit code 0: done. 1: it could not be done, said in one line. 2: the command was written wrongly (Typer's own).
-3. Only errors that name a person's mistake or the outside's trouble become one line; a bug keeps its trace.
+1. Exit code 0: done. 1: it could not be done, said in one line. 2: the command was written wrongly (Typer's own).
+2. Only errors that name a person's mistake or the outside's trouble become one line; a bug keeps its trace.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
-
-import typer
-from rich.console import Console
-from rich.table import Table
+from typing import Any, Protocol, TypeVar
 
 from config.loading import load
 from config.settings import BadSettings, Settings
-from syndicator.domain.model import Change, Problem, Release
+from syndicator.cli.output import fail
+from syndicator.domain.model import Attachment, Change, Problem, Release
 from syndicator.domain.ports import Clock, Source
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
@@ -34,7 +28,7 @@ from syndicator.store.database import Database
 from syndicator.store.locks import AlreadyRunning
 from syndicator.store.migrate import NewerSchema
 
-__all__ = ["Check", "Desk", "Preview", "Session", "Wiring", "fail", "say", "show"]
+__all__ = ["Check", "Desk", "Preview", "Session", "Wiring", "reason"]
 
 T = TypeVar("T")
 Preview = Callable[[Release, str], str]
@@ -50,7 +44,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything a command may need, on an open database."""
+    """Everything a command may need, on an open database. `examine` tells what a local file would be kept as."""
 
     settings: Settings
     site: Site
@@ -60,6 +54,7 @@ class Desk:
     intake: Intake
     sources: Mapping[str, Source]
     read_file: Callable[[Path], Awaitable[Change | Problem]]
+    examine: Callable[[Attachment], Awaitable[Attachment]]
     previews: Mapping[str, Preview]
     build_feeds: Callable[[Path], Awaitable[int]]
     clock: Clock
@@ -118,41 +113,16 @@ class Session:
         """Run a coroutine; what the outside or the person did wrong ends the command with one line."""
         try:
             return asyncio.run(work)
+        except BrokenPipeError:  # whoever reads the results has seen enough; Typer ends quietly
+            raise
         except (OSError, ValueError, LookupError, AlreadyRunning, NewerSchema) as error:
             if type(error) in (KeyError, IndexError, UnicodeEncodeError):
                 raise
-            fail(_line(error))
+            fail(reason(error))
 
 
-def fail(line: str) -> NoReturn:
-    """End the command: one line on standard error, exit code 1."""
-    typer.echo(f"syndicator: {line}", err=True)
-    raise typer.Exit(1)
-
-
-def say(line: str) -> None:
-    """A word for the person, beside the results."""
-    typer.echo(line, err=True)
-
-
-def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequence[str]) -> None:
-    """Print rows: as one JSON list, or as a table for people."""
-    if as_json:
-        typer.echo(json.dumps(list(rows), ensure_ascii=False, default=_plain, indent=1))
-        return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*("" if row.get(c) is None else str(_plain(row[c])) for c in columns))
-    Console(highlight=False, markup=False, soft_wrap=True).print(table)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    return value if isinstance(value, (str, int, float, bool, dict, list)) else str(value)
-
-
-def _line(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """An error as one line for people."""
     text = str(error).strip() or type(error).__name__
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"

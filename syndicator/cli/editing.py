@@ -10,13 +10,17 @@ from typing import Annotated
 
 import typer
 
-from syndicator.cli.desk import Desk, fail, say
+from syndicator.cli.desk import Desk
+from syndicator.cli.finding import GREATEST, find, read
+from syndicator.cli.output import fail, say, show_one, working
 from syndicator.domain.filters import Facts, parse, wants
-from syndicator.domain.model import Change, Problem, Reader, Release, State, SubscriptionState, Urgency, Variant
-from syndicator.pipeline.preparing import prepare, ruled_topics
+from syndicator.domain.model import Change, Reader, Release, State, SubscriptionState, Urgency
 from syndicator.store import releases, subscriptions
 
 __all__ = ["register"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Number = Annotated[int, typer.Argument(help="The release's number.", metavar="ID", min=1, max=GREATEST)]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,14 +36,16 @@ def preview(
     what: Annotated[str, typer.Argument(help="A document, or a release's number.", metavar="FILE|ID")],
     channel: Annotated[str, typer.Option(help="Only this one.")] = "",
     lang: Annotated[str, typer.Option(help="Only this language.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show a release as every channel would, and how many people it would reach. Nothing is stored or sent."""
 
     async def work(desk: Desk) -> tuple[dict[str, str], dict[str, int]]:
-        release = await _find(desk, what)
+        release = (await find(desk, what)).release
         if channel and channel not in desk.previews:
             raise ValueError(f"--channel: {channel!r} is not one of {', '.join(desk.previews)}")
+        if lang and lang not in release.langs:
+            raise ValueError(f"--lang: {lang!r} is not one of {', '.join(release.langs)}, in which it exists")
         shown = {
             f"{name} {variant.lang}": render(release, variant.lang)
             for variant in release.variants
@@ -47,7 +53,7 @@ def preview(
             for name, render in desk.previews.items()
             if not channel or name == channel
         }
-        return shown, await _reach(desk, release)
+        return shown, await _reach(desk, release, quiet=as_json)
 
     shown, reach = context.obj.at_desk(work)
     if as_json:
@@ -59,21 +65,26 @@ def preview(
     say(f"would reach {sum(reach.values())} now{f' ({total})' if total else ''}")
 
 
-def publish(context: typer.Context, file: Annotated[Path, typer.Argument(help="A document.")]) -> None:
+def publish(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A document.")],
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
     """Take one document in, as if it had been found in a source. A running service sends it at once."""
 
     async def work(desk: Desk) -> Release:
-        return await _take(desk, await _read(desk, file))
+        return await _take(desk, await read(desk, file))
 
     release = context.obj.at_desk(work)
-    typer.echo(f"{release.number} {release.state.value} {' '.join(release.langs)}")
+    _tell(release, f"{release.number} {release.state.value} {' '.join(release.langs)}", as_json=as_json)
 
 
 def correct(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(help="The release's number.", metavar="ID")],
+    number: Number,
     file: Annotated[Path, typer.Argument(help="The corrected document, in one language.")],
     note: Annotated[str, typer.Option(help="What changed, for the public.")],
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Correct a release: the text is right in every feed and on its page now, with the note."""
 
@@ -84,7 +95,7 @@ def correct(
             existing = await releases.get(session, number)
         if existing is None:
             raise LookupError(f"release {number}: there is none")
-        change = await _read(desk, file)
+        change = await read(desk, file)
         change = replace(
             change,
             source=existing.source,
@@ -100,13 +111,14 @@ def correct(
         return await _take(desk, change)
 
     release = context.obj.at_desk(work)
-    typer.echo(f"{release.number} corrected, major revision {release.major}")
+    _tell(release, f"{release.number} corrected, major revision {release.major}", as_json=as_json)
 
 
 def withdraw(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(help="The release's number.", metavar="ID")],
+    number: Number,
     reason: Annotated[str, typer.Option(help="Why, for the public.")],
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Withdraw a release: its text leaves every feed and its page now; the reason stays."""
 
@@ -120,14 +132,13 @@ def withdraw(
         return release
 
     release = context.obj.at_desk(work)
-    typer.echo(f"{release.number} withdrawn")
+    _tell(release, f"{release.number} withdrawn", as_json=as_json)
 
 
-async def _read(desk: Desk, file: Path) -> Change:
-    found = await desk.read_file(file)
-    if isinstance(found, Problem):
-        raise ValueError(f"{file}: {found.reason}")  # noqa: TRY004  # the document is bad, not the type
-    return found
+def _tell(release: Release, line: str, *, as_json: bool) -> None:
+    """What became of it."""
+    value = {"number": release.number, "state": release.state.value, "major": release.major, "langs": release.langs}
+    show_one(value, line, as_json=as_json)
 
 
 async def _take(desk: Desk, change: Change) -> Release:
@@ -139,52 +150,23 @@ async def _take(desk: Desk, change: Change) -> Release:
     return release
 
 
-async def _find(desk: Desk, what: str) -> Release:
-    """The stored release of that number, or one made of a document, for looking only."""
-    if what.isdigit():
-        async with desk.database.reading() as session:
-            release = await releases.get(session, int(what))
-        if release is None:
-            raise LookupError(f"release {what}: there is none")
-        return release
-    change = await _read(desk, Path(what))
-    now = desk.clock()
-    prepared = prepare(change, tuple(a for a in change.attachments if a.url), desk.site, desk.taxonomy, now)
-    topics = prepared.ticked if prepared.ticked is not None else ruled_topics(prepared, None, desk.taxonomy)
-    uid = desk.site.variant_uid(0, change.lang, now)
-    variant = Variant(0, change.lang, uid, prepared.slug, prepared.public_at, prepared.revision)
-    return Release(
-        number=0,
-        uid=desk.site.release_uid(0, now),
-        source=change.source,
-        key=change.key,
-        kind=change.kind,
-        urgency=change.urgency,
-        state=State.PUBLIC,
-        public_at=prepared.public_at,
-        opened_at=now,
-        topics=tuple(slug for slug, _, _ in topics),
-        variants=(variant,),
-        updated_at=now,
-    )
-
-
-async def _reach(desk: Desk, release: Release) -> dict[str, int]:
+async def _reach(desk: Desk, release: Release, *, quiet: bool) -> dict[str, int]:
     """How many active subscribers want it, by channel; each counts once, and equal wishes are judged once."""
     facts = Facts.of(release)
     judged: dict[tuple[str, str, str], bool] = {}
     reached: dict[int, str] = {}
-    async with desk.database.reading() as session:
-        async for subscriber, subscription in subscriptions.everyone(session):
-            if subscription.state is not SubscriptionState.ACTIVE or subscriber.state != "active":
-                continue
-            wish = (subscription.filter, subscriber.language, subscriber.other_language.value)
-            if wish not in judged:
-                reader = Reader(subscriber.language, subscriber.other_language)
-                filter_ = parse(subscription.filter)
-                judged[wish] = bool(wants(filter_, facts, reader, desk.taxonomy, desk.site.languages))
-            if judged[wish]:
-                reached[subscriber.id] = subscriber.channel.value
+    with working("counting readers", quiet=quiet) as advance:
+        async with desk.database.reading() as session:
+            async for subscriber, subscription in subscriptions.everyone(session):
+                advance(1)
+                active = subscription.state is SubscriptionState.ACTIVE and subscriber.state == "active"
+                wish = (subscription.filter, subscriber.language, subscriber.other_language.value)
+                if active and wish not in judged:
+                    reader = Reader(subscriber.language, subscriber.other_language)
+                    filter_ = parse(subscription.filter)
+                    judged[wish] = bool(wants(filter_, facts, reader, desk.taxonomy, desk.site.languages))
+                if active and judged[wish]:
+                    reached[subscriber.id] = subscriber.channel.value
     if release.urgency is Urgency.URGENT:
         say("urgent: goes before everything else")
     return Counter(reached.values())

@@ -8,8 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from syndicator.cli.desk import Check, Desk, Session, fail, say, show
+from syndicator.cli.counting import Counting
+from syndicator.cli.desk import Check, Desk, Session, reason
+from syndicator.cli.finding import find
+from syndicator.cli.output import fail, say, show, show_one, working
 from syndicator.domain.filters import Filter
+from syndicator.domain.topics import classify
 from syndicator.store import releases
 
 __all__ = ["register"]
@@ -50,7 +54,8 @@ def harvest(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: F
         rows, failed = [], []
         for source in desk.sources.values():
             try:
-                tally = await desk.intake.harvest(source)
+                with working(f"reading {source.name}", quiet=as_json) as advance:
+                    tally = await desk.intake.harvest(Counting(source, advance))
             except OSError as error:
                 failed.append(f"{source.name}: {error}")
                 continue
@@ -74,14 +79,20 @@ def harvest(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: F
 def feeds_build(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="The folder for the tree of feeds; made if it is not there.")],
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write every feed as it stands now into a folder that any web server can serve."""
 
     async def work(desk: Desk) -> int:
         await desk.intake.open_due()
-        return await desk.build_feeds(out)
+        with working("building feeds", quiet=as_json):
+            return await desk.build_feeds(out)
 
-    say(f"{context.obj.at_desk(work)} files written to {out}")
+    written = context.obj.at_desk(work)
+    if as_json:
+        show_one({"written": written, "out": str(out)}, "", as_json=True)
+    else:
+        say(f"{written} files written to {out}")
 
 
 def migrate(context: typer.Context) -> None:
@@ -100,25 +111,55 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT
         raise typer.Exit(1)
 
 
-def topics(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """The topics, their names, and how many public releases each has."""
-
-    async def work(desk: Desk) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        async with desk.database.reading() as session:
-            for topic in desk.taxonomy.topics:
-                filter_ = Filter(topics=(topic.slug,))
-                row: dict[str, Any] = {"topic": topic.slug, "parent": topic.parent or ""}
-                for lang in desk.site.languages:
-                    row[lang] = topic.name(lang)
-                    row[f"{lang} releases"] = await releases.count(
-                        session, filter_, desk.taxonomy, lang=lang, now=desk.clock()
-                    )
-                rows.append(row)
-        return rows
-
-    rows = context.obj.at_desk(work)
+def topics(
+    context: typer.Context,
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A document, or a release's number: why it has its topics.", metavar="[FILE|ID]"),
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """The topics, their names, and how many public releases each has; or why a release has its topics."""
+    if what is not None:
+        rows = context.obj.at_desk(lambda desk: _explain(desk, what))
+        show(rows, as_json=as_json, columns=("topic", "chosen", "lang", "points", "because"))
+        return
+    rows = context.obj.at_desk(_every_topic)
     show(rows, as_json=as_json, columns=tuple(rows[0]) if rows else ("topic",))
+
+
+async def _every_topic(desk: Desk) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    async with desk.database.reading() as session:
+        for topic in desk.taxonomy.topics:
+            filter_ = Filter(topics=(topic.slug,))
+            row: dict[str, Any] = {"topic": topic.slug, "parent": topic.parent or ""}
+            for lang in desk.site.languages:
+                row[lang] = topic.name(lang)
+                row[f"{lang} releases"] = await releases.count(
+                    session, filter_, desk.taxonomy, lang=lang, now=desk.clock()
+                )
+            rows.append(row)
+    return rows
+
+
+async def _explain(desk: Desk, what: str) -> list[dict[str, Any]]:
+    """The topics a release has and who chose them, and all that its texts say for each, near misses included."""
+    found = await find(desk, what)
+    by = {slug: "by the editor" if who == "source" else "by the rules" for slug, who, _ in found.topics}
+    rows: list[dict[str, Any]] = []
+    for variant in found.release.variants:
+        text = variant.revision
+        judged = classify(text.title, text.summary, text.text, variant.lang, desk.taxonomy)
+        for one in judged.reasons:
+            hits = ", ".join(f"{hit.phrase} ({hit.where}, {hit.points:g})" for hit in one.hits)
+            because = "; ".join(filter(None, (one.verdict, hits)))
+            rows.append({"topic": one.slug, "lang": variant.lang, "points": one.score, "because": because})
+    silent = [slug for slug in by if slug not in {row["topic"] for row in rows}]
+    rows += [{"topic": slug, "lang": "", "points": None, "because": "no phrase of it occurs"} for slug in silent]
+    order = {slug: place for place, slug in enumerate(by)}
+    rows.sort(key=lambda row: (order.get(row["topic"], len(order)), -(row["points"] or 0), row["topic"]))
+    return [{**row, "chosen": by.get(row["topic"], "")} for row in rows]
 
 
 async def _ask_all(checks: list[Check]) -> list[dict[str, Any]]:
@@ -129,6 +170,6 @@ async def _ask_all(checks: list[Check]) -> list[dict[str, Any]]:
         except TimeoutError:
             return {"check": one.name, "ok": False, "found": "no answer within 20 seconds"}
         except (OSError, ValueError) as error:
-            return {"check": one.name, "ok": False, "found": str(error)}
+            return {"check": one.name, "ok": False, "found": reason(error)}
 
     return list(await asyncio.gather(*(ask(one) for one in checks)))

@@ -17,17 +17,16 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from email_validator import EmailNotValidError, validate_email
-
 from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
+from syndicator.pipeline.addresses import email_address
 from syndicator.store import subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent
 
-__all__ = ["COLUMNS", "BadRow", "Row", "import_rows", "read_rows"]
+__all__ = ["COLUMNS", "GROUP", "BadRow", "Row", "import_rows", "read_rows"]
 
 COLUMNS = (
     "address",
@@ -145,10 +144,7 @@ def _address(channel: ChannelKind, address: str) -> str:
         if not address.lstrip("-").isdigit():
             raise ValueError(f"address: {address!r} is no Telegram chat id (a whole number)")
         return address
-    try:
-        return validate_email(address, check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise ValueError(f"address: {str(error).splitlines()[0]}") from None
+    return email_address(address)
 
 
 def _moment(text: str, site: Site) -> datetime:

@@ -27,6 +27,7 @@ from syndicator.store.tables import RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 __all__ = [
     "OF_RELEASE",
     "changed_since",
+    "chosen",
     "count",
     "history",
     "last_change",
@@ -38,6 +39,7 @@ __all__ = [
     "visible",
 ]
 
+Chosen = tuple[tuple[str, str, str], ...]
 _NEWEST = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
 OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
 
@@ -123,14 +125,19 @@ async def history(session: AsyncSession, number: int, lang: str) -> Sequence[Rev
     return [revision_of(row) for row in (await session.execute(query)).mappings()]
 
 
-async def ticked(session: AsyncSession, number: int) -> tuple[tuple[str, str, str], ...] | None:
+async def ticked(session: AsyncSession, number: int) -> Chosen | None:
     """The topics that an editor chose, as `Draft.topics`; None where the rules found them, or there are none."""
+    return tuple(one for one in await chosen(session, number) if one[1] == "source") or None
+
+
+async def chosen(session: AsyncSession, number: int) -> Chosen:
+    """A release's topics as they stand, with who chose each (`source` or `rule`) and why."""
     query = (
         select(RELEASE_TOPIC.c.topic, RELEASE_TOPIC.c.chosen_by, RELEASE_TOPIC.c.reason)
-        .where(RELEASE_TOPIC.c.release_id == number, RELEASE_TOPIC.c.chosen_by == "source")
+        .where(RELEASE_TOPIC.c.release_id == number)
         .order_by(RELEASE_TOPIC.c.position)
     )
-    return tuple((topic, by, reason) for topic, by, reason in await session.execute(query)) or None
+    return tuple((topic, by, reason) for topic, by, reason in await session.execute(query))
 
 
 async def topic_counts(session: AsyncSession, lang: str, now: datetime) -> Mapping[str, int]:

@@ -7,13 +7,13 @@ may be called twice. In the order of a release's way:
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `claim`, `settle`, `sweep`, `next_deferred` (sending) move it out.
 4. `recover`, `retry` (recovery) set going again what stands still.
-5. `listing`, `counts`, `oldest_due`, `answers` (looking) show it.
+5. `listing`, `streamed`, `counts`, `oldest_due`, `answers` (looking) show it.
 """
 
 from __future__ import annotations
 
 from syndicator.store.fanout import fan_out
-from syndicator.store.looking import answers, counts, listing, oldest_due
+from syndicator.store.looking import answers, counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, announce, confirmation, open_messages
 from syndicator.store.recovery import recover, retry
@@ -47,6 +47,7 @@ __all__ = [
     "recover",
     "retry",
     "settle",
+    "streamed",
     "sweep",
     "write_matches",
 ]

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.tables import DELIVERY, MESSAGE, SUBSCRIBER
 
-__all__ = ["answers", "counts", "listing", "oldest_due"]
+__all__ = ["answers", "counts", "listing", "oldest_due", "streamed"]
+
+PAGE = 500
 
 
 async def listing(
     session: AsyncSession, *, state: DeliveryState | None = None, release: int | None = None, limit: int = 100
 ) -> Sequence[Mapping[str, Any]]:
     """Rows for people, newest first: id, message key, channel, address, lang, state, attempts, times, reason."""
+    query = _rows(state, release, limit)
+    return [dict(row) for row in (await session.execute(query)).mappings()]
+
+
+async def streamed(
+    session: AsyncSession, *, state: DeliveryState | None = None, release: int | None = None, limit: int = 100
+) -> AsyncGenerator[Mapping[str, Any], None]:
+    """`listing` row by row: one query, and no more than a page of it in memory."""
+    query = _rows(state, release, limit).execution_options(yield_per=PAGE)
+    async for row in (await session.stream(query)).mappings():
+        yield dict(row)
+
+
+def _rows(state: DeliveryState | None, release: int | None, limit: int) -> Select[Any]:
     query = (
         select(
             DELIVERY.c.id,
@@ -36,7 +52,7 @@ async def listing(
         query = query.where(DELIVERY.c.state == state)
     if release is not None:
         query = query.where(MESSAGE.c.release_id == release)
-    return [dict(row) for row in (await session.execute(query)).mappings()]
+    return query
 
 
 async def counts(session: AsyncSession) -> Mapping[tuple[str, str], int]:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import Release, State
 from syndicator.store.catalogue import (
     changed_since,
+    chosen,
     count,
     history,
     last_change,
@@ -36,6 +37,7 @@ __all__ = [
     "Draft",
     "Recorded",
     "changed_since",
+    "chosen",
     "count",
     "get",
     "get_by_key",
