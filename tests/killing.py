@@ -176,8 +176,9 @@ def _live(program: Program, channel: str, dice: random.Random) -> None:
     if dice.random() < 0.5:
         program.run_for(dice.uniform(0.3, 4.0))
         return
+    before = _unfinished(program, channel, 0)
     for _ in range(400):
-        if _sending(program, channel):
+        if _unfinished(program, channel, 0) < before:
             break
         program.run_for(0.02)
     program.run_for(dice.uniform(0.0, 1.5))
