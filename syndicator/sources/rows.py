@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,7 @@ OPTIONAL = (
     "image_credit",
 )
 _IMAGE = "image_"
+MILLISECONDS = 100_000_000_000  # a larger number of seconds would be beyond the year 5000
 # name -> (type, how to write it, how to read it); datetime before date, which it is too
 _TYPES: Mapping[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "datetime": (datetime, datetime.isoformat, datetime.fromisoformat),
@@ -71,6 +72,16 @@ class Key:
         """
         return json.dumps({"updated": _write(self.updated), "id": _write(self.id)}, ensure_ascii=False)
 
+    def back(self, span: timedelta) -> Key:
+        """The place so much earlier, before every row of that moment; the same place where that cannot be told.
+
+        A number counts seconds since 1970, or milliseconds where it is too large for that.
+        """
+        try:
+            return Key(_earlier(self.updated, span), None)
+        except (ValueError, OverflowError):
+            return self
+
     @classmethod
     def load(cls, cursor: str) -> Key:
         """From cursor text.
@@ -83,6 +94,20 @@ class Key:
             return cls(_read(found["updated"]), _read(found["id"]))
         except (KeyError, TypeError, ArithmeticError) as error:
             raise ValueError(f"not a cursor: {cursor[:80]!r}") from error
+
+
+def _earlier(updated: Any, span: timedelta) -> Any:
+    if isinstance(updated, str):
+        moment = datetime.fromisoformat(updated) - span
+        separator = updated[10] if len(updated) > 10 else ""
+        return moment.isoformat(separator, "auto") if separator else moment.date().isoformat()
+    if isinstance(updated, (int, float, Decimal)) and not isinstance(updated, bool):
+        return updated - int(span.total_seconds()) * (1000 if updated > MILLISECONDS else 1)
+    if isinstance(updated, date) and not isinstance(updated, datetime):
+        return updated - max(span, timedelta(days=1))
+    if isinstance(updated, datetime):
+        return updated - span
+    raise ValueError(f"a {type(updated).__name__} is no time")
 
 
 def _write(value: object) -> list[str]:

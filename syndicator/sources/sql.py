@@ -10,7 +10,9 @@ Rules, in order:
    one release share (updated, id), so the cursor moves past a key only when the next key, or nothing, has come.
 4. A bad row is a problem named by its id, and the cursor goes past it. A row whose `updated` or `id` is NULL has no
    place in the order: it is a problem too, and moves nothing.
-5. A broken query or connection ends the pass with one line, which never shows the address or its password.
+5. Each pass begins `OVERLAP` before the cursor and skips what is known by its fingerprint: a clock of whole seconds and a
+   transaction that commits late both put rows behind a cursor that has passed. The cursor itself never goes back.
+6. A broken query or connection ends the pass with one line, which never shows the address or its password.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from syndicator.sources.rows import NEEDED, OPTIONAL, Key, RowReader
 __all__ = ["BadQuery", "SqlSource"]
 
 PAGE = 500  # rows
+OVERLAP = timedelta(minutes=10)
 BEGINNING = datetime(1970, 1, 1)  # noqa: DTZ001  # the column's own zone does not matter so long ago
 _READ_ONLY = {
     "sqlite": "PRAGMA query_only = ON",
@@ -91,7 +94,8 @@ class SqlSource:
             BadQuery: a column is missing or unknown, or the rows do not come in order.
             OSError: the database cannot be reached or refuses the query.
         """
-        after = self._start(cursor)
+        high = self._start(cursor)
+        after = high.back(OVERLAP) if high is not None else None
         told: set[str] = set()  # rows without a place, told once
         done: set[str] = set()  # keys of this pass with the `updated` of `after`
         while True:
@@ -109,11 +113,14 @@ class SqlSource:
             for key, group in fresh[:-1] or fresh:
                 if after is None or key.updated != after.updated:
                     done.clear()
-                for row in group[:-1]:
-                    yield SourceItem(self._reader.read(row), cursor)
-                cursor = self._text(key)
-                yield SourceItem(self._reader.read(group[-1]), cursor)
-                done.add(cursor)
+                news = [item for item in map(self._reader.read, group) if known.get(item.origin) != item.fingerprint]
+                for item in news[:-1]:
+                    yield SourceItem(item, cursor)
+                if high is None or key.updated >= high.updated:
+                    high, cursor = key, self._text(key)
+                if news:
+                    yield SourceItem(news[-1], cursor)
+                done.add(self._text(key))
                 after = key
 
     async def first_page(self) -> tuple[int, Sequence[Problem]]:

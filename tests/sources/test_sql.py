@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from syndicator.domain.model import BodyFormat, Change, Problem, State, Urgency
 from syndicator.domain.ports import SourceItem
 from syndicator.sources.rows import Key
-from syndicator.sources.sql import SqlSource
+from syndicator.sources.sql import OVERLAP, SqlSource
 
 COLUMNS = (
     "id, lang, title, body, published, updated, summary, kind, urgency, topics, embargo, link, note, state, reason, "
@@ -58,9 +58,10 @@ def table(tmp_path) -> Table:
     return Table(path, make)
 
 
-async def pass_over(source: SqlSource, cursor: str = "") -> list[SourceItem]:
+async def pass_over(source: SqlSource, cursor: str = "", known: Sequence[SourceItem] = ()) -> list[SourceItem]:
+    taken = {item.found.origin: item.found.fingerprint for item in known}
     async with asyncio.timeout(20):
-        return [item async for item in source.changes(cursor, {})]
+        return [item async for item in source.changes(cursor, taken)]
 
 
 async def test_a_row_becomes_a_change_with_all_that_its_columns_say(table):
@@ -100,9 +101,38 @@ async def test_a_second_pass_gives_only_what_came_since(table):
     table.put(1, "2026-11-21 10:00:00")
     table.put(2, "2026-11-21 11:00:00")
     first = await pass_over(table.make())
-    assert await pass_over(table.make(), first[-1].cursor) == []
+    assert await pass_over(table.make(), first[-1].cursor, first) == []
     table.put(3, "2026-11-21 11:00:00")
-    assert [item.found.key for item in await pass_over(table.make(), first[-1].cursor)] == ["3"]
+    assert [item.found.key for item in await pass_over(table.make(), first[-1].cursor, first)] == ["3"]
+
+
+async def test_a_row_that_comes_in_late_behind_the_cursor_is_still_seen_and_the_cursor_never_goes_back(table):
+    table.put(5, "2026-11-21 11:00:00")
+    first = await pass_over(table.make())
+    table.put(3, "2026-11-21 11:00:00")  # the same second, a smaller id
+    table.put(9, "2026-11-21 10:55:00")  # a transaction that committed late
+    late = await pass_over(table.make(), first[-1].cursor, first)
+    assert sorted(item.found.key for item in late) == ["3", "9"]
+    assert {item.cursor for item in late if item.found.key == "9"} == {first[-1].cursor}
+    assert await pass_over(table.make(), late[-1].cursor, [*first, *late]) == []
+
+
+@pytest.mark.parametrize(
+    ("updated", "earlier"),
+    [
+        (datetime(2026, 11, 21, 10, tzinfo=UTC), datetime(2026, 11, 21, 9, 50, tzinfo=UTC)),
+        (datetime(2026, 11, 21, 0, 5), datetime(2026, 11, 20, 23, 55)),  # noqa: DTZ001  # as a database gives it
+        (date(2026, 11, 21), date(2026, 11, 20)),
+        ("2026-11-21 10:00:00", "2026-11-21 09:50:00"),
+        ("2026-11-21T10:00:00", "2026-11-21T09:50:00"),
+        ("2026-11-21", "2026-11-20"),
+        (1_763_720_000, 1_763_719_400),
+        (1_763_720_000_000, 1_763_719_400_000),
+        ("rev-17", "rev-17"),
+    ],
+)
+def test_a_pass_begins_ten_minutes_before_its_cursor_whatever_the_column_holds(updated, earlier):
+    assert Key(updated, 7).back(OVERLAP).updated == earlier
 
 
 @pytest.mark.parametrize("limit", ["", " LIMIT 3"])
@@ -183,7 +213,7 @@ async def test_a_bad_row_is_named_by_its_id_and_passed(table, values, reason):
     assert bad.found.origin.startswith("1.")
     assert bad.found.reason == reason
     assert isinstance(good.found, Change)
-    assert await pass_over(table.make(), good.cursor) == []
+    assert await pass_over(table.make(), good.cursor, [bad, good]) == []
 
 
 async def test_rows_without_a_place_in_the_order_are_told_and_hold_up_nobody(table):
