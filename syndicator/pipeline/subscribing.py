@@ -4,11 +4,15 @@ Rules, in order:
 
 1. Email needs a double opt-in: `ask` writes a pending subscription and one confirmation; only `confirm`, a POST,
    makes it active.
-2. `ask` answers alike for known, unknown and already subscribed addresses; the difference is only in the mail.
-3. At most one confirmation per address an hour and three a day, whoever asks; callers add limits of their own.
+2. `ask` answers alike for known, unknown and already subscribed addresses, and each of them gets a letter: to
+   somebody already subscribed its link is the way back in, for who was paused (bounced) or has lost every link.
+3. At most one confirmation per address an hour and three a day, whoever asks and however they spell it; one a day
+   when the caller says that it is `busy`. Callers add limits of their own.
 4. A Telegram chat that talks to the bot has consented by doing so; its subscription is active at once.
-5. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
-6. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
+5. Only what shows that somebody is there resumes a paused subscriber: confirming, the button on the manage page,
+   writing to the bot. Changing a subscription does not.
+6. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
+7. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
 """
 
 from __future__ import annotations
@@ -18,13 +22,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriptionState
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import BadToken, Tokens
+from syndicator.pipeline.addresses import BadAddress, email_address
 from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent, Subscriber, Subscription
@@ -35,10 +39,7 @@ log = structlog.get_logger()
 
 PER_HOUR = 1
 PER_DAY = 3
-
-
-class BadAddress(ValueError):
-    """The address cannot be written to; one clear line for the person."""
+PER_BUSY_DAY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,20 @@ class Subscribing:
         Raises:
             BadAddress: what is wrong with it, in one line.
         """
-        try:
-            return validate_email(address.strip(), check_deliverability=False).normalized
-        except EmailNotValidError as error:
-            raise BadAddress(f"address: {str(error).splitlines()[0]}") from None
+        return email_address(address)
 
     async def ask(
-        self, address: str, *, filter_: Filter, language: str, cadence: Cadence, consent: Consent, now: datetime
+        self,
+        address: str,
+        *,
+        filter_: Filter,
+        language: str,
+        cadence: Cadence,
+        consent: Consent,
+        now: datetime,
+        busy: bool = False,
     ) -> None:
-        """Begin a double opt-in; returns the same whoever the address belongs to.
+        """Begin a double opt-in, or send the way back in; returns the same whoever the address belongs to.
 
         Raises:
             BadAddress: it is no address.
@@ -83,7 +89,7 @@ class Subscribing:
         address = self.check_address(address)
         async with self._database.writing() as session:
             subscriber = await self._ensure(session, ChannelKind.EMAIL, address, language, now)
-            if await self._too_often(session, subscriber, now):
+            if await self._too_often(session, subscriber, now, PER_BUSY_DAY if busy else PER_DAY):
                 log.info("confirmation held back", subscriber=subscriber.id)
                 return
             subscription = await subscriptions.subscribe(
@@ -95,8 +101,7 @@ class Subscribing:
                 consent=consent,
                 now=now,
             )
-            if subscription.state is SubscriptionState.PENDING:
-                await ledger.confirmation(session, subscription.id, subscriber.id, now=now)
+            await ledger.confirmation(session, subscription.id, subscriber.id, now=now)
         self._wake()
 
     async def preview(self, token: str, now: datetime) -> tuple[Account, Subscription] | None:
@@ -111,7 +116,7 @@ class Subscribing:
             return await self._account(session, subscription.subscriber), subscription
 
     async def confirm(self, token: str, now: datetime) -> tuple[Account, Subscription] | None:
-        """POST of the confirm page: pending -> active; again is the same."""
+        """POST of the confirm page: pending -> active, and a paused subscriber is back; again is the same."""
         number = self._verify("confirm", token, now)
         if number is None:
             return None
@@ -163,6 +168,13 @@ class Subscribing:
             if language is not None:
                 await subscriptions.set_language(session, number, language)
             await subscriptions.set_reading(session, number, timezone=timezone, other_language=other_language)
+            return await self._account(session, number)
+
+    async def resume(self, account: Account) -> Account:
+        """They say that they are there: what was paused goes on."""
+        number = account.subscriber.id
+        async with self._database.writing() as session:
+            await subscriptions.resume(session, number)
             return await self._account(session, number)
 
     async def end(self, account: Account, subscription: int, *, reason: str, now: datetime) -> Account:
@@ -224,10 +236,10 @@ class Subscribing:
             session, channel, address, language=language, timezone=self._site.timezone, now=now
         )
 
-    async def _too_often(self, session: AsyncSession, subscriber: Subscriber, now: datetime) -> bool:
+    async def _too_often(self, session: AsyncSession, subscriber: Subscriber, now: datetime, per_day: int) -> bool:
         hour = await subscriptions.pending_since(session, subscriber.id, now - timedelta(hours=1))
         day = await subscriptions.pending_since(session, subscriber.id, now - timedelta(days=1))
-        return hour >= PER_HOUR or day >= PER_DAY
+        return hour >= PER_HOUR or day >= per_day
 
     async def _replace(
         self,

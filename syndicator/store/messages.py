@@ -53,7 +53,7 @@ async def announce(
 
 
 async def confirmation(session: AsyncSession, subscription: int, subscriber: int, *, now: datetime) -> Message:
-    """A confirmation for a pending subscription, with its one delivery in a batch of its own, at top priority."""
+    """A confirmation for a live subscription, with its one delivery in a batch of its own, at top priority."""
     await session.execute(select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.id == subscription).with_for_update())
     who = (await session.execute(select(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber))).mappings().one()
     earlier = select(func.count()).select_from(MESSAGE).where(MESSAGE.c.subscription_id == subscription)

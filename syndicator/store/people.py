@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. One row an address and channel, whoever asks how often.
+1. One row an address and channel, whoever asks how often and however they spell it: a mail address counts and is
+   kept in lower case (docs/decisions/0006), so that no spelling of it is a second person.
 2. A paused subscriber (blocked, bounced) keeps every subscription and gets nothing until resumed.
 3. A person who moves takes subscriptions and unsent deliveries along, also to an address that we know already;
    a configured channel keeps its address as written, and only `resolved` follows.
@@ -10,6 +11,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,8 +62,8 @@ class Subscriber:
 
 
 async def find(session: AsyncSession, channel: ChannelKind, address: str) -> Subscriber | None:
-    """By address as it was written; the caller has brought it to its normal form."""
-    return await _one(session, (SUBSCRIBER.c.channel == channel) & (SUBSCRIBER.c.address == address))
+    """By address, in any spelling that means the same."""
+    return await _one(session, (SUBSCRIBER.c.channel == channel) & (SUBSCRIBER.c.address == _key(channel, address)))
 
 
 async def by_id(session: AsyncSession, subscriber: int) -> Subscriber | None:
@@ -85,7 +87,7 @@ async def ensure(
     """
     insert = insert_for(session, SUBSCRIBER).values(
         channel=channel,
-        address=address,
+        address=_key(channel, address),
         role=role,
         resolved="",
         language=language,
@@ -140,14 +142,14 @@ async def move(session: AsyncSession, subscriber: int, address: str) -> None:
     Moving twice, or a subscriber that is gone, changes nothing.
     """
     mover = await by_id(session, subscriber)
-    if mover is None or address in (mover.address, mover.resolved):
+    if mover is None or _key(mover.channel, address) in (mover.address, mover.resolved):
         return
     if mover.role is SubscriberRole.CHANNEL:
         await resolve(session, subscriber, address)
         return
     taken = await find(session, mover.channel, address)
     if taken is None:
-        await _set(session, subscriber, address=address, resolved="")
+        await _set(session, subscriber, address=_key(mover.channel, address), resolved="")
         return
     await _hand_over(session, subscriber, taken.id)
     await pause(session, subscriber, f"moved to subscriber {taken.id}")
@@ -174,6 +176,11 @@ def subscriber_of(row: RowMapping) -> Subscriber:
         state=row["state"],
         created_at=row["created_at"],
     )
+
+
+def _key(channel: ChannelKind, address: str) -> str:
+    """The one spelling of an address."""
+    return unicodedata.normalize("NFC", address.lower()) if channel is ChannelKind.EMAIL else address
 
 
 async def _one(session: AsyncSession, condition: Any) -> Subscriber | None:

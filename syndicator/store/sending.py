@@ -5,7 +5,8 @@ Rules, in order:
 1. A claim is committed before the network is touched. Two workers never claim the same row: SQLite has one writer,
    PostgreSQL skips rows that another one holds.
 2. What may not be sent any more is suppressed by the claim itself: an unsubscribing counts from its commit on.
-   A confirmation is sent only while its subscription waits for it.
+   A confirmation is sent while its subscription waits for it, or was asked for after it had been confirmed: to
+   somebody who lost the link or was paused, and needs a way back in.
 3. Settling moves only rows that are `sending`; a second settling finds none.
 4. A deferred row leaves its batch; when its time has come, the sweep puts it into a new one.
 """
@@ -124,6 +125,7 @@ _FACTS = (
         *(SUBSCRIBER.c[name] for name in ("channel", "address", "resolved", "role", "language", "timezone")),
         SUBSCRIBER.c.state.label("subscriber_state"),
         SUBSCRIPTION.c.state.label("subscription_state"),
+        SUBSCRIPTION.c.confirmed_at,
         FILTER.c.canonical,
         RELEASE.c.state.label("release_state"),
         RELEASE.c.public_at,
@@ -209,13 +211,21 @@ def _held_back(row: RowMapping, now: datetime) -> Settlement | None:
     """What becomes of a claimed row that may not be sent now; None if it may."""
     kind = MessageKind(row["kind"])
     if kind is MessageKind.CONFIRMATION:
-        waits = row["subscription_state"] == SubscriptionState.PENDING
-        return None if waits else _suppressed(row, "the subscription no longer waits for a confirmation")
+        return None if _is_wanted(row) else _suppressed(row, "the subscription no longer waits for a confirmation")
     if row["subscription_state"] != SubscriptionState.ACTIVE:
         return _suppressed(row, "the subscription has ended")
     if row["subscriber_state"] != "active":
         return _suppressed(row, "the subscriber is paused")
     return None if row["release_state"] is None else _hidden(row, kind, now)
+
+
+def _is_wanted(row: RowMapping) -> bool:
+    """Whether a confirmation still serves: not one that an earlier letter has made superfluous."""
+    if row["subscription_state"] == SubscriptionState.PENDING:
+        return True
+    confirmed: datetime | None = row["confirmed_at"]
+    active = row["subscription_state"] == SubscriptionState.ACTIVE
+    return active and (confirmed is None or row["created_at"] > confirmed)
 
 
 def _hidden(row: RowMapping, kind: MessageKind, now: datetime) -> Settlement | None:

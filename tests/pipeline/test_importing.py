@@ -38,6 +38,14 @@ async def test_a_good_row_becomes_an_active_subscription_with_its_consent_and_ag
     assert subscription.consent_at.isoformat() == "2026-11-01T06:00:00+00:00"
 
 
+async def test_an_address_in_capitals_is_the_same_person(press):
+    rows = list(read_rows(table(GOOD, GOOD | {"address": "A@Example.ORG"}), press.site, press.taxonomy))
+    assert {row.address for row in rows} == {"a@example.org"}
+    await import_rows(press.database, rows, press.now)
+    async with press.database.reading() as session:
+        assert [who.address async for who, _ in subscriptions.everyone(session)] == ["a@example.org"]
+
+
 def test_the_time_zone_may_be_left_out(site, taxonomy):
     columns = tuple(name for name in COLUMNS if name != "timezone")
     (row,) = read_rows(table(GOOD, columns=columns), site, taxonomy)

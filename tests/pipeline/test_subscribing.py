@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from syndicator.domain.filters import Filter
-from syndicator.domain.model import Cadence, SubscriptionState
+from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline.subscribing import BadAddress
+from syndicator.store import subscriptions
 from syndicator.store.subscriptions import Consent
 
 
@@ -77,6 +78,75 @@ async def test_an_active_address_that_asks_again_is_not_told_apart_and_loses_not
     await ask()
     account = await press.subscribing.account("manage", press.mail.sent[0].manage_token, press.now)
     assert [s.state for s in account.subscriptions] == [SubscriptionState.ACTIVE]
+
+
+async def test_an_active_reader_who_asks_again_gets_a_letter_that_lets_them_in(press, ask):
+    await ask()
+    await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    press.now += timedelta(days=30)
+    await ask()
+    assert [letter.kind.value for letter in press.mail.sent] == ["confirmation", "confirmation"]
+    account, subscription = await press.subscribing.preview(press.mail.sent[1].confirm_token, press.now)
+    assert subscription.state is SubscriptionState.ACTIVE
+    assert await press.subscribing.account("manage", account.manage_token, press.now)
+
+
+@pytest.mark.parametrize("filter_", [Filter(), Filter(topics=("visas",))], ids=["the same wish", "another wish"])
+async def test_a_reader_whose_mail_bounced_comes_back_by_asking_again(press, ask, filter_):
+    await ask()
+    account, _ = await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    async with press.database.writing() as session:
+        await subscriptions.pause(session, account.subscriber.id, "550 no such user")
+    await press.publish(press.change(lang="az", topics=("visas",)))
+    press.now += timedelta(hours=2)
+    await ask(filter_=filter_)
+    assert [letter.kind.value for letter in press.mail.sent] == ["confirmation", "confirmation"]
+    account, _ = await press.subscribing.confirm(press.mail.sent[1].confirm_token, press.now)
+    assert account.subscriber.state == "active"
+    await press.publish(press.change(key="second", lang="az", topics=("visas",)))
+    assert [letter.kind.value for letter in press.mail.sent][2:] == ["release"]
+
+
+async def test_only_what_shows_that_somebody_is_there_resumes(press, ask):
+    await ask()
+    account, subscription = await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    async with press.database.writing() as session:
+        await subscriptions.pause(session, account.subscriber.id, "550 no such user")
+    consent = Consent(press.now, "web", "x")
+    account = await press.subscribing.change(
+        account, subscription.id, filter_=Filter(topics=("visas",)), consent=consent, now=press.now
+    )
+    account = await press.subscribing.set_reading(account, language="en")
+    assert account.subscriber.state == "paused"
+    account = await press.subscribing.resume(account)
+    assert account.subscriber.state == "active"
+
+
+async def test_one_mailbox_is_one_person_however_its_capitals_stand(press, ask):
+    for spelling in ("victim@example.org", "Victim@example.org", "vIctim@EXAMPLE.org", "VICTIM@example.org"):
+        await ask(spelling, Filter(topics=("visas",)))
+    assert [letter.address for letter in press.mail.sent] == ["victim@example.org"]
+    await ask("victim+visas@example.org")
+    assert len(press.mail.sent) == 2
+    async with press.database.reading() as session:
+        assert await subscriptions.find(session, ChannelKind.EMAIL, "ViCtIm@example.org")
+
+
+async def test_while_many_sign_up_everybody_still_gets_a_first_letter_and_nobody_a_second(press):
+    consent = Consent(press.now, "web", "x")
+    for address in ("a@example.org", "b@example.org", "a@example.org"):
+        await press.subscribing.ask(
+            address,
+            filter_=Filter(),
+            language="az",
+            cadence=Cadence.IMMEDIATE,
+            consent=consent,
+            now=press.now,
+            busy=True,
+        )
+        await press.send()
+        press.now += timedelta(hours=3)
+    assert [letter.address for letter in press.mail.sent] == ["a@example.org", "b@example.org"]
 
 
 async def test_leaving_ends_all_keeps_the_record_and_can_be_repeated(press, ask):

@@ -410,6 +410,16 @@ async def test_a_confirmation_goes_first_and_only_while_it_is_waited_for(databas
         await subscriptions.confirm(session, pending.id, now)
         assert await ledger.claim(session, batches[1].id, now, 5) == []
         assert await subscriptions.pending_since(session, who.id, now) == 2
+        later = now + timedelta(days=30)
+        await subscriptions.pause(session, who.id, "550")
+        await ledger.confirmation(session, pending.id, who.id, now=later)  # asked for again: the way back in
+        [back] = [b for b in await ledger.open_batches(session, later) if b.priority == 0]
+        [claimed] = await ledger.claim(session, back.id, later, 5)
+        assert claimed.address == "new@example.org"
+        await subscriptions.end(session, pending.id, "left", later)
+        await ledger.confirmation(session, pending.id, who.id, now=later)
+        [ended] = [b for b in await ledger.open_batches(session, later) if b.priority == 0]
+        assert await ledger.claim(session, ended.id, later, 5) == []
 
 
 async def test_a_correction_reaches_exactly_who_got_the_text_that_was_corrected(database, press, people, tell, now):
