@@ -78,6 +78,7 @@ class Program:
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     logs: list[Path] = field(default_factory=list)
+    python: str = sys.executable
 
     @property
     def base(self) -> str:
@@ -98,7 +99,7 @@ class Program:
         self.logs.append(log)
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "main.py"), "run", *arguments],
+                [self.python, str(ROOT / "main.py"), "run", *arguments],
                 cwd=self.folder,
                 env=self.environ,
                 stdout=out,
@@ -143,7 +144,7 @@ class Program:
         self, *arguments: str, stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, str(ROOT / "main.py"), *arguments],
+            [self.python, str(ROOT / "main.py"), *arguments],
             cwd=self.folder,
             env=self.environ,
             input=stdin,
