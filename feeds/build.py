@@ -33,7 +33,7 @@ from syndicator.domain.site import Site
 
 __all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "fragment_of", "render"]
 
-RENDERER = 1
+RENDERER = 2
 UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 """The date of a feed that holds nothing; older than any release, so that its first one moves it on."""
 

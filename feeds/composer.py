@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 import feedgen.version
 import structlog
 
-from feeds import build, files, opml
+from feeds import build, files, opml, vocabulary
 from feeds.entry import entry_key, entry_of, moment
 from feeds.files import Kept, Stored
 from feeds.streams import ALL, Stream, describe, links, streams
@@ -29,7 +29,7 @@ from syndicator.domain.site import FEED_FORMATS, Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 
-__all__ = ["NOTHING_BUILT", "Composer", "Edition", "list_name", "names_of"]
+__all__ = ["NOTHING_BUILT", "Composer", "Edition", "names_of"]
 
 NOTHING_BUILT = -1
 
@@ -62,6 +62,7 @@ class Composer:
     def __init__(self, site: Site, taxonomy: Taxonomy, texts: Texts, entries: int, max_age: int) -> None:
         self._site, self._taxonomy, self._texts, self._max_age = site, taxonomy, texts, max_age
         self.streams = streams(site, taxonomy)
+        self.lists = (vocabulary.NAME, *(f"{lang}.opml" for lang in site.languages))
         self.links = {stream: links(stream, site, taxonomy, texts) for stream in self.streams}
         self._channels = {stream: describe(stream, site, taxonomy, texts) for stream in self.streams}
         self.settings = self._digest(entries)
@@ -135,14 +136,17 @@ class Composer:
             for fmt, name in zip(FEED_FORMATS, names, strict=True):
                 body = build.render(fmt, self._channels[stream], fragments, self._site, self._max_age)
                 self._offer(changed, old, name, body, newest, now)
-        for lang in self._site.languages:
-            if list_name(lang) not in old.served:
-                body = opml.render(
-                    self._channels[Stream(lang, ALL)].title,
-                    [found for s, found in self.links.items() if s.lang == lang],
-                )
-                self._offer(changed, old, list_name(lang), body, build.UNDATED, now)
+        for name in self.lists:
+            if name not in old.served:
+                self._offer(changed, old, name, self._render_list(name), build.UNDATED, now)
         return changed
+
+    def _render_list(self, name: str) -> bytes:
+        if name == vocabulary.NAME:
+            return vocabulary.render(self._site, self._taxonomy)
+        lang = name.removesuffix(".opml")
+        title = self._channels[Stream(lang, ALL)].title
+        return opml.render(title, [found for stream, found in self.links.items() if stream.lang == lang])
 
     @staticmethod
     def _offer(
@@ -175,11 +179,6 @@ class Composer:
 def names_of(stream: Stream) -> tuple[str, ...]:
     """The names of a stream's feeds, in the order of `FEED_FORMATS`: `az/all.rss` and so on."""
     return tuple(f"{stream.lang}/{stream.topic}.{fmt}" for fmt in FEED_FORMATS)
-
-
-def list_name(lang: str) -> str:
-    """The name of a language's subscription list."""
-    return f"{lang}.opml"
 
 
 MESSAGES = (

@@ -34,7 +34,7 @@ def not_modified(
         return False
     try:
         since = parsedate_to_datetime(if_modified_since)
-    except ValueError:
+    except (ValueError, OverflowError):  # a zone of more hours than a clock can count is as unreadable as a word
         return False
     if since.tzinfo is None:
         since = since.replace(tzinfo=UTC)

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. The id is the variant's uid and never changes; `published` is the release's `public_at`, fixed; `updated` moves
    with major revisions and with withdrawal only (RFC 4287 §4.2.15), and is never before `published`.
-2. A correction is said at the top of the text, with its date in the office's zone.
+2. A note is said at the top of the text, with the date of its revision in the office's zone, wherever it stands:
+   a release that a feed first sees corrected says so too.
 3. A withdrawn release keeps its id and its marked title and gives its reason; nothing of its old text is left.
 4. The lead picture stands at the top of the content, other pictures and files at its end, unless the body has them.
 5. Addresses are absolute, ASCII and http(s) only; characters that XML 1.0 forbids are stripped once more.
@@ -123,15 +124,14 @@ def entry_of(release: Release, variant: Variant, site: Site, taxonomy: Taxonomy,
     )
     if release.state is State.WITHDRAWN:
         return _withdrawn(entry, release, site, texts(lang))
-    corrected = strip_illegal(revision.note).strip() if revision.major > 0 else ""
     entry = replace(
         entry,
         attachments=tuple(_attachments(revision.attachments, site)),
         external_url=_address(revision.link, site),
         rights=one_line(revision.rights),
-        note=corrected,
+        note=strip_illegal(revision.note).strip(),
     )
-    return replace(entry, content=_content(entry, strip_illegal(revision.body), site, texts(lang)))
+    return replace(entry, content=_content(entry, variant.updated_at, strip_illegal(revision.body), site, texts(lang)))
 
 
 def _withdrawn(entry: Entry, release: Release, site: Site, say: Translator) -> Entry:
@@ -150,10 +150,10 @@ def _withdrawn(entry: Entry, release: Release, site: Site, say: Translator) -> E
     )
 
 
-def _content(entry: Entry, body: str, site: Site, say: Translator) -> str:
+def _content(entry: Entry, noted: datetime, body: str, site: Site, say: Translator) -> str:
     parts = []
     if entry.note:
-        mark = say("Corrected on {date}:", date=say.date(entry.updated, site.zone))
+        mark = say("Corrected on {date}:", date=say.date(noted, site.zone))
         parts.append(f"<p><strong>{escape(mark)}</strong> {escape(entry.note)}</p>")
     lead = entry.image
     if lead is not None and not _shown(lead, body):
@@ -182,10 +182,9 @@ def _file_name(attachment: Attachment) -> str:
 
 
 def _categories(release: Release, lang: str, site: Site, taxonomy: Taxonomy) -> Iterator[Category]:
-    scheme = site.topic(site.default_language, "")  # one vocabulary, whatever language a feed speaks
     for slug in dict.fromkeys(release.topics):
         topic = taxonomy.get(slug)
-        yield Category(one_line(slug), scheme, one_line(topic.name(lang) if topic else slug))
+        yield Category(one_line(slug), site.vocabulary, one_line(topic.name(lang) if topic else slug))
 
 
 def _siblings(release: Release, lang: str, site: Site) -> Iterator[Sibling]:

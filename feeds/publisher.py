@@ -22,7 +22,7 @@ from pathlib import Path
 import structlog
 
 from feeds import files
-from feeds.composer import NOTHING_BUILT, Composer, Edition, list_name, names_of
+from feeds.composer import NOTHING_BUILT, Composer, Edition, names_of
 from feeds.files import Manifest, Stored
 from feeds.shelf import Shelf, StoreShelf
 from feeds.streams import Stream
@@ -82,11 +82,11 @@ class Publisher:
 
     # -- what is served
     def knows(self, name: str) -> bool:
-        """Whether there is such a feed, built or not; names are `az/all.rss`, `az.opml`."""
+        """Whether there is such a feed, built or not; names are `az/all.rss`, `az.opml`, `topics.json`."""
+        if name in self._composer.lists:
+            return True
         path, _, fmt = name.rpartition(".")
         lang, _, topic = path.partition("/")
-        if fmt == "opml":
-            return path in self.site.languages
         return fmt in FEED_FORMATS and Stream(lang, topic) in self._composer.links
 
     def find(self, name: str) -> Stored | None:
@@ -148,7 +148,7 @@ class Publisher:
     async def _look(self, state: Edition, now: datetime) -> tuple[Plan, int] | None:
         """What must be built, and up to which change; None where everything stands as it should."""
         broken = {stream for stream in self._composer.streams if any(n not in state.served for n in names_of(stream))}
-        lists = any(list_name(lang) not in state.served for lang in self.site.languages)
+        lists = any(name not in state.served for name in self._composer.lists)
         due = state.due(now)
         async with self._shelf.open() as view:
             last = await view.last_change()

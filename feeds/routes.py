@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. `/feeds/{lang}/{topic}.{rss,atom,json}` and `/feeds/{lang}.opml`, GET and HEAD; anything else there is a plain 404.
+1. `/feeds/{lang}/{topic}.{rss,atom,json}`, `/feeds/{lang}.opml` and `/feeds/topics.json`, GET and HEAD; anything else
+   there is a plain 404.
 2. Every answer but an error carries ETag, Last-Modified, Cache-Control and Vary; a 304 repeats them
    (RFC 9110 §15.4.5). The ETag is the same in every coding, so that compression never costs a 304.
 3. Anyone may read from any site's script (CORS `*`); no cookies, no redirects, no 226.
@@ -12,17 +13,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 from yarl import URL
 
-from feeds import build, opml
+from feeds import build, opml, vocabulary
 from feeds.conditional import choose_coding, not_modified
 from feeds.files import ENCODINGS, Stored
 from feeds.publisher import Publisher
 
 __all__ = ["feed_routes"]
 
+_LISTS = {vocabulary.NAME: vocabulary.CONTENT_TYPE}
 _CONTENT_TYPES = build.CONTENT_TYPES | {"opml": opml.CONTENT_TYPE}
 _OPEN = {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
 _WAIT = "5"  # seconds until feeds are likely to be there after a start
@@ -38,9 +41,13 @@ def feed_routes(publisher: Publisher) -> list[web.RouteDef]:
     async def subscription_list(request: web.Request) -> web.Response:
         return _answer(publisher, request, f"{request.match_info['lang']}.opml")
 
+    async def topics(request: web.Request) -> web.Response:
+        return _answer(publisher, request, vocabulary.NAME)
+
     return [
         web.get("/feeds/{lang}/{topic}.{ext}", stream, name="feed"),
         web.get("/feeds/{lang}.opml", subscription_list, name="feed-list"),
+        web.get(f"/feeds/{vocabulary.NAME}", topics, name="feed-topics"),
     ]
 
 
@@ -58,7 +65,7 @@ def _answer(publisher: Publisher, request: web.Request, name: str) -> web.Respon
         return web.Response(status=304, headers=headers)
     accepted = asked.getall(hdrs.ACCEPT_ENCODING, [])
     coding = choose_coding(",".join(accepted) if accepted else None, [c for c in ENCODINGS if c in stored.packed])
-    headers[hdrs.CONTENT_TYPE] = _CONTENT_TYPES[name.rpartition(".")[2]]
+    headers[hdrs.CONTENT_TYPE] = _LISTS.get(name) or _CONTENT_TYPES[name.rpartition(".")[2]]
     if coding == "identity":
         return web.Response(body=stored.body, headers=headers)
     headers[hdrs.CONTENT_ENCODING] = coding
@@ -67,17 +74,22 @@ def _answer(publisher: Publisher, request: web.Request, name: str) -> web.Respon
 
 def _headers(stored: Stored, name: str, publisher: Publisher) -> dict[str, str]:
     modified = stored.last_modified.astimezone(UTC)
-    self_url = URL(f"{publisher.site.base_url}/feeds/{name}")
     return _OPEN | {
         hdrs.ETAG: stored.etag,
         hdrs.LAST_MODIFIED: http_date(modified),
         hdrs.CACHE_CONTROL: f"public, max-age={publisher.max_age}, stale-while-revalidate=600, stale-if-error=86400",
         hdrs.VARY: hdrs.ACCEPT_ENCODING,
-        hdrs.LINK: f'<{self_url}>; rel="self"',
+        hdrs.LINK: _self_link(publisher.site.base_url, name),
         "Access-Control-Expose-Headers": "ETag, Link",
     }
 
 
+@lru_cache(maxsize=1024)  # of feeds, which are few and asked for all day
+def _self_link(base_url: str, name: str) -> str:
+    return f'<{URL(f"{base_url}/feeds/{name}")}>; rel="self"'
+
+
+@lru_cache(maxsize=1024)
 def http_date(when: datetime) -> str:
     """An IMF-fixdate (RFC 9110 §5.6.7)."""
     return format_datetime(when, usegmt=True)

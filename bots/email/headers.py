@@ -143,7 +143,7 @@ def ascii_host(host: str) -> str:
 
 def own_host(site: Site) -> str:
     """The site's host as identifiers and EHLO name it."""
-    return ascii_host(site.authority) or "localhost"
+    return ascii_host(site.host) or "localhost"
 
 
 def ascii_site(site: Site) -> Site:

@@ -4,7 +4,9 @@ Rules, in order:
 
 1. An address is built here and nowhere else, so that a page, a feed, a mail and a post always agree.
 2. Permanent ids are tag URIs (RFC 4151) over the site's authority and the release's number; no address, title
-   or date change ever moves one. They are minted once and stored.
+   or date change ever moves one. They are minted once and stored: a release's whole, a feed's by its authority.
+3. The authority is the host that the site had at its first start (`minted_under`), and never another: a move keeps
+   every id. What a mail says of its sender goes by the host of today.
 """
 
 from __future__ import annotations
@@ -22,18 +24,27 @@ FEED_FORMATS = ("rss", "atom", "json")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The public site. `base_url` has no trailing slash; `names` gives the office's name per language."""
+    """The public site. `base_url` has no trailing slash; `names` gives the office's name per language.
+
+    `minted_under` is the authority kept in the database; where none is kept, ids are minted under the host.
+    """
 
     base_url: str
     names: Mapping[str, str]
     languages: tuple[str, ...]
     default_language: str
     timezone: str
+    minted_under: str = ""
+
+    @property
+    def host(self) -> str:
+        """The host that the site answers at now."""
+        return urlsplit(self.base_url).hostname or "localhost"
 
     @property
     def authority(self) -> str:
-        """The host that tag URIs and List-Ids are minted under."""
-        return urlsplit(self.base_url).hostname or "localhost"
+        """What tag URIs are minted under."""
+        return self.minted_under or self.host
 
     @property
     def zone(self) -> ZoneInfo:
@@ -42,7 +53,7 @@ class Site:
 
     def name(self, lang: str) -> str:
         """The office's name in that language, or in the default one."""
-        return self.names.get(lang) or self.names.get(self.default_language) or self.authority
+        return self.names.get(lang) or self.names.get(self.default_language) or self.host
 
     def absolute(self, path: str) -> str:
         """An absolute address; one that is absolute already stays as it is."""
@@ -69,6 +80,11 @@ class Site:
     def feed_path(lang: str, topic: str, fmt: str) -> str:
         """A feed, relative to the site; `topic` is a slug or `all`, `fmt` one of `FEED_FORMATS`."""
         return f"/feeds/{lang}/{topic}.{fmt}"
+
+    @property
+    def vocabulary(self) -> str:
+        """The list of all topics for programs, which categories name as their scheme; it is of no language."""
+        return f"{self.base_url}/feeds/topics.json"
 
     def feed(self, lang: str, topic: str, fmt: str) -> str:
         """A feed's own address."""
@@ -99,5 +115,5 @@ class Site:
         return f"tag:{self.authority},{minted.year}:release:{lang}:{number}"
 
     def feed_uid(self, lang: str, topic: str) -> str:
-        """A feed's own id; independent of any move of its address."""
+        """A feed's own id; independent of any move of its address, or of the whole site's."""
         return f"tag:{self.authority},2026:feed:{lang}:{topic}"

@@ -1,4 +1,4 @@
-"""Names and values of the service itself: the minted secret, versions of renderers."""
+"""Names and values of the service itself: what is minted at the first start and stays, such as the secret."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from syndicator.store.database import Database
 from syndicator.store.tables import META
 from syndicator.store.upsert import insert_for, upsert
 
-__all__ = ["get", "put", "secret"]
+__all__ = ["authority", "get", "put", "secret"]
 
 SECRET = "secret"  # noqa: S105  # the name of the row, not what is in it
+AUTHORITY = "authority"
 
 
 async def get(session: AsyncSession, name: str) -> str | None:
@@ -28,9 +29,21 @@ async def put(session: AsyncSession, name: str, value: str) -> None:
 
 
 async def secret(database: Database) -> bytes:
-    """The key that tokens are signed with: 32 random bytes in hex, minted once; in a race the first one stands."""
+    """The key that tokens are signed with: 32 random bytes in hex, minted once."""
+    return (await _minted(database, SECRET, secrets.token_hex(32))).encode()
+
+
+async def authority(database: Database, host: str) -> str:
+    """What permanent ids are minted under: the host of the first start, whatever the host is now."""
+    return await _minted(database, AUTHORITY, host)
+
+
+async def _minted(database: Database, name: str, value: str) -> str:
+    """The value that stands under that name; `value` if there was none. In a race the first one stands."""
+    async with database.reading() as session:
+        found = await get(session, name)
+    if found is not None:
+        return found  # the usual case waits for no writer
     async with database.writing() as session:
-        mint = insert_for(session, META).values(name=SECRET, value=secrets.token_hex(32))
-        await session.execute(mint.on_conflict_do_nothing())
-        found = await get(session, SECRET)
-    return (found or "").encode()
+        await session.execute(insert_for(session, META).values(name=name, value=value).on_conflict_do_nothing())
+        return await get(session, name) or value

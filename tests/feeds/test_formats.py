@@ -80,7 +80,7 @@ def test_every_format_holds_the_same_entries(feed, make):
 def test_categories_have_the_same_codes_and_labels_in_every_format(feed, make):
     rendered = feed(rich(make), lang="az")
     rss, atom = etree.fromstring(rendered["rss"]), etree.fromstring(rendered["atom"])
-    scheme = "https://press.example.org/az/topics/"
+    scheme = "https://press.example.org/feeds/topics.json"
     from_atom = [
         (c.get("term"), c.get("scheme"), c.get("label")) for c in atom.findall(".//atom:entry/atom:category", NS)
     ]
@@ -305,7 +305,7 @@ def test_the_id_is_opaque_and_outlives_title_slug_and_date(feed, make):
     [
         ("en", "Corrected on 21 November 2026:"),
         ("az", "Düzəliş edilib (21 noyabr 2026):"),
-        ("ru", "Исправлено 21 ноября 2026"),
+        ("ru", "Исправлено (21 ноября 2026\u202fг.):"),
     ],
 )
 def test_a_correction_is_said_at_the_top_with_its_date_and_moves_updated_only(feed, make, lang, words):
@@ -318,6 +318,27 @@ def test_a_correction_is_said_at_the_top_with_its_date_and_moves_updated_only(fe
     assert item["date_published"] == release.public_at.isoformat()
     atom_updated = etree.fromstring(rendered["rss"]).findtext(".//item/atom:updated", namespaces=NS)
     assert atom_updated == make.now.isoformat()
+
+
+def test_a_note_is_told_at_first_sight_too(feed, make):
+    """A document may come with a note, or be imported after its correction; nothing major has happened here yet."""
+    release = make.release(1, note="The fee is 40, not 30.")
+    noted = tuple(replace(v, updated_at=make.now) for v in release.variants)
+    item = json.loads(feed(replace(release, variants=noted))["json"])["items"][0]
+    assert item["content_html"].startswith(
+        "<p><strong>Corrected on 21 November 2026:</strong> The fee is 40, not 30.</p>"
+    )
+    assert item["_syndicator"]["correction"] == "The fee is 40, not 30."
+
+
+@pytest.mark.parametrize("lang", ["az", "en", "ru"])
+def test_no_sentence_ends_twice_whatever_a_date_ends_with(feed, make, lang):
+    corrected = make.revise(make.release(1), at=make.now, note="Note")
+    withdrawn = replace(make.release(2), state=State.WITHDRAWN, withdrawn_at=make.now, reason="Why")
+    for item in json.loads(feed(corrected, withdrawn, lang=lang)["json"])["items"]:
+        for text in (item["content_html"], item["summary"]):
+            assert ".." not in text
+            assert ".:" not in text
 
 
 def test_a_silent_revision_moves_no_date_and_says_nothing(feed, make):

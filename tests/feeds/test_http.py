@@ -1,12 +1,15 @@
 """Feeds over HTTP: cheap for polite readers, right for every reader."""
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import brotli
 import pytest
 from aiohttp import ClientSession, DummyCookieJar, web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from feeds.conditional import choose_coding, not_modified
@@ -15,6 +18,9 @@ from feeds.routes import feed_routes
 ETAG = '"abc"'
 MODIFIED = datetime(2026, 11, 20, 12, 0, 0, 500, tzinfo=UTC)
 NOW = MODIFIED + timedelta(days=1)
+
+
+FAR = "+99999999999999999999"
 
 
 def at(**shift):
@@ -46,6 +52,12 @@ def at(**shift):
         (None, "yesterday", False),
         (None, "Fri, 99 Nov 2026 12:00:00 GMT", False),
         (None, "", False),
+        (None, f"Mon, 01 Jan 2026 00:00:00 {FAR}", False),  # no clock counts so far
+        (None, f"Mon, 01 Jan {FAR[1:]} 00:00:00 GMT", False),
+        (None, f"Mon, 01 Jan 2026 {FAR[1:]}:00:00 GMT", False),
+        (None, f"Mon, {FAR[1:]} Jan 2026 00:00:00 GMT", False),
+        (None, "Mon, 01 Jan 0001 00:00:00 +2359", False),
+        (None, "Fri, 31 Dec 9999 23:59:59 -2359", False),
     ],
 )
 def test_conditional_requests(if_none_match, if_modified_since, known):
@@ -77,6 +89,40 @@ def test_conditional_requests(if_none_match, if_modified_since, known):
 )
 def test_the_best_coding_by_quality_is_chosen(accept, coding):
     assert choose_coding(accept, ("br", "gzip")) == coding
+
+
+HEADERS = ("If-None-Match", "If-Modified-Since", "Accept-Encoding")
+WORDS = [
+    "Mon,",
+    "01",
+    "Jan",
+    "2026",
+    "00:00:00",
+    "GMT",
+    FAR,
+    "-2359",
+    "99",
+    "0001",
+    ":",
+    "(",
+    '"',
+    "W/",
+    ",",
+    ";q=",
+    "*",
+]
+header = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join),
+    st.builds("{} {} {} {} {} {}".format, *[st.sampled_from(WORDS)] * 6),
+    st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=40),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(tags=st.none() | header, since=st.none() | header, accept=st.none() | header)
+def test_no_header_is_too_strange_to_be_answered(tags, since, accept):
+    assert not_modified(ETAG, MODIFIED, tags, since, NOW) in (True, False)
+    assert choose_coding(accept, ("br", "gzip")) in ("identity", "br", "gzip")
 
 
 @pytest.fixture
@@ -112,6 +158,7 @@ async def client():
         ("/feeds/en/visas.atom", "application/atom+xml; charset=utf-8"),
         ("/feeds/ru/law.json", "application/feed+json; charset=utf-8"),
         ("/feeds/en.opml", "text/x-opml; charset=utf-8"),
+        ("/feeds/topics.json", "application/json; charset=utf-8"),
     ],
 )
 async def test_a_feed_comes_whole_with_everything_a_cache_needs(server, client, path, content_type):
@@ -149,6 +196,14 @@ async def test_a_304_is_empty_and_repeats_the_validators(server, client):
             for name in ("Cache-Control", "Vary", "Last-Modified", "Date"):
                 assert name in answer.headers
             assert "Content-Encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("value", [f"Mon, 01 Jan 2026 00:00:00 {FAR}", f"gzip;q={FAR}", '"' * 4000, "\xff", ","])
+async def test_a_header_that_says_nothing_sensible_gets_the_feed(server, client, name, value):
+    base, _ = server
+    async with client.get(base + "/feeds/en/all.rss", headers={name: value}) as answer:
+        assert answer.status == 200
 
 
 async def test_a_reader_that_asks_for_a_delta_gets_the_whole_feed(server, client):
@@ -204,6 +259,7 @@ async def test_head_says_what_get_would(server, client, headers):
         "/feeds/en/..%2f..%2fmanifest.json",
         "/feeds/en/all.rss.gz",
         "/feeds/xx.opml",
+        "/feeds/topics.opml",
         "/feeds/en/%00.rss",
     ],
 )
@@ -247,3 +303,26 @@ async def test_the_subscription_list_names_every_feed_of_its_language_once(serve
     assert [o.get("xmlUrl") for o in outlines] == [link.rss for link in publisher.links("az")]
     assert {o.get("type") for o in outlines} == {"rss"}
     assert [o.get("text") for o in outlines][:2] == ["Miqrasiya Xidməti", "Entry & stay az – Miqrasiya Xidməti"]
+
+
+async def test_the_scheme_of_every_category_is_an_address_that_lists_its_code_in_every_language(server, client, site):
+    base, publisher = server
+    schemes, codes = set(), set()
+    for lang in site.languages:
+        for category in etree.fromstring(publisher.find(f"{lang}/all.atom").body).findall(".//{*}category"):
+            schemes.add(category.get("scheme"))
+            codes.add(category.get("term"))
+    (scheme,) = schemes
+    async with client.get(scheme.replace(site.base_url, base)) as answer:
+        assert answer.status == 200
+        said = await answer.json()
+    assert said["id"] == scheme
+    topics = {topic["code"]: topic for topic in said["topics"]}
+    assert codes <= topics.keys()
+    assert topics["visas"]["parent"] == "entry"
+    assert topics["visas"]["names"] == {"az": "Visas az", "en": "Visas", "ru": "Visas ru"}
+    assert topics["visas"]["feeds"]["ru"]["atom"] == "https://press.example.org/feeds/ru/visas.atom"
+
+
+def test_the_scheme_stays_when_another_language_becomes_the_default(site):
+    assert replace(site, default_language="ru").vocabulary == site.vocabulary

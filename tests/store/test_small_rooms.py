@@ -48,6 +48,11 @@ async def test_a_document_that_goes_bad_still_belongs_to_its_release(database, n
         assert await sourcing.origins(session, "directory", "a") == {"a.txt": "az"}
 
 
+async def test_ids_are_minted_under_the_first_host_for_ever(database):
+    assert await meta.authority(database, "localhost") == "localhost"
+    assert await meta.authority(database, "press.example.org") == "localhost"
+
+
 async def test_the_secret_is_minted_once_also_in_a_race(database):
     minted = await asyncio.gather(*(meta.secret(database) for _ in range(5)))
     assert len(set(minted)) == 1

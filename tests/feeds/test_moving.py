@@ -1,0 +1,58 @@
+"""A site that moves to another address keeps every id that it ever gave out; its addresses move along."""
+
+import json
+from dataclasses import replace
+
+from lxml import etree
+
+from feeds.streams import ALL, Stream, describe
+from tests.program import Program, make_program, wait_for
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+OLD, NEW = "http://localhost:8080", "https://press.example.org"
+
+
+def test_a_feeds_id_is_of_what_it_was_minted_under_and_its_addresses_of_today(site, taxonomy, texts):
+    moved = replace(site, base_url="https://elsewhere.example", minted_under="press.example.org")
+    here, there = (describe(Stream("en", ALL), one, taxonomy, texts) for one in (site, moved))
+    assert here.uid == there.uid == "tag:press.example.org,2026:feed:en:all"
+    assert there.page == "https://elsewhere.example/en/"
+
+
+def atom_of(program: Program, out: str) -> bytes:
+    """The feed as the command builds it."""
+    program.command("feeds", "build", "--out", out)
+    return (program.folder / out / "en" / "all.atom").read_bytes()
+
+
+def facts(body: bytes) -> tuple[list[str], list[str]]:
+    """(ids, addresses) of a feed and its entries."""
+    root = etree.fromstring(body)
+    return [one.text for one in root.iter(f"{ATOM}id")], [one.get("href") for one in root.iter(f"{ATOM}link")]
+
+
+def test_moving_the_whole_site_keeps_the_ids_of_feeds_and_entries_for_commands_and_service_alike(tmp_path):
+    program = make_program(tmp_path)
+    program.environ["SYNDICATOR_SITE__BASE_URL"] = OLD
+    program.write("fees.en.txt", "Fees change\n\nThe fee is lower.\n")
+    program.command("migrate")
+    program.command("harvest")
+    ids, addresses = facts(atom_of(program, "old"))
+    assert ids[0] == "tag:localhost,2026:feed:en:all"
+    assert len(ids) == 2
+    assert all(address.startswith(f"{OLD}/") for address in addresses)
+
+    program.environ["SYNDICATOR_SITE__BASE_URL"] = NEW
+    program.write("visas.en.txt", "Visas\n\nA release from after the move.\n")
+    try:
+        program.start()
+        wait_for(lambda: len(program.feed()["items"]) == 2, "the second release")
+        served = program.get("/feeds/en/all.atom")[1]
+        document = json.loads(program.get("/feeds/en/all.json")[1])
+    finally:
+        program.stop()
+    kept, moved = facts(served)
+    assert set(ids) < set(kept)
+    assert kept[0] == ids[0] == document["_syndicator"]["id"]
+    assert all(address.startswith(f"{NEW}/") for address in moved)
+    assert facts(atom_of(program, "new")) == (kept, moved)
