@@ -177,7 +177,7 @@ def _live(program: Program, channel: str, dice: random.Random) -> None:
         program.run_for(dice.uniform(0.3, 4.0))
         return
     before = _unfinished(program, channel, 0)
-    for _ in range(400):
+    for _ in range(1500):  # half a minute on a machine that is busy with other things
         if _unfinished(program, channel, 0) < before:
             break
         program.run_for(0.02)
