@@ -110,6 +110,8 @@ class _Table:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     text = "" if value is None else str(_plain(value))
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
