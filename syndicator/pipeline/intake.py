@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. Storing, announcing and moving the cursor are one transaction: a crash repeats a document, never loses one.
-2. A bad document is reported by name and reason, and skipped; the others go on. It is not read again until it changes.
+2. A bad document is reported by name and reason, once, and skipped; the others go on. It is looked at again at each
+   pass: what was wrong may have been the topic file, or a full disk.
 3. Only what is new is announced: public within the last `announce_hours`, counted from the embargo if any.
 4. Harvesting the same store twice changes nothing and sends nothing.
 5. A text with a time ahead, of a release that is out already, waits in its source: it is reported, and read again at
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import Change, MessageKind, Priority, Problem, Release, State, Urgency
 from syndicator.domain.ports import Clock, MediaStore, Source, SourceItem
 from syndicator.domain.site import Site
+from syndicator.domain.text import one_line
 from syndicator.domain.topics import Taxonomy
 from syndicator.metrics import Metrics
 from syndicator.pipeline.preparing import Prepared, prepare, ruled_topics, state_of
@@ -137,11 +139,9 @@ class Intake:
         try:
             kept = tuple([await self._media.keep(a) if a.path else a for a in change.attachments])
             prepared = await asyncio.to_thread(prepare, change, kept, self._site, self._taxonomy, self._clock())
-        except ValueError as error:
-            problem = Problem(change.source, change.origin, str(error), change.fingerprint)
+        except (ValueError, OSError) as error:
+            problem = Problem(change.source, change.origin, str(error), f"!{change.fingerprint}")
             return _Ready(None, change, problem, item.cursor)
-        except OSError as error:  # a full disk: no fault of the document, so it is tried again at every pass
-            return _Ready(None, change, Problem(change.source, change.origin, str(error)), item.cursor)
         return _Ready(prepared, change, None, item.cursor)
 
     async def _take(self, source: str, group: Sequence[_Ready], tally: Tally) -> None:
@@ -193,7 +193,7 @@ class Intake:
         existing = await releases.get_by_key(session, change.source, change.key)
         if prepared is None:
             if existing is not None and existing.state is not State.WITHDRAWN:
-                await releases.withdraw(session, existing.number, change.reason, now)
+                await releases.withdraw(session, existing.number, one_line(change.reason), now)
                 tally.changed += 1
             return "withdrawn"
         draft = await self._draft(session, prepared, existing, now)
@@ -235,6 +235,8 @@ class Intake:
         )
 
     async def _report(self, session: AsyncSession, problem: Problem, now: datetime) -> None:
+        if await sourcing.problem_of(session, problem.source, problem.origin) == problem.reason != "":
+            return
         await sourcing.remember_problem(session, problem, now)
         if not problem.reason:
             log.info("bad document is gone", source=problem.source, origin=problem.origin)

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 DATA_VERSION_SECONDS = 0.5
 TIDY_SECONDS = 3600
-WATCH_AGAIN_SECONDS = 30
+WATCH_AGAIN_SECONDS = 5
 FINISH_SECONDS = 5
 
 
@@ -110,15 +110,20 @@ class Scheduler:
 
     async def _watch(self, source: Source) -> None:
         """Harvest at once when the source says that something moved; a watcher that fails is begun again."""
+        told = ""
         while True:
             try:
                 async for _ in source.watch():
+                    told = ""
                     await self._poll(source.name)
             except OSError as error:
-                log.warning("watching failed; polling goes on", source=source.name, reason=str(error))
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("watching failed; polling goes on", source=source.name, reason=told)
             else:
                 return
             await asyncio.sleep(WATCH_AGAIN_SECONDS)
+            await self._poll(source.name)
 
     def _now(self) -> datetime:
         return self._clock()

@@ -25,7 +25,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import anyio
-import structlog
 import watchfiles
 
 from syndicator.domain.model import Change, Problem, State
@@ -41,8 +40,6 @@ PORTION = 250  # files looked at between two chances to stop
 DEBOUNCE_MS = 100
 STEP_MS = 50
 SUFFIXES = frozenset(FORMATS)
-
-log = structlog.get_logger()
 
 
 class DirectorySource:
@@ -102,7 +99,11 @@ class DirectorySource:
                 yield SourceItem(gone, "")
 
     async def watch(self) -> AsyncIterator[None]:
-        """Yield about 0.1 s after something in the folder has changed; ends where the folder cannot be watched."""
+        """Yield about 0.1 s after something in the folder has changed.
+
+        Raises:
+            OSError: the folder cannot be watched (it is missing, or there are too many watches); ask again later.
+        """
         stop = anyio.Event()
         try:
             root = await asyncio.to_thread(self._root)
@@ -117,10 +118,8 @@ class DirectorySource:
             async with aclosing(watcher):
                 async for _ in watcher:
                     yield
-        except (OSError, RuntimeError) as error:  # the watcher's own error is a RuntimeError
-            log.warning(
-                "folder_not_watched", source=self.name, reason=str(error), instead="it is read at every interval"
-            )
+        except RuntimeError as error:  # the watcher's own
+            raise OSError(f"source {self.name}: the folder {self._folder} cannot be watched: {error}") from error
         finally:
             stop.set()
 

@@ -10,8 +10,8 @@ Rules, in order:
    one release share (updated, id), so the cursor moves past a key only when the next key, or nothing, has come.
 4. A bad row is a problem named by its id, and the cursor goes past it. A row whose `updated` or `id` is NULL has no
    place in the order: it is a problem too, and moves nothing.
-5. Each pass begins `OVERLAP` before the cursor and skips what is known by its fingerprint: a clock of whole seconds and a
-   transaction that commits late both put rows behind a cursor that has passed. The cursor itself never goes back.
+5. Each pass begins `OVERLAP` before the cursor and skips what is known by its fingerprint: a clock of whole seconds
+   and a transaction that commits late both put rows behind a cursor that has passed. The cursor never goes back.
 6. A broken query or connection ends the pass with one line, which never shows the address or its password.
 """
 

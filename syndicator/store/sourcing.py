@@ -69,6 +69,12 @@ async def remember_problem(session: AsyncSession, problem: Problem, now: datetim
     await upsert(session, SOURCE_ITEM, row, values, {"key": "", "lang": ""})
 
 
+async def problem_of(session: AsyncSession, source: str, origin: str) -> str:
+    """What is known to be wrong with a document; "" where nothing is."""
+    query = select(SOURCE_ITEM.c.problem).where(SOURCE_ITEM.c.source == source, SOURCE_ITEM.c.origin == origin)
+    return await session.scalar(query) or ""
+
+
 async def problems(session: AsyncSession) -> Sequence[Problem]:
     """Every document that could not be taken, and every source that could not be read."""
     items = select(SOURCE_ITEM).where(SOURCE_ITEM.c.problem != "").order_by(SOURCE_ITEM.c.source, SOURCE_ITEM.c.origin)

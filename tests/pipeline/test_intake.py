@@ -93,9 +93,10 @@ async def test_a_bad_document_is_named_with_its_reason_and_the_others_go_on(pres
     )
 
 
-async def test_a_bad_document_is_not_read_again_until_it_changes_and_is_forgotten_when_mended(press):
-    await press.harvest(press.change(lang="fr"))
-    assert (await press.harvest()).seen == 0
+async def test_a_bad_document_is_reported_once_tried_at_each_pass_and_forgotten_when_mended(press, capsys):
+    for _ in range(3):
+        assert (await press.harvest(press.change(lang="fr", fingerprint="f"))).problems == 1
+    assert capsys.readouterr().out.count("document left out") == 1
     bad = press.source.items[0]
     await press.harvest(replace(bad, lang="en", fingerprint="mended"))
     async with press.database.reading() as session:
