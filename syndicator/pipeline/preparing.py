@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. A body is sanitised here, once; everything after trusts it.
+1. A body is sanitised here, once; everything after trusts it. Every other field is one line that can be stored, sent
+   and shown: a lone surrogate in a link would stop the whole pass.
 2. A language must be one of the site's; a ticked topic one of the topic file's; a title must not be empty.
    Otherwise the document is refused with one line that says what is allowed.
 3. A date that lies ahead is an embargo, whether it is called so or not; a file's own time never lies ahead.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from syndicator.domain.model import Attachment, BodyFormat, Change, Release, Revision, State
@@ -51,6 +52,13 @@ def prepare(
     """
     if change.lang not in site.languages:
         raise ValueError(f"lang: {change.lang!r} is not a language of this site ({', '.join(site.languages)})")
+    change = replace(
+        change,
+        kind=_kind(change),
+        link=one_line(change.link),
+        reason=one_line(change.reason),
+        note=one_line(change.note),
+    )
     title = _title(change)
     body = clean(change.body, change.body_format, base_url=change.link or site.base_url)
     text = plain(body)
@@ -63,9 +71,9 @@ def prepare(
         body=body,
         text=text,
         link=change.link,
-        attachments=attachments,
+        attachments=tuple(map(_attachment, attachments)),
         rights=one_line(change.rights),
-        note=one_line(change.note),
+        note=change.note,
     )
     return Prepared(change, slugify(title), revision, _public_at(change, now), _ticked(change, taxonomy))
 
@@ -102,6 +110,25 @@ def _title(change: Change) -> str:
     if len(title) > TITLE_LIMIT:
         raise ValueError(f"title: has {len(title)} characters; at most {TITLE_LIMIT} are allowed")
     return title
+
+
+def _kind(change: Change) -> str:
+    kind = one_line(change.kind) or "news"
+    if len(kind) > KIND_LIMIT:
+        raise ValueError(f"kind: has {len(kind)} characters; at most {KIND_LIMIT} are allowed")
+    return kind
+
+
+def _attachment(one: Attachment) -> Attachment:
+    """Its words on one line, of characters that every channel can carry."""
+    return replace(
+        one,
+        url=one_line(one.url),
+        media_type=one_line(one.media_type),
+        title=one_line(one.title),
+        alt=one_line(one.alt),
+        credit=one_line(one.credit),
+    )
 
 
 def _public_at(change: Change, now: datetime) -> datetime:
