@@ -54,6 +54,7 @@ bench: $(VENV)/.dev
 ## soak: the long runs, such as kill -9 at twenty random moments
 soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.killing
+	@TEST_TIMES=20 $(PYTEST) -n 2 --dist worksteal tests/whole
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .import_linter_cache

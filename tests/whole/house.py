@@ -43,7 +43,7 @@ from syndicator.pipeline.intake import Intake, Tally
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.pipeline.work import Work, harvest_job
-from syndicator.store import releases, subscriptions
+from syndicator.store import releases, sourcing, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent
 from syndicator.web.app import make_app
@@ -179,6 +179,11 @@ class House:
     # -- the office
     async def harvest(self) -> Tally:
         return await self.intake.harvest(self.source)
+
+    async def problems(self) -> list[str]:
+        """Why documents were left out."""
+        async with self.database.reading() as session:
+            return [problem.reason for problem in await sourcing.problems(session)]
 
     async def withdraw(self, number: int, reason: str) -> None:
         """By command."""

@@ -280,7 +280,7 @@ async def watched(build, history) -> None:
             await watch.play(step)
 
 
-@settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=histories)
 def test_nothing_is_seen_before_its_time_or_after_it_and_everything_in_it(build, run, history):
     run(watched(build, history))
