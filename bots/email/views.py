@@ -20,7 +20,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.text import one_line, repeats_opening
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
-from syndicator.web.wording import size_in_words, stored_in_words
+from syndicator.wording import size_in_words, stored_in_words
 
 __all__ = ["FileView", "ReleaseView", "reason", "release_view", "subject"]
 

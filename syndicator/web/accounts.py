@@ -28,7 +28,7 @@ from syndicator.web.parts import PARTS, Parts
 from syndicator.web.rendering import NO_STORE, negotiated, page
 from syndicator.web.subscribe import chosen_filter
 from syndicator.web.views import topic_tree
-from syndicator.web.wording import filter_in_words, stored_in_words
+from syndicator.wording import filter_in_words, stored_in_words
 
 __all__ = ["ask_confirm", "ask_unsubscribe", "change", "confirm", "manage", "unsubscribe"]
 

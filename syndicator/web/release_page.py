@@ -28,7 +28,7 @@ from syndicator.store import releases
 from syndicator.web.parts import PARTS
 from syndicator.web.rendering import page
 from syndicator.web.views import is_local, release_paths, safe, scrolling, topic_links
-from syndicator.web.wording import kind_name, size_in_words
+from syndicator.wording import kind_name, size_in_words
 
 __all__ = ["show"]
 

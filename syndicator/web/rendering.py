@@ -22,7 +22,7 @@ from syndicator.domain.ports import FeedLinks
 from syndicator.web.parts import PARTS
 from syndicator.web.static_files import StaticFiles
 from syndicator.web.visitors import preferred_language
-from syndicator.web.wording import language_name
+from syndicator.wording import language_name
 
 __all__ = ["NO_STORE", "SHORT", "STATIC", "language_of", "negotiated", "page", "setup"]
 

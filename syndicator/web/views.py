@@ -11,7 +11,7 @@ from syndicator.domain.model import Attachment, Release, Urgency, Variant
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
-from syndicator.web.wording import kind_name
+from syndicator.wording import kind_name
 
 __all__ = [
     "Card",

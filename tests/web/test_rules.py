@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 from jinja2.ext import babel_extract
 
 import syndicator.web
-from syndicator.domain.filters import Filter
 from syndicator.i18n import LOCALE_DIR
 from syndicator.web.limits import Limits, Window
 from syndicator.web.visitors import is_own_form, networks, preferred_language, visitor
-from syndicator.web.wording import filter_in_words, size_in_words
 
 ROOM = Path(syndicator.web.__file__).parent
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -92,35 +90,6 @@ def test_no_window_ever_holds_more_than_its_turns(asks):
         assert (wait > 0) is (len(within) == 3)
         if not wait:
             taken.append((who, moment))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "said"),
-    [
-        (Filter(), "All topics"),
-        (Filter(topics=("visas", "gone")), "gone, Visas"),
-        (Filter(without=("visas",)), "All topics; except Visas"),
-        (Filter(kinds=("notice", "odd")), "All topics; only Notice, odd"),
-        (Filter(words=("şəhər",)), "All topics; with the words “seher”"),
-        (Filter(langs=("az", "ru")), "All topics; in this order: Azerbaijani, Russian"),
-    ],
-)
-def test_a_filter_is_said_in_words(wanted, said, taxonomy, texts):
-    assert filter_in_words(wanted, taxonomy, texts("en")) == said
-
-
-@pytest.mark.parametrize(
-    ("length", "lang", "said"),
-    [
-        (0, "en", ""),
-        (512, "en", "512 B"),
-        (1_250_000, "en", "1.2 MB"),
-        (1_250_000, "ru", "1,2 MB"),
-        (2000, "az", "2 kB"),
-    ],
-)
-def test_sizes_are_said_in_round_numbers(length, lang, said, texts):
-    assert size_in_words(length, texts(lang).locale) == said
 
 
 def every_text() -> set[str]:

@@ -1,16 +1,27 @@
-"""Filters, kinds and sizes in words, for people. Pure."""
+"""Filters, kinds, sizes and spans in words, for pages and mails alike. Pure; its texts are in `locale/*/common.po`.
+
+Rules, in order:
+
+1. A filter is said as one line; one that cannot be read is shown as it stands.
+2. A size is rounded to one decimal of the largest unit that it fills, and named as the reader's language names it:
+   1.2 MB, 1,2 МБ. What would round to 1,000 of a unit is one of the next.
+3. A span is said in whole days where it is some, else in hours.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from babel import Locale
 from babel.numbers import format_decimal
+from babel.units import format_unit
 
 from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.folding import unescape
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 
-__all__ = ["filter_in_words", "kind_name", "language_name", "size_in_words", "stored_in_words"]
+__all__ = ["filter_in_words", "kind_name", "language_name", "link_works_for", "size_in_words", "stored_in_words"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
@@ -22,7 +33,9 @@ _KINDS = {
     "event": _("Event"),
 }
 
-_UNITS = ((1_000_000, "MB"), (1_000, "kB"), (1, "B"))
+_UNITS = ((1_000_000_000, "gigabyte"), (1_000_000, "megabyte"), (1_000, "kilobyte"))
+_FILLED = 0.99995  # from here on a size, in the next smaller unit and rounded, would read as 1,000
+_BYTE = {"ru": "Б"}  # Babel's short form is a word in other languages
 
 
 def kind_name(kind: str, t: Translator) -> str:
@@ -67,5 +80,16 @@ def size_in_words(length: int, locale: Locale) -> str:
     """A file's size in decimal units, such as `1.2 MB`; empty where it is not known."""
     if length <= 0:
         return ""
-    size, unit = next((size, unit) for size, unit in _UNITS if length >= size)
-    return f"{format_decimal(round(length / size, 1), locale=locale)} {unit}"
+    for size, unit in _UNITS:
+        rounded = round(length / size, 1)
+        if length >= size * _FILLED:
+            return str(format_unit(rounded, f"digital-{unit}", length="short", locale=locale))
+    return f"{format_decimal(length, locale=locale)} {_BYTE.get(locale.language, 'B')}"
+
+
+def link_works_for(span: timedelta, t: Translator) -> str:
+    """How long a link works, as a sentence."""
+    hours = max(1, round(span / timedelta(hours=1)))
+    if hours % 24 == 0:
+        return t.plural("The link works for {count} day.", "The link works for {count} days.", hours // 24)
+    return t.plural("The link works for {count} hour.", "The link works for {count} hours.", hours)
