@@ -10,6 +10,8 @@ Rules, in order:
 3. A correction goes to who got the text in a language that was corrected, a withdrawal to all who got any.
 4. The office's public channels come first, in batches of their own; people follow in the order of their ids.
 5. A release that may not be shown now gets no row. While its time has not come (again) the message stays open.
+6. Each step reads message and release in its own transaction. A release that changed since its matches were written
+   (a translation came, a topic was ticked) is matched again, and everybody is looked at from the beginning.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from typing import Any
 from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import MessageKind, Release, Standing, State, Urgency
+from syndicator.domain.model import MessageKind, Release, Standing, Urgency
+from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
-from syndicator.store.messages import Message
-from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, RELEASE, REVISION, VARIANT, UtcTime
+from syndicator.store.loading import get
+from syndicator.store.matching import write_matches
+from syndicator.store.messages import Message, message_of
+from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, REVISION, VARIANT, UtcTime
 
 __all__ = ["fan_out"]
 
@@ -44,7 +49,7 @@ MATCHED = """
             ELSE '' END
         AND v.release_id = :release AND v.lang = m.lang
         AND COALESCE(s.confirmed_at, s.created_at) <= CASE
-            WHEN v.created_at > :opened THEN v.created_at ELSE :opened END
+            WHEN v.opened_at > :opened THEN v.opened_at ELSE :opened END
 """
 
 TOLD = """
@@ -93,49 +98,49 @@ HIGH = text("SELECT MAX(id) FROM (SELECT id FROM subscriber WHERE id > :low ORDE
 
 async def fan_out(
     session: AsyncSession,
-    message: Message,
-    release: Release,
+    number: int,
     *,
+    taxonomy: Taxonomy,
     order: Sequence[str],
     now: datetime,
     limit: int = 20_000,
     batch_size: int = 500,
 ) -> int | None:
-    """Write deliveries for the next `limit` subscribers by id; returns the rows of this step.
+    """Write deliveries of that message for the next `limit` subscribers by id; returns the rows of this step.
 
-    None when nobody was left: the message is then closed. Where to go on is read from the database, so `message` may be
-    an older copy. `order` is the site's languages, best first.
+    None when nobody was left: the message is then closed. `order` is the site's languages, best first.
     """
-    state = select(MESSAGE.c.cursor, MESSAGE.c.fanned_out_at).where(MESSAGE.c.id == message.id).with_for_update()
-    cursor, fanned_out_at = (await session.execute(state)).one()
-    if fanned_out_at is not None:
+    query = select(MESSAGE).where(MESSAGE.c.id == number, MESSAGE.c.fanned_out_at.is_(None)).with_for_update()
+    row = (await session.execute(query)).mappings().one_or_none()
+    # Read after the lock: what was announced before it is seen here, what comes later opens the message again.
+    release = None if row is None or row["release_id"] is None else await get(session, row["release_id"])
+    if row is None or release is None:
         return None
-    shown = await _standing(session, release.number, now)
+    message = message_of(row)
+    shown = standing(release.state, release.public_at, release.opened_at, now)
     if shown is not (Standing.WITHDRAWN if message.kind is MessageKind.WITHDRAWAL else Standing.PUBLIC):
         if shown is not Standing.HIDDEN:
-            await _close(session, message.id, now)
+            await _set(session, number, fanned_out_at=now)
         return None
+    cursor = message.cursor
+    if cursor == 0 or row["matched_change"] != release.change:
+        cursor = 0
+        await write_matches(session, release, taxonomy, now)
     high = await session.scalar(HIGH, {"low": cursor, "limit": limit})
     if high is None:
-        await _close(session, message.id, now)
+        await _set(session, number, fanned_out_at=now)
         return None
     recipients, values = await _recipients(session, message, release, order)
-    values |= {"message": message.id, "now": now, "fresh": False, "size": batch_size, "low": cursor, "high": high}
+    values |= {"message": number, "now": now, "fresh": False, "size": batch_size, "low": cursor, "high": high}
     written = 0
     for role in ("channel", "person") if cursor == 0 else ("person",):
         written += await _write(session, recipients, role, values, int(message.priority))
-    await session.execute(update(MESSAGE).where(MESSAGE.c.id == message.id).values(cursor=high))
+    await _set(session, number, cursor=high, matched_change=release.change)
     return written
 
 
-async def _standing(session: AsyncSession, release: int, now: datetime) -> Standing:
-    query = select(RELEASE.c.state, RELEASE.c.public_at, RELEASE.c.opened_at).where(RELEASE.c.id == release)
-    state, public_at, opened_at = (await session.execute(query)).one()
-    return standing(State(state), public_at, opened_at, now)
-
-
-async def _close(session: AsyncSession, message: int, now: datetime) -> None:
-    await session.execute(update(MESSAGE).where(MESSAGE.c.id == message).values(fanned_out_at=now))
+async def _set(session: AsyncSession, number: int, **values: object) -> None:
+    await session.execute(update(MESSAGE).where(MESSAGE.c.id == number).values(values))
 
 
 async def _recipients(

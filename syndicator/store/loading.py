@@ -69,7 +69,7 @@ async def _as_known(session: AsyncSession, row: RowMapping, release: RowMapping)
     variant, opened, withdrawn = _variant(row), release["opened_at"], release["withdrawn_at"]
     if release["state"] != State.WITHDRAWN or opened is None or withdrawn is None or opened >= withdrawn:
         return variant
-    if row["created_at"] >= withdrawn:
+    if row["opened_at"] is None or row["opened_at"] >= withdrawn:
         return None
     if row["r_created_at"] < withdrawn:
         return variant

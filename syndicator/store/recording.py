@@ -30,7 +30,7 @@ from syndicator.store.loading import attachments_json, many, revision_of
 from syndicator.store.tables import COUNTER, RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Draft", "Recorded", "next_change", "record"]
+__all__ = ["Draft", "Recorded", "next_change", "open_variants", "record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ async def record(session: AsyncSession, draft: Draft, *, site_uids: Site, now: d
         await _write_variant(session, work)
         await _write_topics(session, work)
         await _write_release(session, work)
+        await open_variants(session, release["id"], now)
     if work.changed:
         number = await next_change(session)
         await session.execute(update(RELEASE).where(RELEASE.c.id == release["id"]).values(change=number))
@@ -112,6 +113,13 @@ async def record(session: AsyncSession, draft: Draft, *, site_uids: Site, now: d
         withdrawn=stored.state is State.WITHDRAWN and was is not State.WITHDRAWN,
         changed=work.changed,
     )
+
+
+async def open_variants(session: AsyncSession, number: int, now: datetime) -> None:
+    """The languages of a public release that are let go may be seen from now on, unless they already were."""
+    public = select(RELEASE.c.id).where(RELEASE.c.id == number, RELEASE.c.state == State.PUBLIC)
+    shut = VARIANT.c.opened_at.is_(None) & (VARIANT.c.said_state != State.DRAFT)
+    await session.execute(update(VARIANT).where(VARIANT.c.release_id.in_(public), shut).values(opened_at=now))
 
 
 async def next_change(session: AsyncSession) -> int:
@@ -214,8 +222,6 @@ async def _write_variant(session: AsyncSession, work: _Work) -> None:
         return
     new_text = work.revised or work.major
     changes = {name: value for name, value in said.items() if old[name] != value}
-    if _let_go_now(work):
-        changes["created_at"] = work.now
     if new_text:
         changes["revision_number"] = old["revision_number"] + 1
         await _write_revision(session, old["id"], work, old["revision_number"] + 1)

@@ -30,7 +30,7 @@ from syndicator.store.catalogue import (
     visible,
 )
 from syndicator.store.loading import get, get_by_key, many
-from syndicator.store.recording import Draft, Recorded, next_change, record
+from syndicator.store.recording import Draft, Recorded, next_change, open_variants, record
 from syndicator.store.tables import RELEASE
 
 __all__ = [
@@ -68,6 +68,7 @@ async def open_due(session: AsyncSession, now: datetime) -> Sequence[Release]:
     for number in numbers:
         opened = {"state": State.PUBLIC, "opened_at": now, "change": await next_change(session)}
         await session.execute(update(RELEASE).where(RELEASE.c.id == number).values(opened))
+        await open_variants(session, number, now)
     return list((await many(session, numbers)).values())
 
 

@@ -103,17 +103,23 @@ def _time(*, nullable: bool = False, index: bool = False) -> Any:
     return Field(default=None, sa_column=Column(UtcTime, nullable=nullable, index=index))
 
 
-def _ref(target: str, *, nullable: bool = False, index: bool = True, primary_key: bool = False) -> Any:
+def _ref(
+    target: str, *, nullable: bool = False, index: bool = True, primary_key: bool = False, ondelete: str = "CASCADE"
+) -> Any:
     return Field(
         default=None,
         sa_column=Column(
             Integer,
-            ForeignKey(target, ondelete="CASCADE"),
+            ForeignKey(target, ondelete=ondelete),
             nullable=nullable,
             index=index,
             primary_key=primary_key,
         ),
     )
+
+
+def _count() -> Any:
+    return Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
 
 
 def _text(*, default: str = "") -> Any:
@@ -200,7 +206,8 @@ class Variant(SQLModel, table=True):
     """A release in one language; `revision_number` is what it says now.
 
     `said_*` is what this language's document says of the release as a whole; `store.consensus` makes the release's
-    own facts of all of them, so that the order in which languages arrive does not matter.
+    own facts of all of them, so that the order in which languages arrive does not matter. `opened_at` is when it could
+    first be seen: the release was public, and this language let go.
     """
 
     __tablename__ = "variant"
@@ -220,6 +227,7 @@ class Variant(SQLModel, table=True):
     revision_number: int = 1
     updated_at: datetime = _time()
     created_at: datetime = _time()
+    opened_at: datetime | None = _time(nullable=True)
 
 
 class Revision(SQLModel, table=True):
@@ -344,7 +352,8 @@ class Match(SQLModel, table=True):
 class Message(SQLModel, table=True):
     """What is to be said. `key` makes it unique: `release:12:0`, `confirmation:45:1`.
 
-    `fanned_out_at` is empty while recipients are still being written; `cursor` is the last subscriber done.
+    `fanned_out_at` is empty while recipients are still being written; `cursor` is the last subscriber done,
+    `matched_change` the release's change that the matches were last written for.
     """
 
     __tablename__ = "message"
@@ -364,6 +373,7 @@ class Message(SQLModel, table=True):
     major: int = 0
     priority: int = 20
     cursor: int = 0
+    matched_change: int = _count()
     created_at: datetime = _time()
     fanned_out_at: datetime | None = _time(nullable=True)
 
@@ -415,10 +425,11 @@ class Delivery(SQLModel, table=True):
     message_id: int = _ref("message.id", index=False)
     subscriber_id: int = _ref("subscriber.id")
     subscription_id: int | None = _ref("subscription.id", nullable=True, index=False)
-    batch_id: int | None = _ref("batch.id", nullable=True, index=False)
+    batch_id: int | None = _ref("batch.id", nullable=True, index=False, ondelete="SET NULL")
     lang: str = ""
     state: str = "due"
     attempts: int = 0
+    crashes: int = _count()
     due_at: datetime = _time()
     claimed_at: datetime | None = _time(nullable=True)
     settled_at: datetime | None = _time(nullable=True)

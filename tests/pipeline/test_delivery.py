@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from syndicator.domain.filters import parse
-from syndicator.domain.model import Cadence, ChannelKind, Gone, Later, Moved, Refused, SubscriptionState, Unknown
+from syndicator.domain.model import (
+    Cadence,
+    ChannelKind,
+    Gone,
+    Later,
+    Moved,
+    Refused,
+    State,
+    SubscriptionState,
+    Unknown,
+)
 from syndicator.domain.tokens import Tokens
 from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.subscriptions import Consent
@@ -200,3 +211,83 @@ async def test_a_late_translation_reaches_only_who_lacked_it(press, reader):
     await reader("late@x.az")
     await press.publish(press.change(), press.change(lang="az"))
     assert [letter.address for letter in press.mail.sent] == ["en@x.az", "az@x.az"], "and nobody gets the past"
+
+
+@pytest.mark.parametrize("meanwhile", ["translation", "topic"])
+async def test_what_lands_while_a_release_is_fanned_out_reaches_whom_it_concerns(press, reader, monkeypatch, meanwhile):
+    await reader("translation@x.az", lang="az")
+    await reader("topic@x.az", "topic=office")
+    for number in range(3):
+        await reader(f"{number}@x.az")
+    await press.harvest(press.change(topics=("visas",)))
+    lands = {
+        "translation": [press.change(topics=("visas",)), press.change(lang="az", topics=("visas",))],
+        "topic": [press.change(topics=("visas", "office"))],
+    }[meanwhile]
+    whole = press.fanout._write
+
+    async def step(*args):
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "fan_out", partial(ledger.fan_out, limit=3))
+            written = await whole(*args)
+        if press.source.items != lands:
+            await press.harvest(*lands)
+        return written
+
+    monkeypatch.setattr(press.fanout, "_write", step)
+    await press.spread()
+    await press.send()
+    assert sorted(sent.address for sent in press.mail.sent) == ["0@x.az", "1@x.az", "2@x.az", f"{meanwhile}@x.az"]
+
+
+async def test_a_draft_language_let_go_later_reaches_who_subscribed_before_that(press, reader):
+    english, draft = press.change(), press.change(lang="az", state=State.DRAFT)
+    await press.publish(english, draft)
+    press.now += timedelta(hours=1)
+    await reader("az@x.az", lang="az")
+    press.now += timedelta(hours=1)
+    await press.publish(english, press.change(lang="az"))
+    assert [(sent.address, sent.lang) for sent in press.mail.sent] == [("az@x.az", "az")]
+
+
+@pytest.mark.parametrize("broken_for", [1, 3, 20])
+async def test_an_answer_that_cannot_be_written_down_is_owed_and_nobody_gets_it_twice(
+    press, reader, monkeypatch, broken_for
+):
+    await reader("a@x.az")
+    await press.harvest(press.change())
+    await press.spread()
+    tries = 0
+    settle = ledger.settle
+
+    async def broken(*args):
+        nonlocal tries
+        tries += 1
+        if tries <= broken_for:
+            raise OSError("disk full")
+        return await settle(*args)
+
+    monkeypatch.setattr(ledger, "settle", broken)
+    for _ in range(10):
+        try:
+            await press.send()
+            if press.settler.owes:
+                await press.settler.pay()
+        except OSError:
+            continue
+    assert await press.states() == {"a@x.az": "sent"}
+    assert len(press.mail.sent) == 1
+    assert not press.settler.owes
+
+
+async def test_a_letter_that_cannot_be_composed_waits_and_is_not_lost(press, reader, monkeypatch):
+    await reader("a@x.az")
+    await press.harvest(press.change())
+    await press.spread()
+    with monkeypatch.context() as patched:
+        patched.setattr(releases, "many", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+        await press.send()
+    assert await press.states() == {"a@x.az": "deferred"}
+    press.now += timedelta(minutes=1)
+    await press.send()
+    assert await press.states() == {"a@x.az": "sent"}

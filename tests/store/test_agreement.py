@@ -151,8 +151,8 @@ def test_a_fan_out_reaches_exactly_who_wants_it_in_the_language_they_get(run, pr
         message = await ledger.announce(
             session, release.number, kind=MessageKind.RELEASE, major=0, priority=Priority.NORMAL, now=NOW
         )
-        await ledger.write_matches(session, release, taxonomy, NOW)
-        while await fan_out(session, message, release, order=ORDER, now=NOW, limit=20, batch_size=7) is not None:
+        how = {"taxonomy": taxonomy, "order": ORDER, "now": NOW, "limit": 20, "batch_size": 7}
+        while await fan_out(session, message.id, **how) is not None:
             pass
         found = await session.execute(text("SELECT subscriber_id, lang FROM delivery"))
         assert {row[0]: row[1] for row in found} == expected

@@ -31,11 +31,10 @@ def tell(taxonomy, now):
 
     async def told(session, number=1, *, kind="release", major=0, priority=Priority.NORMAL, when=None, **values):
         when = when or now
-        release = await releases.get(session, number)
         message = await ledger.announce(session, number, kind=KINDS[kind], major=major, priority=priority, now=when)
-        await ledger.write_matches(session, release, taxonomy, when)
         written = 0
-        while (step := await ledger.fan_out(session, message, release, order=ORDER, now=when, **values)) is not None:
+        values = {"taxonomy": taxonomy, "order": ORDER, "now": when, **values}
+        while (step := await ledger.fan_out(session, message.id, **values)) is not None:
             written += step
         return written
 
