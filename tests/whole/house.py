@@ -41,6 +41,7 @@ from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake, Tally
 from syndicator.pipeline.media import MediaFolder
+from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.pipeline.work import Work, harvest_job
 from syndicator.store import releases, sourcing, subscriptions
@@ -132,12 +133,13 @@ class House:
             taxonomy=taxonomy,
             sender="news@press.example.org",
             bounce_address="bounces@press.example.org",
-            unsubscribe_mailbox="press@press.example.org",
         )
         channels = {
             ChannelKind.EMAIL: EmailChannel(compiler, FileTransport(self.outbox)),
             ChannelKind.TELEGRAM: FileTelegram(self.outbox, site=site, texts=texts, taxonomy=taxonomy),
         }
+        policies = dict.fromkeys(channels, RetryPolicy(3, ResendUnknown.ONCE))
+        settler = Settler(database, policies=policies, metrics=self.metrics, **shared)
         self._work = Work(
             database,
             sources={self.source.name: self.source},
@@ -147,11 +149,11 @@ class House:
                 database,
                 channels,
                 tokens=self.tokens,
-                policies=dict.fromkeys(channels, RetryPolicy(3, ResendUnknown.ONCE)),
-                metrics=self.metrics,
+                settler=settler,
                 wake=_nothing,
                 **shared,
             ),
+            settler=settler,
             publisher=self.publisher,
             channels=list(channels),
             wake=_nothing,
