@@ -4,7 +4,7 @@ Rules, in order:
 
 1. Each source is polled every `interval` seconds, and at once when its watcher says that something moved.
 2. What other commands write to the same SQLite file is noticed within half a second (`PRAGMA data_version`).
-3. Once an hour, opt-ins that were never confirmed in time are ended.
+3. Once an hour, opt-ins that were never confirmed in time are ended, and closed batches deleted, some at a time.
 4. A job that is late runs once, not once for each time it was missed; the memory store forgets all at stop, since
    the database knows everything.
 """
@@ -21,7 +21,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from syndicator.domain.ports import Clock, Engine, Source
 from syndicator.pipeline.work import harvest_job
-from syndicator.store import subscriptions
+from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 
 __all__ = ["Scheduler"]
@@ -82,12 +82,16 @@ class Scheduler:
         self._watchers.clear()
 
     async def tidy(self) -> None:
-        """End opt-ins that were never confirmed."""
+        """End opt-ins that were never confirmed; delete batches that are closed."""
         now = self._clock()
         async with self._database.writing() as session:
             ended = await subscriptions.end_stale_pending(session, now - self._pending_for, now)
         if ended:
             log.info("unconfirmed subscriptions ended", count=ended)
+        forgotten = 1
+        while forgotten:
+            async with self._database.writing() as session:
+                forgotten = await ledger.forget_closed(session)
 
     def _every(self, seconds: float, job: Callable[..., Awaitable[None]], name: str, *args: object) -> None:
         async def work() -> None:

@@ -1,17 +1,21 @@
-"""Batches: the deliveries that one job sends."""
+"""Batches: the deliveries that one job sends.
+
+1. A batch is open until none of its deliveries is due or being sent; nothing refers to it afterwards, so that closed ones
+   are deleted, and their deliveries stay without one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import exists, insert, update
+from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.tables import BATCH, DELIVERY
 
-__all__ = ["close_idle", "regroup"]
+__all__ = ["close_idle", "forget_closed", "regroup"]
 
 WAITING = (DeliveryState.DUE, DeliveryState.SENDING)
 
@@ -49,3 +53,10 @@ async def close_idle(session: AsyncSession, now: datetime, batch: int | None = N
     waits = exists().where(DELIVERY.c.batch_id == BATCH.c.id, DELIVERY.c.state.in_(WAITING))
     query = update(BATCH).where(BATCH.c.done_at.is_(None), ~waits).values(done_at=now)
     await session.execute(query if batch is None else query.where(BATCH.c.id == batch))
+
+
+async def forget_closed(session: AsyncSession, limit: int = 100) -> int:
+    """Delete up to `limit` closed batches; returns how many there were."""
+    waits = exists().where(DELIVERY.c.batch_id == BATCH.c.id, DELIVERY.c.state.in_(WAITING))
+    closed = select(BATCH.c.id).where(BATCH.c.done_at.is_not(None), ~waits).limit(limit)
+    return len((await session.execute(delete(BATCH).where(BATCH.c.id.in_(closed)).returning(BATCH.c.id))).all())

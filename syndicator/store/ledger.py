@@ -6,12 +6,13 @@ may be called twice. In the order of a release's way:
 1. `announce`, `confirmation`, `open_messages` (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `claim`, `settle`, `sweep`, `next_deferred` (sending) move it out.
-4. `recover`, `retry` (recovery) set going again what stands still.
+4. `recover`, `retry` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
 5. `listing`, `streamed`, `counts`, `oldest_due`, `answers` (looking) show it.
 """
 
 from __future__ import annotations
 
+from syndicator.store.batching import forget_closed
 from syndicator.store.fanout import fan_out
 from syndicator.store.looking import answers, counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
@@ -39,6 +40,7 @@ __all__ = [
     "confirmation",
     "counts",
     "fan_out",
+    "forget_closed",
     "listing",
     "next_deferred",
     "oldest_due",

@@ -1,8 +1,8 @@
 """After a crash, and by an operator's hand: what stands still is set going again.
 
 1. Rows left `sending` by a dead process are sent again, once a crash: nobody may be missed, so a repeat is risked.
-   They are marked, for the channel to use the same ids. One that was being sent at every one of its attempts is
-   likely what brings the process down: it stands `unknown` then, for people to see.
+   They are marked, for the channel to use the same ids. One that was being sent at five crashes is likely what brings
+   the process down: it stands `unknown` then, for people to see. Waits for a busy relay do not count.
 2. An operator may send again what failed, what nobody can tell, and what waits.
 """
 
@@ -22,24 +22,28 @@ __all__ = ["recover", "retry"]
 
 RETRIED = (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
 BATCH_SIZE = 500
+MAX_CRASHES = 5
 
 
-async def recover(session: AsyncSession, now: datetime, max_attempts: int = 12) -> int:
+async def recover(session: AsyncSession, now: datetime) -> int:
     """At start of the only process: rows left `sending` are due again, marked resent; their batches open again.
 
-    A row with `max_attempts` becomes unknown instead. Returns how many rows were found.
+    One that was in flight at the fifth crash becomes unknown instead. Returns how many rows were found.
     """
-    spent = DELIVERY.c.attempts >= max_attempts
+    spent = DELIVERY.c.crashes + 1 >= MAX_CRASHES
     query = (
         update(DELIVERY)
         .where(DELIVERY.c.state == DeliveryState.SENDING)
         .values(
             state=case((spent, str(DeliveryState.UNKNOWN)), else_=str(DeliveryState.DUE)),
-            reason=case((spent, "the process ended at each attempt to send it"), else_=DELIVERY.c.reason),
+            reason=case(
+                (spent, f"the process ended {MAX_CRASHES} times while it was being sent"), else_=DELIVERY.c.reason
+            ),
             settled_at=case((spent, now), else_=None),
             due_at=now,
             claimed_at=None,
             resent=true(),
+            crashes=DELIVERY.c.crashes + 1,
         )
         .returning(DELIVERY.c.batch_id)
     )
@@ -81,5 +85,7 @@ async def retry(
             query = query.where(DELIVERY.c.id == delivery)
         rows = [(number, channel, priority) for number, channel, priority in await session.execute(query)]
         marked = {"resent": True} if state is DeliveryState.UNKNOWN else {}
-        moved += await regroup(session, rows, state, size=BATCH_SIZE, now=now, attempts=0, reason="", **marked)
+        moved += await regroup(
+            session, rows, state, size=BATCH_SIZE, now=now, attempts=0, crashes=0, reason="", **marked
+        )
     return moved

@@ -328,11 +328,49 @@ async def test_a_letter_that_kills_every_process_ends_as_unknown(database, press
         await press.record(session)
         await people.add(session, "a@example.org")
         await tell(session)
-        for _ in range(3):
+        for _ in range(5):
             assert len(await drain(session, now)) == 1
-            assert await ledger.recover(session, now, max_attempts=3) == 1
+            assert await ledger.recover(session, now) == 1
         assert await drain(session, now) == []
-        assert await ledger.counts(session) == {("email", "unknown"): 1}
+        [row] = await ledger.listing(session)
+        assert (row["state"], row["reason"]) == ("unknown", "the process ended 5 times while it was being sent")
+        assert await ledger.retry(session, states=[DeliveryState.UNKNOWN], now=now) == 1
+        assert len(await drain(session, now)) == 1
+        assert await ledger.recover(session, now) == 1
+        assert len(await drain(session, now)) == 1
+
+
+async def test_what_a_relay_has_deferred_often_is_sent_again_after_a_crash(database, press, people, tell, now):
+    async with database.writing() as session:
+        await press.record(session)
+        await people.add(session, "a@example.org")
+        await tell(session)
+        for _ in range(20):
+            [claimed] = await drain(session, now)
+            later = Settlement(claimed.id, DeliveryState.DEFERRED, due_at=now, reason="greylisted")
+            await ledger.settle(session, [later], now)
+            await ledger.sweep(session, now)
+        assert len(await drain(session, now)) == 1
+        assert await ledger.recover(session, now) == 1
+        assert len(await drain(session, now)) == 1
+
+
+async def test_closed_batches_are_deleted_and_their_deliveries_stay(database, press, people, tell, now):
+    async with database.writing() as session:
+        await press.record(session)
+        for number in range(3):
+            await people.add(session, f"{number}@example.org")
+        await tell(session, batch_size=1)
+        first, second, _ = await ledger.open_batches(session, now)
+        [done] = await ledger.claim(session, first.id, now, 5)
+        await ledger.claim(session, second.id, now, 5)
+        await ledger.settle(session, [Settlement(done.id, DeliveryState.SENT)], now)
+        assert await ledger.claim(session, first.id, now, 5) == []
+        assert await ledger.forget_closed(session) == 1
+        assert await ledger.forget_closed(session) == 0
+        assert [row.state for row in await rows(session)] == ["sent", "sending", "due"]
+        assert await ledger.recover(session, now) == 1
+        assert len(await drain(session, now)) == 2
 
 
 async def test_an_operator_sends_again_what_failed_and_nothing_that_was_sent(database, press, people, tell, now):
