@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import CONFIRM_FOR
 
 __all__ = [
     "BadSettings",
@@ -214,7 +216,12 @@ class MediaSettings(Section):
 class RetentionSettings(Section):
     """How long what is no longer needed is kept, in days."""
 
-    pending_days: float = Field(default=7, gt=0, description="an opt-in that was never confirmed")
+    pending_days: float = Field(default=CONFIRM_FOR / timedelta(days=1), gt=0, description="a sign-up without a yes")
+
+    @property
+    def confirm_for(self) -> timedelta:
+        """How long somebody may take to confirm: what mails and pages say, what links do, and when sign-ups end."""
+        return timedelta(days=self.pending_days)
 
 
 class Settings(Section):

@@ -33,12 +33,20 @@ class EmailChannel:
     """The port `domain.ports.Channel` for mail."""
 
     kind = ChannelKind.EMAIL
-    chunk = CHUNK
 
     def __init__(self, compiler: Compiler, transport: Transport) -> None:
         self._compiler = compiler
         self._transport = transport
         self.lanes = transport.connections
+
+    @property
+    def chunk(self) -> int:
+        """Many at a time over a relay that works, one to find out whether it does."""
+        return CHUNK if self._transport.steady else 1
+
+    def ready_at(self, now: datetime) -> datetime | None:
+        """When the relay is asked again, if it is closed; see `domain.ports.Channel`."""
+        return self._transport.ready_at(now)
 
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; the outcomes stand in the same order."""

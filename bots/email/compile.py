@@ -17,7 +17,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache
 from html import escape
@@ -45,8 +45,10 @@ from bots.email.pattern import BrokenPattern, Marks, Pattern, gap, quoted
 from bots.email.views import reason, release_view, subject
 from syndicator.domain.model import Letter, MessageKind
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import CONFIRM_FOR
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from syndicator.wording import link_works_for
 
 __all__ = ["LARGEST", "Compiler", "Mail", "NotSendable"]
 
@@ -73,8 +75,8 @@ class Mail:
 class Compiler:
     """Turns letters into mails.
 
-    `sender` is the address in From and `bounce_address` the envelope's (`sender` if empty); `unsubscribe_mailbox` takes
-    requests to leave by mail and is named only if set. `confirm_days` is how long a confirmation link works.
+    `sender` is the address in From and `bounce_address` the envelope's (`sender` if empty); `confirm_for` is how long a
+    confirmation link works.
     """
 
     def __init__(
@@ -85,8 +87,7 @@ class Compiler:
         taxonomy: Taxonomy,
         sender: str = "",
         bounce_address: str = "",
-        unsubscribe_mailbox: str = "",
-        confirm_days: int = 7,
+        confirm_for: timedelta = CONFIRM_FOR,
         remembered: int = 64,
     ) -> None:
         self._site = ascii_site(site)
@@ -95,10 +96,9 @@ class Compiler:
         self._taxonomy = taxonomy
         self._from = address(sender).text if sender else f"news@{self._host}"
         self._envelope = address(bounce_address).text if bounce_address else self._from
-        self._mailbox = address(unsubscribe_mailbox).text if unsubscribe_mailbox else ""
-        if not (self._from + self._envelope + self._mailbox).isascii():
+        if not (self._from + self._envelope).isascii():
             raise ValueError("email.from and email.bounce_address: an ASCII local part is allowed")
-        self._confirm_days = confirm_days
+        self._confirm_for = confirm_for
         self._patterns: OrderedDict[tuple[object, ...], Pattern] = OrderedDict()
         self._remembered = remembered
         self._inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
@@ -160,7 +160,7 @@ class Compiler:
             head = self._head(subject(release, variant, self._texts(variant.lang)), variant.lang)
             head += header_line("List-Id", list_id(variant.lang, self._host)) + header_line("Precedence", "bulk")
             unsubscribe = self._site.unsubscribe(gap("unsubscribe").decode())
-            head += unsubscribe_lines(unsubscribe, self._mailbox, gap("unsubscribe").decode())
+            head += unsubscribe_lines(unsubscribe)
             head += header_line("Feedback-ID", feedback_id(str(release.number), topic, "immediate", self._host))
             named = head.count(gap("unsubscribe"))
             marks = Marks(repr((key, release)))
@@ -182,10 +182,10 @@ class Compiler:
             head = self._head(t("Please confirm your subscription – {site}", site=self._site.name(lang)), lang)
             head += header_line("Feedback-ID", feedback_id("0", "", "confirmation", self._host))
             marks = Marks(repr(key))
-            count = t.plural("The link works for {count} day.", "The link works for {count} days.", self._confirm_days)
+            expiry = link_works_for(self._confirm_for, t)
 
             def render(_: int) -> tuple[str, str]:
-                return self._render("confirmation", lang, marks, expiry=count)
+                return self._render("confirmation", lang, marks, expiry=expiry)
 
             return self._fitting(head, lang, marks, render, {"confirm": 4})
 

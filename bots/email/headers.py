@@ -118,15 +118,12 @@ def feedback_id(release: str, topic: str, frequency: str, authority: str) -> str
     return ":".join((release, topic or "none", frequency, sender))
 
 
-def unsubscribe_lines(link: str, mailbox: str, token: str) -> bytes:
+def unsubscribe_lines(link: str) -> bytes:
     """List-Unsubscribe (RFC 2369), and one-click (RFC 8058) where the link is https, as that asks for.
 
-    `link` and `token` may hold marks that are filled in later; each way out stands on a line of its own.
+    `link` may hold marks that are filled in later. No mailbox is named: nobody would read it by machine.
     """
-    ways = [f"<{link}>"]
-    if mailbox:
-        ways.append(f"<mailto:{percent(mailbox, safe='@.+-_')}?subject=unsubscribe%20{token}>")
-    lines = "List-Unsubscribe: " + ",\r\n ".join(ways) + "\r\n"
+    lines = f"List-Unsubscribe: <{link}>\r\n"
     if link.startswith("https://"):
         lines += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     return lines.encode("ascii")

@@ -20,7 +20,16 @@ import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected, SMTPTimeoutError
 
 from bots.email.compile import Mail
-from bots.email.verdicts import LOGIN_WAIT, RELAY_WAIT, Stage, is_relay_trouble, judge, said
+from bots.email.verdicts import (
+    LOGIN_WAIT,
+    RELAY_WAIT,
+    Stage,
+    about_us,
+    is_relay_trouble,
+    judge,
+    said,
+    without_addresses,
+)
 from syndicator.domain.model import Later, Outcome, Refused, Sent, Unknown
 from syndicator.domain.text import one_line
 
@@ -34,7 +43,11 @@ log = structlog.get_logger()
 
 
 class Line:
-    """One connection. `usable` says whether another mail may go over it, `was_dead` that the last never began."""
+    """One connection. `usable` says whether another mail may go over it.
+
+    Of the last mail, `was_dead` says that it never began, `shut` that the relay turned away all mail with it,
+    `answered` that the relay spoke about it, and `complaint` what it holds against us, as a line without addresses.
+    """
 
     def __init__(self, client: SMTP, timeout: float, now: datetime) -> None:
         self._client = client
@@ -45,6 +58,9 @@ class Line:
         self._writer: asyncio.StreamWriter | None = None
         self.usable = False
         self.was_dead = False
+        self.shut = False
+        self.answered = False
+        self.complaint = ""
 
     def fresh(self, now: datetime) -> bool:
         """Whether it may be used at `now`."""
@@ -78,10 +94,10 @@ class Line:
         return None
 
     def drop(self) -> None:
-        """Hang up without a word."""
+        """Hang up without a word: what has not left never does, so that "had not left" stays true."""
         self.usable = False
-        if self._writer is not None:
-            self._writer.close()
+        if self._client.transport is not None:
+            self._client.transport.abort()
         self._client.close()
 
     async def quit(self) -> None:
@@ -98,6 +114,7 @@ class Line:
         """One mail, envelope and body."""
         if mail.recipient.utf8 and not self._client.supports_extension("smtputf8"):
             return Refused("the address needs SMTPUTF8, which the relay does not offer")
+        self.shut, self.answered, self.complaint = False, False, ""
         self._used_at = now
         self._waited = self._mails > 0
         self._mails += 1
@@ -130,10 +147,18 @@ class Line:
             self._waited = False
             if code == hoped or (hoped == 250 and 200 <= code < 300):
                 continue
-            if is_relay_trouble(code):
-                self.drop()
-            return judge(stage, code, text, now)
+            return self._heard(stage, code, text, now)
         return None
+
+    def _heard(self, stage: Stage, code: int, text: str, now: datetime) -> Outcome:
+        """What a reply that was not hoped for means for the mail, and for the connection."""
+        self.answered = True
+        if is_relay_trouble(code):
+            self.shut = True
+            self.drop()
+        if about_us(stage, code, text):
+            self.complaint = without_addresses(said(stage, code, text))
+        return judge(stage, code, text, now)
 
     async def _body(self, mail: Mail, now: datetime) -> tuple[Outcome, bool]:
         """The message and the final dot; the outcome, and whether the connection is ready for another mail."""
@@ -165,11 +190,10 @@ class Line:
             self.drop()
         code, text = answer
         if 200 <= code < 300:
+            self.answered = True
             reply = said(Stage.END, code, text)
             return Sent({"message_id": f"<{mail.message_id}>", "reply": reply}), True
-        if is_relay_trouble(code):
-            self.drop()
-        return judge(Stage.END, code, text, now), False
+        return self._heard(Stage.END, code, text, now), False
 
     @staticmethod
     def _broken(error: BaseException, mail: Mail, *, left: bool) -> Outcome:

@@ -31,9 +31,14 @@ class FileTransport:
     """Writes `{hash of the Message-ID}.eml` into `folder`, which is made when needed."""
 
     connections = 1
+    steady = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def ready_at(self, now: datetime) -> datetime | None:  # noqa: ARG002  # see `transports.Transport`
+        """A folder never waits."""
+        return None
 
     async def send(self, mail: Mail, now: datetime) -> Outcome:
         """Keep one mail."""

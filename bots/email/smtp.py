@@ -6,7 +6,10 @@ Rules, in order:
    error, after some hundred mails, and when it was idle so long that a relay will have hung up.
 2. With `tls` asked for, nothing is said in the clear: a relay that does not offer STARTTLS, or whose certificate does
    not hold, gets no mail.
-3. A relay that cannot be reached is left alone for a while; until then every mail is `Later` at once.
+3. A relay that cannot be reached, or that says in mid-session that it is busy (421, 454) or wants another login, is
+   closed for a while; until then every mail is `Later` at once.
+4. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.
+5. What the relay holds against us and not against a reader is one line for the operator.
 
 What happens on a connection is `line`'s part.
 """
@@ -24,19 +27,12 @@ from aiosmtplib import SMTP
 
 from bots.email.compile import Mail
 from bots.email.line import Line
+from bots.email.verdicts import LOGIN_WAIT, without_addresses
 from syndicator.domain.model import Later, Outcome
 
 __all__ = ["SmtpTransport"]
 
 log = structlog.get_logger()
-
-
-class _Closed(Exception):
-    """No connection could be made; `outcome` says when to try again."""
-
-    def __init__(self, outcome: Later) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
 
 
 class SmtpTransport:
@@ -70,10 +66,31 @@ class SmtpTransport:
         self._context = tls_context
         self._free: deque[Line] = deque()
         self._places = asyncio.Semaphore(connections)
+        self._first = asyncio.Lock()
         self._closed: Later | None = None
+        self._closings = 0
+        self._complaint: tuple[str, datetime] | None = None
+        self.steady = False
+
+    def ready_at(self, now: datetime) -> datetime | None:
+        """When a closed relay is asked again; None if it is not closed."""
+        until = self._closed.not_before if self._closed else None
+        return until if until is not None and until > now else None
 
     async def send(self, mail: Mail, now: datetime) -> Outcome:
         """Send one mail, waiting for a free connection."""
+        if not self.steady:
+            async with self._first:
+                if not self.steady:
+                    return await self._over_a_place(mail, now)
+        return await self._over_a_place(mail, now)
+
+    async def close(self) -> None:
+        """Say goodbye on every idle connection; safe to call twice."""
+        while self._free:
+            await self._free.pop().quit()
+
+    async def _over_a_place(self, mail: Mail, now: datetime) -> Outcome:
         async with self._places:
             # A relay may hang up on a connection that waited. That says nothing about this mail: it gets a new one.
             outcome = await self._attempt(mail, now) or await self._attempt(mail, now)
@@ -81,15 +98,26 @@ class SmtpTransport:
 
     async def _attempt(self, mail: Mail, now: datetime) -> Outcome | None:
         """Send over a free or new connection; None if a waiting one turned out to be dead before the mail began."""
-        try:
-            line = await self._line(now)
-        except _Closed as closed:
-            return closed.outcome
+        if self._closed is not None and self.ready_at(now) is not None:
+            return self._closed
+        line = await self._waiting(now)
+        if line is None:
+            line = Line(self.client(self._timeout), self._timeout, now)
+            trouble = await line.open(now)
+            if trouble is not None:
+                return self._shut(trouble)
+        closings = self._closings
         try:
             outcome = await line.send(mail, now)
         except BaseException:
             line.drop()
             raise
+        if line.complaint:
+            self._complain(line.complaint, now)
+        if line.shut and isinstance(outcome, Later):
+            return self._shut(outcome)
+        if line.answered and closings == self._closings:  # an answer to what was asked before it closed opens nothing
+            self.steady, self._closed = True, None
         if line.usable:
             self._free.append(line)
         elif line.was_dead:
@@ -97,33 +125,33 @@ class SmtpTransport:
             return None
         return outcome
 
-    def _forget(self) -> None:
-        """Hang up on every waiting connection: what ended one has most likely ended them all."""
-        while self._free:
-            self._free.pop().drop()
-
-    async def close(self) -> None:
-        """Say goodbye on every idle connection; safe to call twice."""
-        while self._free:
-            await self._free.pop().quit()
-
-    async def _line(self, now: datetime) -> Line:
-        """A free connection that is still good, or a new one."""
+    async def _waiting(self, now: datetime) -> Line | None:
+        """A connection that waits and is still good."""
         while self._free:
             line = self._free.pop()
             if line.fresh(now):
                 return line
             await line.quit()
-        if self._closed is not None and self._closed.not_before is not None and now < self._closed.not_before:
-            raise _Closed(self._closed)
-        self._closed = None
-        line = Line(self.client(self._timeout), self._timeout, now)
-        trouble = await line.open(now)
-        if trouble is not None:
-            log.warning("relay refuses", relay=self.name, reason=trouble.reason)
-            self._closed = trouble
-            raise _Closed(trouble)
-        return line
+        return None
+
+    def _shut(self, trouble: Later) -> Later:
+        """The relay takes nothing for a while: the same answer for every mail until then."""
+        log.warning("relay refuses", relay=self.name, reason=without_addresses(trouble.reason))
+        self.steady, self._closed = False, trouble
+        self._closings += 1
+        self._forget()
+        return trouble
+
+    def _complain(self, complaint: str, now: datetime) -> None:
+        """Tell the operator, the same thing once in five minutes."""
+        if self._complaint is None or self._complaint[0] != complaint or now - self._complaint[1] >= LOGIN_WAIT:
+            self._complaint = (complaint, now)
+            log.error("the relay does not take our mail: check its settings, ours and our name", reason=complaint)
+
+    def _forget(self) -> None:
+        """Hang up on every waiting connection: what ended one has most likely ended them all."""
+        while self._free:
+            self._free.pop().drop()
 
     @property
     def name(self) -> str:

@@ -16,6 +16,15 @@ class Transport(Protocol):
 
     connections: int
 
+    @property
+    def steady(self) -> bool:
+        """Whether the last that went over it worked; if not, mails come one by one until one does."""
+        ...
+
+    def ready_at(self, now: datetime) -> datetime | None:
+        """None if mail can go; else a time after `now` before which none can."""
+        ...
+
     async def send(self, mail: Mail, now: datetime) -> Outcome:
         """Send one mail; whatever the other side does is an outcome, never an exception."""
         ...

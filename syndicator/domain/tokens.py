@@ -15,12 +15,13 @@ import base64
 import hashlib
 import hmac
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
-__all__ = ["TOKEN_LENGTH", "BadToken", "Tokens"]
+__all__ = ["CONFIRM_FOR", "TOKEN_LENGTH", "BadToken", "Tokens"]
 
 TOKEN_LENGTH = 40
+CONFIRM_FOR = timedelta(days=7)  # how long a confirmation link works where `retention.pending_days` says nothing else
 
 _ID_BYTES = 6
 _EXPIRY_BYTES = 5  # seconds since 1970; 0 stands for never

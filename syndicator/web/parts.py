@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from aiohttp import web
 
 from syndicator.domain.ports import Clock, FeedCatalogue, FeedPublisher, MediaStore
 from syndicator.domain.site import Site
-from syndicator.domain.tokens import Tokens
+from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
@@ -25,7 +26,7 @@ class Parts:
 
     `trusted_proxies` are addresses or networks (CIDR) that may state the reader's address in X-Forwarded-For.
     `telegram_name` tells the bot's user name without @, or "" while it is not known. `contact` is an
-    address people may write to.
+    address people may write to, `confirm_for` how long a confirmation link works.
     """
 
     site: Site
@@ -42,6 +43,7 @@ class Parts:
     trusted_proxies: tuple[str, ...] = ()
     telegram_name: Callable[[], str] = str
     contact: str = ""
+    confirm_for: timedelta = CONFIRM_FOR
 
 
 PARTS = web.AppKey("parts", Parts)

@@ -66,6 +66,10 @@ async def test_kinds_of_a_later_version_are_refused_by_name(channel, letter, now
 
 class Broken:
     connections = 2
+    steady = True
+
+    def ready_at(self, now):
+        return None
 
     async def send(self, mail, now):
         raise RuntimeError("a bug")

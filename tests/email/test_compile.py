@@ -158,7 +158,7 @@ def test_a_picture_that_only_seems_ours_is_not_loaded(mail, parts, url):
 def test_attachments_are_links_with_their_size(mail, parts):
     form = Attachment("/media/form.pdf", "application/pdf", 234_567, title="Form")
     text, html = parts(mail({"lang": "ru", "attachments": (form, Attachment("javascript:alert(1)"))}).data)
-    assert "Form (234,6 kB)" in text.replace("\u00a0", " ")
+    assert "Form (234,6 кБ)" in text.replace("\u00a0", " ")
     assert "https://press.example.org/media/form.pdf" in text
     assert "https://press.example.org/media/form.pdf" in Page(html).links
     assert "javascript" not in text + html

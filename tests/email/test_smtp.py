@@ -57,22 +57,54 @@ async def sender(relay):
         ("RCPT", "450 4.2.0 greylisted", Later, True),
         ("RCPT", "452 4.2.2 mailbox full", Later, True),
         ("RCPT", "552 5.2.2 over quota", Later, True),
+        ("RCPT", "552 mailbox full", Later, True),
+        ("END", "552 Requested mail action aborted: exceeded storage allocation", Later, True),
+        # it blames us: an operator must act, and no reader is lost meanwhile
+        ("RCPT", "550 relay not permitted", Later, False),
+        ("RCPT", "550 5.4.1 Relay Access Denied", Later, False),
+        ("RCPT", "554 5.7.1 Relay access denied", Later, False),
+        ("RCPT", "554 5.7.1 <reader@example.com>: Relay access denied", Later, False),
+        ("RCPT", "550 5.7.1 Unable to relay", Later, False),
+        ("RCPT", "550 we do not relay", Later, False),
+        ("RCPT", "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", Later, False),
+        ("MAIL", "550 relaying denied", Later, False),
+        ("RCPT", "550 Administrative prohibition", Later, True),
+        ("RCPT", "550 SPF check failed", Later, True),
+        ("RCPT", "550 blocked using zen.spamhaus.org", Later, True),
+        ("RCPT", "550 Service unavailable; client host [192.0.2.1] blocked", Later, True),
+        ("RCPT", "550 unknown sender", Later, True),
+        ("RCPT", "550 5.1.0 Sender rejected", Later, True),
+        ("RCPT", "550 5.1.8 bad sender", Later, True),
+        ("MAIL", "550 5.1.0 Sender rejected", Later, True),
+        ("MAIL", "550 5.1.1 user unknown", Later, True),
         ("DATA", "451 4.3.0 try again", Later, True),
         ("END", "451 4.7.1 greylisted", Later, True),
         # nobody is there
         ("RCPT", "550 5.1.1 no such user", Gone, None),
+        ("RCPT", "550 5.1.1 user unknown", Gone, None),
+        ("RCPT", "550 5.1.1 User unknown in relay recipient table", Gone, None),
         ("RCPT", "550 user unknown", Gone, None),
-        ("RCPT", "553 mailbox name not allowed", Gone, None),
+        ("RCPT", "550 User unknown in relay recipient table", Gone, None),
+        ("RCPT", "550 No such user here", Gone, None),
+        ("RCPT", "550 Requested action not taken: mailbox unavailable", Gone, None),
+        ("RCPT", "551 this address does not exist", Gone, None),
+        ("RCPT", "553 mailbox not found", Gone, None),
         ("RCPT", "550 5.1.2 no such host", Gone, None),
         ("RCPT", "550 5.1.10 null MX", Gone, None),
         ("RCPT", "550 5.2.1 mailbox disabled", Gone, None),
-        ("RCPT", "550 5.4.1 recipient rejected", Gone, None),
+        ("RCPT", "550 5.1.6 mailbox has moved", Gone, None),
         ("END", "550 5.1.1 no such user", Gone, None),
         # this message will never be taken, and the address is not to blame
         ("MAIL", "552 5.3.4 message too big", Refused, None),
         ("RCPT", "550 5.7.1 blocked by policy", Refused, None),
-        ("RCPT", "554 5.7.1 relay access denied", Refused, None),
-        ("RCPT", "550 5.1.8 bad sender", Refused, None),
+        ("RCPT", "550 5.4.1 recipient rejected", Refused, None),
+        ("RCPT", "553 mailbox name not allowed", Refused, None),
+        ("RCPT", "550 go away", Refused, None),
+        ("RCPT", "550 looks like spam", Refused, None),
+        ("RCPT", "554 user unknown", Refused, None),
+        ("RCPT", "550 5.7.1 user unknown to our policy", Refused, None),
+        ("END", "550 Requested action not taken: mailbox unavailable", Refused, None),
+        ("END", "552 message size exceeds fixed limit", Refused, None),
         ("DATA", "554 5.5.1 no valid recipients", Refused, None),
         ("END", "554 5.7.1 looks like spam", Refused, None),
         ("END", "550 content rejected", Refused, None),
@@ -117,6 +149,43 @@ async def test_a_large_body_that_never_left_is_later_not_unknown(relay, sender, 
     got = await sender().send(large, now)
     assert isinstance(got, Later)
     assert "had not left" in got.reason
+
+
+async def test_a_mail_that_had_not_left_never_leaves_after_all(mail, now):
+    """The relay stops reading, we give up, and it reads on: it must not find a whole mail."""
+    go_on, got, over = asyncio.Event(), bytearray(), asyncio.Event()
+
+    async def serve(reader, writer):
+        writer.write(b"220 slow\r\n")
+        for _ in ("EHLO", "MAIL", "RCPT"):
+            await reader.readline()
+            writer.write(b"250 ok\r\n")
+        await reader.readline()
+        writer.write(b"354 go on\r\n")
+        writer.transport.pause_reading()
+        await go_on.wait()
+        writer.transport.resume_reading()
+        try:
+            while data := await reader.read(65536):
+                got.extend(data)
+        except ConnectionError:
+            pass
+        writer.close()
+        over.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = SmtpTransport("127.0.0.1", port, local_hostname="x.example", tls="none", timeout=0.3)
+    large = replace(mail(), data=(b"y" * 900 + b"\r\n") * 20_000)
+    outcome = await transport.send(large, now)
+    assert isinstance(outcome, Later)
+    assert "had not left" in outcome.reason
+    go_on.set()
+    await asyncio.wait_for(over.wait(), 10)
+    assert not got.endswith(b"\r\n.\r\n")
+    await transport.close()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_an_answer_that_comes_early_is_heard(relay, sender, mail, now):
@@ -182,6 +251,69 @@ async def test_a_closed_relay_is_asked_once_not_once_a_mail(relay, sender, mail,
     got = await asyncio.gather(*(transport.send(mail(), now) for _ in range(10)))
     assert relay.connections == 1
     assert all(isinstance(o, Later) and not o.counts and o.not_before and o.not_before > now for o in got)
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply", "wait"),
+    [
+        ("MAIL", "421 4.7.0 too many connections", 60),
+        ("MAIL", "454 4.7.0 slow down", 60),
+        ("MAIL", "530 5.7.0 authentication required", 300),
+        ("RCPT", "535 5.7.8 your login has ended", 300),
+        ("END", "421 4.3.2 shutting down", 60),
+    ],
+)
+async def test_a_relay_that_closes_in_mid_session_is_left_alone_and_tried_with_one_mail(
+    relay, sender, mail, now, stage, reply, wait
+):
+    transport = sender(connections=4)
+    assert isinstance(await transport.send(mail(), now), Sent)
+    relay.script = {stage: [reply] * 600}
+    got = await asyncio.gather(*(transport.send(mail(subscriber=n), now) for n in range(500)))
+    assert all(isinstance(o, Later) and not o.counts for o in got)
+    assert relay.connections <= 4
+    then = now + timedelta(seconds=wait)
+    assert transport.ready_at(now) == then
+    assert transport.ready_at(then) is None
+    asked, made = len(relay.commands), relay.connections
+    got = await asyncio.gather(*(transport.send(mail(subscriber=n), then) for n in range(20)))
+    assert all(isinstance(o, Later) and not o.counts for o in got)
+    assert relay.connections == made + 1
+    assert len([c for c in relay.commands[asked:] if c.startswith("MAIL")]) == 1
+    relay.script = {}
+    later, sent = then + timedelta(seconds=wait), len(relay.mails)
+    got = await asyncio.gather(*(transport.send(mail(subscriber=n), later) for n in range(20)))
+    assert all(isinstance(o, Sent) for o in got)
+    assert len(relay.mails) == sent + 20
+
+
+async def test_an_answer_to_what_was_asked_before_it_closed_opens_nothing(relay, sender, mail, now):
+    transport = sender(connections=2, timeout=5)
+    assert isinstance(await transport.send(mail(), now), Sent)
+    relay.script = {"MAIL": ["250 ok", "421 4.3.2 closed"]}
+    await asyncio.gather(transport.send(mail(subscriber=1), now), transport.send(mail(subscriber=2), now))
+    assert transport.ready_at(now) is not None
+    assert not transport.steady
+
+
+async def test_one_readers_trouble_closes_nothing(relay, sender, mail, now):
+    transport = sender()
+    relay.script = {"RCPT": ["550 5.1.1 no such user", "450 4.2.0 greylisted", "550 relay not permitted"]}
+    for number in range(3):
+        await transport.send(mail(subscriber=number), now)
+        assert transport.ready_at(now) is None
+        assert transport.steady
+    assert isinstance(await transport.send(mail(), now), Sent)
+
+
+async def test_what_the_relay_holds_against_us_is_said_once_and_names_nobody(relay, sender, mail, now, capsys):
+    transport = sender()
+    relay.script = {"RCPT": ["554 5.7.1 <reader@example.com>: Relay access denied"] * 3}
+    for second in range(3):
+        await transport.send(mail(), now + timedelta(seconds=second))
+    out = capsys.readouterr().out
+    assert out.count("does not take our mail") == 1
+    assert "reader@" not in out
 
 
 async def test_no_relay_at_all_is_later(mail, now):
