@@ -19,6 +19,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -33,6 +34,7 @@ __all__ = [
     "MAX_VALUES",
     "MAX_WORDS",
     "BadFilter",
+    "Cause",
     "Facts",
     "Filter",
     "canonical",
@@ -51,8 +53,29 @@ _FIELDS = {"lang": "langs", "topic": "topics", "not": "without", "kind": "kinds"
 _LANG = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
 
 
+class Cause(StrEnum):
+    """Why a filter cannot be used, for who says it in words of their own."""
+
+    ILLEGAL = "illegal"
+    """It is not written as a filter is."""
+    UNKNOWN = "unknown"
+    """It names a topic or a language that there is not."""
+    WORDLESS = "wordless"
+    """Its words hold no letter or digit."""
+    WORDS = "words"
+    """It has more words than a filter may."""
+    LENGTH = "length"
+    """It is too long, or names too many values."""
+    NEVER = "never"
+    """Nothing could ever match."""
+
+
 class BadFilter(ValueError):
     """A filter that cannot be used. The message is one line: which key, what is wrong, what is allowed."""
+
+    def __init__(self, message: str, cause: Cause = Cause.ILLEGAL) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +108,8 @@ class Filter:
             object.__setattr__(self, name, value)
         length = len(canonical(self))
         if length > MAX_LENGTH:
-            raise BadFilter(f"filter: it is {length} characters long when written out; allowed are {MAX_LENGTH}")
+            line = f"filter: it is {length} characters long when written out; allowed are {MAX_LENGTH}"
+            raise BadFilter(line, Cause.LENGTH)
 
 
 def parse(text: str, *, languages: Collection[str] | None = None, topics: Collection[str] | None = None) -> Filter:
@@ -98,7 +122,7 @@ def parse(text: str, *, languages: Collection[str] | None = None, topics: Collec
         BadFilter: the text breaks a rule.
     """
     if len(text) > MAX_LENGTH:
-        raise BadFilter(f"filter: the text is {len(text)} characters long; allowed are {MAX_LENGTH}")
+        raise BadFilter(f"filter: the text is {len(text)} characters long; allowed are {MAX_LENGTH}", Cause.LENGTH)
     found: dict[str, list[str]] = {key: [] for key in _FIELDS}
     for part in filter(None, text.split("&")):
         name, _, value = part.partition("=")
@@ -211,7 +235,7 @@ def _slugs(key: str, values: Iterable[str]) -> tuple[str, ...]:
             raise BadFilter(f"{key}: {_shown(slug)} is illegal; allowed are a-z, 0-9, and - or _ between, at most 64")
         if slug in RESERVED and key != "kind" and (key, slug) != ("topic", EVERYTHING):
             never = "; nothing could ever match" if slug == EVERYTHING else ""
-            raise BadFilter(f'{key}: "{slug}" is reserved and no topic{never}')
+            raise BadFilter(f'{key}: "{slug}" is reserved and no topic{never}', Cause.NEVER if never else Cause.UNKNOWN)
     return _bounded(key, slugs)
 
 
@@ -221,7 +245,8 @@ def _topics(values: Iterable[str], without: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     left = tuple(slug for slug in wanted if slug not in without)
     if wanted and not left:
-        raise BadFilter(f"topic: it can never match, every topic is also in not ({', '.join(wanted)})")
+        line = f"topic: it can never match, every topic is also in not ({', '.join(wanted)})"
+        raise BadFilter(line, Cause.NEVER)
     return left
 
 
@@ -229,11 +254,11 @@ def _words(values: Iterable[str]) -> tuple[str, ...]:
     written = [value for value in values if value.strip()]
     folded = sorted({token for value in written for token in tokens(unescape(value))})
     if written and not folded:
-        raise BadFilter(f"q: {_shown(' '.join(written))} holds no letter or digit")
+        raise BadFilter(f"q: {_shown(' '.join(written))} holds no letter or digit", Cause.WORDLESS)
     # Sorted, a word that begins others stands right before one of them.
     kept = [word for word, after in pairwise([*folded, ""]) if not after.startswith(word)]
     if len(kept) > MAX_WORDS:
-        raise BadFilter(f"q: {len(kept)} words; at most {MAX_WORDS} are allowed")
+        raise BadFilter(f"q: {len(kept)} words; at most {MAX_WORDS} are allowed", Cause.WORDS)
     return tuple(kept)
 
 
@@ -243,7 +268,7 @@ def _plain(values: Iterable[str]) -> list[str]:
 
 def _bounded(key: str, values: tuple[str, ...]) -> tuple[str, ...]:
     if len(values) > MAX_VALUES:
-        raise BadFilter(f"{key}: {len(values)} values; at most {MAX_VALUES} are allowed")
+        raise BadFilter(f"{key}: {len(values)} values; at most {MAX_VALUES} are allowed", Cause.LENGTH)
     return values
 
 
@@ -254,7 +279,8 @@ def _check_known(key: str, values: Iterable[str], allowed: Collection[str] | Non
         if value not in allowed:
             close = get_close_matches(value, allowed, 1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise BadFilter(f"{key}: {_shown(value)} is unknown; {hint}allowed are {', '.join(allowed) or 'none'}")
+            line = f"{key}: {_shown(value)} is unknown; {hint}allowed are {', '.join(allowed) or 'none'}"
+            raise BadFilter(line, Cause.UNKNOWN)
 
 
 def _decoded(text: str) -> str:

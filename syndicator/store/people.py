@@ -60,6 +60,11 @@ class Subscriber:
     state: str
     created_at: datetime
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is sent until they are resumed."""
+        return self.state == PAUSED
+
 
 async def find(session: AsyncSession, channel: ChannelKind, address: str) -> Subscriber | None:
     """By address, in any spelling that means the same."""

@@ -25,6 +25,7 @@ from syndicator.store.subscriptions import Consent, Subscription
 from syndicator.web.errors import error_page
 from syndicator.web.forms import Form, form_token, is_for, read_form, refuse_foreign
 from syndicator.web.parts import PARTS, Parts
+from syndicator.web.refusals import refusal
 from syndicator.web.rendering import NO_STORE, negotiated, page
 from syndicator.web.subscribe import chosen_filter
 from syndicator.web.views import topic_tree
@@ -38,6 +39,7 @@ _DONE: Mapping[str, str] = {
     "changed": _("The subscription was changed."),
     "ended": _("The subscription has ended."),
     "reading": _("Your settings were saved."),
+    "resumed": _("Sending goes on from now."),
     "nothing": _("Nothing was changed."),
 }
 CONSENT = _("I changed my subscription on the page for managing it.")
@@ -50,7 +52,9 @@ async def ask_confirm(request: web.Request) -> web.Response:
     found = await parts.subscribing.preview(request.match_info["token"], parts.clock())
     if found is None or found[1].state is SubscriptionState.ENDED:
         return _no_longer(request, 410)
-    return _confirming(request, *found, done=found[1].state is SubscriptionState.ACTIVE)
+    account, subscription = found
+    done = subscription.state is SubscriptionState.ACTIVE and not account.subscriber.is_paused
+    return _confirming(request, account, subscription, done=done)
 
 
 async def confirm(request: web.Request) -> web.Response:
@@ -131,7 +135,8 @@ async def change(request: web.Request) -> web.Response:
     try:
         done = await _act(parts, account, form, _language(request, account))
     except BadFilter as error:
-        return _managing(request, account, wrong=str(error), at=form["subscription"])
+        wrong = refusal(error, parts.texts(_language(request, account)))
+        return _managing(request, account, wrong=wrong, at=form["subscription"])
     return web.Response(status=303, headers={"Location": f"{request.path}?done={done}", "Cache-Control": NO_STORE})
 
 
@@ -156,6 +161,9 @@ async def _act(parts: Parts, account: Account, form: Form, lang: str) -> str:
         case "end" if chosen is not None:
             await parts.subscribing.end(account, chosen.id, reason="unsubscribed", now=now)
             return "ended"
+        case "resume":
+            await parts.subscribing.resume(account)
+            return "resumed"
         case "end-all":
             await parts.subscribing.end_all(account, reason="unsubscribed", now=now)
             return "ended"
@@ -182,7 +190,7 @@ def _managing(request: web.Request, account: Account, *, wrong: str = "", at: st
         choices=[(code, parts.texts(code).language_name) for code in parts.site.languages],
         form=form_token(parts.tokens, account.subscriber.id, parts.clock()),
         done=t(_DONE[said]) if (said := request.query.get("done", "")) in _DONE and not wrong else "",
-        wrong=t("This selection cannot be used: {reason}", reason=wrong) if wrong else "",
+        wrong=wrong,
         at=at,
     )
 

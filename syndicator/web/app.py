@@ -49,6 +49,8 @@ def _public(lang: str) -> list[web.RouteDef]:
         web.get(f"/{lang}", pages.without_slash),
         web.get(f"/{lang}/", pages.home),
         web.get(f"/{lang}/releases/{{name}}", release_page.show),
+        web.get(f"/{lang}/topics", pages.without_slash),
+        web.get(f"/{lang}/topics/", pages.topics),
         web.get(f"/{lang}/topics/{{slug}}", pages.topic),
         web.get(f"/{lang}/search", pages.search),
         web.get(f"/{lang}/feeds", pages.feeds),

@@ -9,10 +9,11 @@ from aiohttp import web
 
 from syndicator.web.rendering import NO_STORE, language_of, page
 
-__all__ = ["error_page"]
+__all__ = ["TOO_MANY", "error_page"]
 
 _ = str  # marks a text for the catalogues
 
+TOO_MANY = _("Many requests came from your network in a short time. Nothing is lost: please try again in some minutes.")
 _SAID = {
     400: (_("This address cannot be read"), _("Something in it is not as it should be.")),
     403: (
@@ -28,7 +29,7 @@ _SAID = {
     413: (_("Too much at once"), _("What you sent is larger than this form takes.")),
     429: (
         _("Too many requests"),
-        _("Many requests came from your network in a short time. Nothing is lost: please try again later."),
+        TOO_MANY,
     ),
     500: (
         _("Something went wrong on our side"),

@@ -1,78 +1,74 @@
 """How often a visitor may sign up: sliding windows in memory, time passed in.
 
-1. A turn is counted when it is taken; a refused one is not, so waiting always helps.
-2. Every window must have room, the visitor's own and everybody's together.
-3. Memory is bounded: keys that fell out of their window are swept, and past the bound new keys share one place.
+What bounds mail-bombing is the limit per address (`pipeline.subscribing`); what stands here keeps one visitor from
+asking for addresses without end. It must never be a way to lock others out, hence the rules, in order:
+
+1. A visitor has a short window. None of a day: a whole office, or a whole carrier, may share one address.
+2. A turn is counted when it is taken; a refused one is not, so waiting always helps.
+3. Nobody is refused because of what others do. When many sign up at once the site is `busy`, and an address that had
+   its letter today gets no second one; every other still gets the first. So a crowd that means harm costs each
+   stranger at most one letter, and no citizen the sign-up.
+4. Memory is bounded: a visitor whose window has passed is forgotten, and when there are too many the one who was
+   here longest ago is. Places are never shared: that would let one who holds many addresses fill everybody's.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-__all__ = ["SIGN_UP", "Limits", "Window"]
-
-_KEYS = 20_000
-_CROWD = "*crowd*"
+__all__ = ["ALL", "EACH", "Limits", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `turns` within `span`; for each visitor, or for all together."""
+    """At most `turns` within `span`."""
 
     turns: int
     span: timedelta
-    each: bool
 
 
-SIGN_UP = (
-    Window(10, timedelta(minutes=10), each=True),
-    Window(50, timedelta(days=1), each=True),
-    Window(300, timedelta(minutes=10), each=False),
-)
+EACH = Window(20, timedelta(minutes=10))
+ALL = Window(300, timedelta(minutes=10))
+VISITORS = 20_000
 
 
 class Limits:
-    """The turns taken so far."""
+    """The turns taken so far: `each` visitor's own, and those of `everybody` together."""
 
-    def __init__(self, windows: Sequence[Window] = SIGN_UP) -> None:
-        self._windows = tuple(windows)
-        self._taken: tuple[dict[str, deque[datetime]], ...] = tuple({} for _ in windows)
+    def __init__(self, each: Window = EACH, everybody: Window = ALL, visitors: int = VISITORS) -> None:
+        self._each = each
+        self._all = everybody
+        self._visitors = visitors
+        self._taken: dict[str, deque[datetime]] = {}  # in the order of each one's latest turn
+        self._newest: deque[datetime] = deque(maxlen=everybody.turns)
 
     def take(self, visitor: str, now: datetime) -> int:
         """Take a turn: 0, or the seconds to wait when there is none (nothing is counted then)."""
-        places = [
-            self._place(window, taken, visitor, now) for window, taken in zip(self._windows, self._taken, strict=True)
-        ]
-        waits = [
-            ceil((place[0] + window.span - now).total_seconds())
-            for window, place in zip(self._windows, places, strict=True)
-            if len(place) >= window.turns
-        ]
-        if waits:
-            return max(1, *waits)
-        for place in places:
-            place.append(now)
+        self._forget(now)
+        turns = self._taken.get(visitor, deque())
+        while turns and turns[0] <= now - self._each.span:
+            turns.popleft()
+        if len(turns) >= self._each.turns:
+            return max(1, ceil((turns[0] + self._each.span - now).total_seconds()))
+        turns.append(now)
+        self._taken.pop(visitor, None)
+        self._taken[visitor] = turns
+        if len(self._taken) > self._visitors:
+            del self._taken[next(iter(self._taken))]
+        self._newest.append(now)
         return 0
 
-    def _place(self, window: Window, taken: dict[str, deque[datetime]], visitor: str, now: datetime) -> deque[datetime]:
-        key = visitor if window.each else ""
-        if key not in taken and len(taken) >= _KEYS:
-            _sweep(taken, now - window.span)
-            key = key if len(taken) < _KEYS else _CROWD
-        place = taken.setdefault(key, deque())
-        _forget(place, now - window.span)
-        return place
+    def busy(self, now: datetime) -> bool:
+        """Whether more sign up than the site expects of honest days."""
+        full = len(self._newest) == self._all.turns
+        return full and self._newest[0] > now - self._all.span
 
-
-def _forget(place: deque[datetime], before: datetime) -> None:
-    while place and place[0] <= before:
-        place.popleft()
-
-
-def _sweep(taken: dict[str, deque[datetime]], before: datetime) -> None:
-    for key in [key for key, place in taken.items() if not place or place[-1] <= before]:
-        del taken[key]
+    def _forget(self, now: datetime) -> None:
+        while self._taken:
+            visitor, turns = next(iter(self._taken.items()))
+            if turns[-1] > now - self._each.span:
+                return
+            del self._taken[visitor]

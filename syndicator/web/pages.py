@@ -18,10 +18,22 @@ from syndicator.store import releases
 from syndicator.web.errors import error_page
 from syndicator.web.listing import cards, listed, with_query
 from syndicator.web.parts import PARTS
+from syndicator.web.refusals import refusal
 from syndicator.web.rendering import negotiated, page
 from syndicator.web.views import topic_links, topic_tree
 
-__all__ = ["feeds", "front", "home", "privacy", "query_filter", "search", "telegram_link", "topic", "without_slash"]
+__all__ = [
+    "feeds",
+    "front",
+    "home",
+    "privacy",
+    "query_filter",
+    "search",
+    "telegram_link",
+    "topic",
+    "topics",
+    "without_slash",
+]
 
 NEWEST = 12
 LOOKED_AT = 60  # so that a busy day cannot push an urgent notice off the page
@@ -36,8 +48,8 @@ async def front(request: web.Request) -> web.Response:
 
 
 async def without_slash(request: web.Request) -> web.Response:
-    """GET /{lang}: the home page has a slash."""
-    return web.Response(status=301, headers={"Location": f"/{request.match_info['lang']}/"})
+    """GET /{lang} and /{lang}/topics: these pages have a slash."""
+    return web.Response(status=301, headers={"Location": f"{request.path}/"})
 
 
 async def home(request: web.Request) -> web.Response:
@@ -58,6 +70,25 @@ async def home(request: web.Request) -> web.Response:
         topics=topic_tree(parts.taxonomy, parts.texts(lang)),
         everything=parts.catalogue.link(lang, "all"),
         telegram=telegram_link(parts.telegram_name(), ""),
+    )
+
+
+async def topics(request: web.Request) -> web.Response:
+    """GET /{lang}/topics/: every topic, with how much there is on it."""
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    now = parts.clock()
+    async with parts.database.reading() as session:
+        counts = {
+            slug: await releases.count(session, Filter(topics=(slug,)), parts.taxonomy, lang=lang, now=now)
+            for slug in parts.taxonomy.slugs
+        }
+    return page(
+        request,
+        "topics.html",
+        lang,
+        paths={code: f"/{code}/topics/" for code in parts.site.languages},
+        topics=topic_tree(parts.taxonomy, parts.texts(lang)),
+        counts=counts,
     )
 
 
@@ -95,7 +126,7 @@ async def search(request: web.Request) -> web.Response:
     try:
         wanted = query_filter(request)
     except BadFilter as error:
-        return error_page(request, 400, detail=str(error))
+        return error_page(request, 400, detail=refusal(error, t))
     query = [(name, value) for name in ASKED for value in request.query.getall(name, ()) if value.strip()]
     async with parts.database.reading() as session:
         shown = await listed(request, session, wanted, lang, query)

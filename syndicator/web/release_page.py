@@ -6,7 +6,7 @@ Rules, in order:
 2. What was withdrawn is gone: 410, its number, the reason and the date; nothing of its text, not even in the address.
 3. What is public has one address a language; any other spelling of it leads there (301).
 4. Where a language is missing, the page says which ones there are.
-5. What was corrected says so first, newest correction first.
+5. What was corrected says so first, newest correction first; so does a text that came with a note at first sight.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         kind=kind_name(release.kind, t),
         urgent=release.urgency is Urgency.URGENT,
         updated_at=variant.updated_at if revision.major else None,
-        corrections=[r for r in history if r.major and r.note and r.created_at],
+        corrections=[r for r in history if r.note and r.created_at],
         topics=topic_links(release.topics, parts.taxonomy, t),
         pictures=[a for a in images if is_local(a)],
         files=[_file(a, t.locale) for a in revision.attachments if safe(a.url) and not (a.is_image and is_local(a))],

@@ -50,7 +50,6 @@ def setup(app: web.Application) -> None:
         zone=parts.site.zone,
         static=app[STATIC].address,
         contact=parts.contact,
-        telegram_name=parts.telegram_name(),
         og_locale=lambda lang: OPEN_GRAPH_LOCALES.get(lang, lang),
         language_name=language_name,
         utc=lambda when: when.astimezone(UTC).isoformat(timespec="seconds"),

@@ -6,7 +6,7 @@ Rules, in order:
 2. POST answers the same page for every address; whether it is known is said only in the mail.
 3. The words that are agreed to stand beside the button, and exactly they are kept as the consent.
 4. What is wrong with the form is said beside the field, and nothing typed is lost.
-5. A robot (honeypot) is told what everybody is told. Too many asks are refused with the time to wait.
+5. A robot (honeypot) is told what everybody is told. Too many asks get the filled form back, with the time to wait.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from syndicator.domain.model import Cadence
 from syndicator.i18n import Translator
 from syndicator.pipeline.subscribing import BadAddress
 from syndicator.store.subscriptions import Consent
-from syndicator.web.errors import error_page
+from syndicator.web.errors import TOO_MANY, error_page
 from syndicator.web.forms import HONEYPOT, Form, made_in_time, read_form, refuse_foreign, timed_token
 from syndicator.web.limits import Limits
 from syndicator.web.pages import query_filter, telegram_link
 from syndicator.web.parts import PARTS, Parts
+from syndicator.web.refusals import refusal
 from syndicator.web.rendering import NO_STORE, page
 from syndicator.web.views import topic_tree
 from syndicator.web.visitors import Networks, visitor
+from syndicator.wording import link_works_for
 
 __all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "sign_up"]
 
@@ -66,7 +68,7 @@ async def form_page(request: web.Request) -> web.Response:
     try:
         wanted = query_filter(request)
     except BadFilter as error:
-        return error_page(request, 400, detail=str(error))
+        return error_page(request, 400, detail=refusal(error, request.app[PARTS].texts(lang)))
     return _form(request, Filled(wanted, words=" ".join(request.query.getall("q", ())), language=lang), {})
 
 
@@ -84,9 +86,12 @@ async def sign_up(request: web.Request) -> web.Response:
     who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
     wait = request.app[LIMITS].take(who, now)
     if wait:
-        response = error_page(request, 429)
+        response = _form(request, filled, {"form": parts.texts(lang)(TOO_MANY)}, status=429)
         response.headers["Retry-After"] = str(wait)
         return response
+    busy = request.app[LIMITS].busy(now)
+    if busy:
+        log.warning("many sign-ups: an address that had its letter today gets no second one")
     t = parts.texts(filled.language)
     text = consent_text(parts.texts(lang), parts.site.name(lang))
     await parts.subscribing.ask(
@@ -96,6 +101,7 @@ async def sign_up(request: web.Request) -> web.Response:
         cadence=Cadence.IMMEDIATE,
         consent=Consent(now, f"web:{request.path}", text),
         now=now,
+        busy=busy,
     )
     return _sent(request)
 
@@ -111,7 +117,7 @@ def _check(form: Form, parts: Parts, lang: str, now: datetime) -> tuple[Filled, 
     try:
         wanted = chosen_filter(form, parts)
     except BadFilter as error:
-        errors["words"] = t("This selection cannot be used: {reason}", reason=str(error))
+        errors["words"] = refusal(error, t)
     language = form["language"] or lang
     if language not in parts.site.languages:
         errors["language"] = t("Please choose one of the languages.")
@@ -153,4 +159,6 @@ def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], statu
 
 
 def _sent(request: web.Request) -> web.Response:
-    return page(request, "check_mail.html", request.match_info["lang"], cache=NO_STORE)
+    parts, lang = request.app[PARTS], request.match_info["lang"]
+    works_for = link_works_for(parts.confirm_for, parts.texts(lang))
+    return page(request, "check_mail.html", lang, cache=NO_STORE, works_for=works_for)

@@ -1,7 +1,9 @@
 """Who asks: the visitor's address, language, and whether a form came from our own page. Pure rules.
 
 1. The address is the peer's. Only if the peer is a trusted proxy does X-Forwarded-For count, read from the right up to
-   the first hop that is not trusted: what stands further left, anybody could have written.
+   the first hop that is not trusted: what stands further left, anybody could have written. A peer on this machine
+   is always trusted: it is the usual proxy in front, and without this all its visitors would count as one. A hop may
+   come with its port.
 2. An IPv6 visitor is known by the /64, since one household holds all of it.
 3. Accept-Language (RFC 9110, section 12.5.4) is an order of preference among the site's languages; what cannot be read
    says nothing.
@@ -11,8 +13,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 __all__ = ["Networks", "is_own_form", "networks", "preferred_language", "visitor"]
@@ -20,6 +23,8 @@ __all__ = ["Networks", "is_own_form", "networks", "preferred_language", "visitor
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 _HOPS = 20
+_BRACKETED = re.compile(r"^\[([^\]]*)\](?::\d+)?$")
+_OWN = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 
 def networks(written: Iterable[str]) -> Networks:
@@ -40,28 +45,24 @@ def networks(written: Iterable[str]) -> Networks:
 def visitor(peer: str, forwarded: Sequence[str], trusted: Networks) -> str:
     """The key a visitor is counted by; `forwarded` are the X-Forwarded-For headers in order."""
     hops = [hop.strip() for header in forwarded for hop in header.split(",")][-_HOPS:]
-    found = peer
-    while hops and _is_trusted(found, trusted):
-        found = hops.pop()
-    return _key(found)
-
-
-def _is_trusted(address: str, trusted: Networks) -> bool:
-    try:
-        plain = ip_address(address)
-    except ValueError:
-        return False
-    return any(plain in network for network in trusted)
-
-
-def _key(address: str) -> str:
-    try:
-        plain = ip_address(address)
-    except ValueError:
+    found = _address(peer)
+    while hops and found is not None and any(found in network for network in (*_OWN, *trusted)):
+        found = _address(hops.pop())
+    if found is None:
         return "unknown"
-    if isinstance(plain, IPv6Address):
-        return str(plain.ipv4_mapped or ip_network((plain, 64), strict=False))
-    return str(plain)
+    return str(found if isinstance(found, IPv4Address) else ip_network((found, 64), strict=False))
+
+
+def _address(written: str) -> IPv4Address | IPv6Address | None:
+    """A hop's address: `192.0.2.1`, `192.0.2.1:5555`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:44`."""
+    bare = _BRACKETED.sub(r"\1", written)
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        plain = ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+    return (plain.ipv4_mapped or plain) if isinstance(plain, IPv6Address) else plain
 
 
 def preferred_language(header: str, languages: Sequence[str], default: str) -> str:

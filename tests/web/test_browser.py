@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from syndicator.domain.model import Attachment, Urgency
+from syndicator.domain.filters import Filter
+from syndicator.domain.model import Attachment, Cadence, ChannelKind, SubscriptionState, Urgency
+from syndicator.store import subscriptions
+from syndicator.store.subscriptions import Consent
 
 CHROMIUM = Path("/usr/bin/chromium")
 PICTURE = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 400"><rect width="900" height="400"/></svg>"""
@@ -67,8 +71,63 @@ async def addresses(newsroom, media_folder, clock, tokens) -> list[str]:
     await newsroom.publish(**worst, body=BODY, note=LONG["en"])
     gone = await newsroom.publish("Gone")
     await newsroom.withdraw(gone, LONG["az"])
-    pages = ["", "search?q=a&topic=visas", "feeds", "subscribe", "privacy", "topics/visas", "nothing"]
+    pages = ["", "search?q=a&topic=visas", "feeds", "subscribe", "privacy", "topics/", "topics/visas", "nothing"]
     return [*pages, "releases/1-office-hours", f"releases/{gone.number}"]
+
+
+@pytest.fixture
+def personal(sqlite_database, clock, tokens):
+    """The pages behind the links of our mails, for somebody with much on them, in one language."""
+
+    async def made(lang: str) -> list[str]:
+        now = clock()
+        address = f"{'a' * 60}.{lang}@{'sub-domain-without-end.' * 3}example.org"
+        wish = {"cadence": Cadence.IMMEDIATE, "consent": Consent(now, "test", "yes"), "now": now}
+        async with sqlite_database.writing() as session:
+            someone = await subscriptions.ensure(
+                session, ChannelKind.EMAIL, address, language=lang, timezone="Asia/Baku", now=now
+            )
+            long = Filter(topics=("visas", "refugees"), words=("a" * 60,))
+            active = await subscriptions.subscribe(session, someone.id, long, state=SubscriptionState.ACTIVE, **wish)
+            pending = await subscriptions.subscribe(
+                session, someone.id, Filter(topics=("office",)), state=SubscriptionState.PENDING, **wish
+            )
+            await subscriptions.pause(session, someone.id, "550")
+            gone = await subscriptions.ensure(
+                session, ChannelKind.EMAIL, f"gone.{address}", language=lang, timezone="Asia/Baku", now=now
+            )
+        confirm = [f"confirm/{tokens.sign('confirm', one.id, now + timedelta(days=7))}" for one in (active, pending)]
+        return [
+            *confirm,
+            f"manage/{tokens.sign('manage', someone.id)}",
+            f"manage/{tokens.sign('manage', someone.id)}?done=changed",
+            f"unsubscribe/{tokens.sign('unsubscribe', someone.id)}",
+            f"unsubscribe/{tokens.sign('unsubscribe', gone.id)}",
+            f"manage/forged?lang={lang}",
+        ]
+
+    return made
+
+
+@pytest.mark.parametrize("lang", ["az", "en", "ru"])
+async def test_every_page_behind_our_mails_fits_a_small_phone(visitor, browser, personal, clock, lang):
+    origin = str(visitor.client.make_url("/")).rstrip("/")
+    context = await browser.new_context(viewport={"width": 320, "height": 640})
+    page = await context.new_page()
+    for address in await personal(lang):
+        await page.goto(f"{origin}/{address}")
+        for details in await page.locator("details").all():
+            await details.evaluate("one => one.open = true")
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 320, (address, wide)
+        assert await page.locator("html").get_attribute("lang") == lang
+    await page.goto(f"{origin}/{lang}/subscribe")
+    clock.move(seconds=10)
+    await page.locator("#email").fill("ayla@example.org")
+    await page.locator("#email").press("Enter")
+    await page.locator("article.notice").wait_for()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await context.close()
 
 
 @pytest.mark.parametrize("lang", ["az", "en", "ru"])

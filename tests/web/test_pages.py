@@ -11,7 +11,7 @@ from syndicator.domain.model import Attachment, State, Urgency
 from syndicator.store import releases
 
 LANGUAGES = ("az", "en", "ru")
-PAGES = ("", "search", "feeds", "privacy", "subscribe", "topics/visas")
+PAGES = ("", "search", "feeds", "privacy", "subscribe", "topics/", "topics/visas")
 
 
 class Outline(HTMLParser):
@@ -146,6 +146,25 @@ NOWHERE = (
 )
 
 
+async def test_the_list_of_topics_says_how_much_there_is_on_each(visitor, newsroom, clock):
+    await newsroom.publish({"en": "One", "az": "Bir"}, topics=["visas"])
+    await newsroom.publish({"en": "Two"}, topics=["e-visa"])
+    await newsroom.publish(
+        {"en": "Later"}, topics=["visas"], public_at=clock() + timedelta(days=1), state=State.SCHEDULED
+    )
+    text = " ".join((await visitor.text("/en/topics/")).split())
+    for slug, name, said in (
+        ("visas", "Visas", "2 releases"),
+        ("e-visa", "E-visa", "1 release"),
+        ("refugees", "Refugees", "0 releases"),
+    ):
+        assert f'<a href="/en/topics/{slug}">{name}</a> <span class="quiet">{said}</span>' in text
+    assert "1 məlumat" in await visitor.text("/az/topics/")
+    assert '/en/topics/"' in await visitor.text("/en/")
+    answer = await visitor.get("/en/topics")
+    assert (answer.status, answer.headers["Location"]) == (301, "/en/topics/")
+
+
 async def test_what_is_not_there_is_a_404_with_a_page(visitor):
     for path in NOWHERE:
         answer = await visitor.get(path)
@@ -174,11 +193,11 @@ async def test_search_by_topic_takes_the_children_in(visitor, newsroom):
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("q=%21%21", "holds no letter or digit"),
-        ("topic=vizas", "did you mean visas"),
-        ("q=" + "+".join(f"w{chr(97 + n)}x" for n in range(12)), "at most 10"),
-        ("topic=" + "a" * 3000, "characters long"),
-        ("kind=../x", "illegal"),
+        ("q=%21%21", "hold no letter or digit"),
+        ("topic=vizas", "choose the topics once more"),
+        ("q=" + "+".join(f"w{chr(97 + n)}x" for n in range(12)), "10 are the most"),
+        ("topic=" + "a" * 3000, "selection is too long"),
+        ("kind=../x", "choose the topics and words once more"),
     ],
 )
 @pytest.mark.parametrize("page", ["search", "subscribe"])
@@ -279,6 +298,11 @@ async def test_corrections_stand_at_the_top_with_their_dates(visitor, newsroom, 
     assert "21 November 2026, 17:00" in release_text
     assert "From Monday" not in release_text
     assert "article:modified_time" in release_text
+
+
+async def test_a_note_is_told_also_when_the_text_came_with_it(visitor, newsroom):
+    first = await newsroom.publish({"en": "Hours"}, key="k", note="Replaces the notice of Monday.")
+    assert "Replaces the notice of Monday." in await visitor.text(f"/en/releases/{first.number}-office-hours")
 
 
 async def test_a_withdrawn_release_is_gone_with_its_reason_and_without_its_text(visitor, newsroom, clock):

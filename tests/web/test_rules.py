@@ -33,6 +33,17 @@ NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
         ("10.0.0.1", ["1.1.1.1, 198.51.100.1, 10.9.9.9"], ["10.0.0.0/8"], "198.51.100.1"),
         ("10.0.0.1", ["1.1.1.1", "198.51.100.1"], ["10.0.0.0/8"], "198.51.100.1"),
         ("10.0.0.1", ["nonsense"], ["10.0.0.0/8"], "unknown"),
+        ("127.0.0.1", ["1.1.1.1, 198.51.100.1"], [], "198.51.100.1"),  # the usual proxy stands on this machine
+        ("127.0.0.53", ["198.51.100.1"], [], "198.51.100.1"),
+        ("::1", ["198.51.100.1"], [], "198.51.100.1"),
+        ("::ffff:127.0.0.1", ["198.51.100.1"], [], "198.51.100.1"),
+        ("127.0.0.1", [], [], "127.0.0.1"),
+        ("127.0.0.1", ["198.51.100.1:5555"], [], "198.51.100.1"),
+        ("127.0.0.1", ["1.1.1.1, [2001:db8:1:2:3:4:5:6]:44"], [], "2001:db8:1:2::/64"),
+        ("127.0.0.1", ["[2001:db8:1:2:3:4:5:6]"], [], "2001:db8:1:2::/64"),
+        ("127.0.0.1", ["198.51.100.1, 10.0.0.7:80"], ["10.0.0.0/8"], "198.51.100.1"),
+        ("127.0.0.1", ["unknown"], [], "unknown"),
+        ("127.0.0.1", ["[]:1"], [], "unknown"),
         ("10.0.0.1", [], ["10.0.0.0/8"], "10.0.0.1"),
         ("2001:db8:1:2:3:4:5:6", [], [], "2001:db8:1:2::/64"),
         ("::ffff:203.0.113.9", [], [], "203.0.113.9"),
@@ -71,25 +82,38 @@ def test_a_form_is_ours_if_the_browser_says_so(headers, opaque, ours):
     assert is_own_form(headers, "https://press.example.org", opaque_allowed=opaque) is ours
 
 
+MINUTE = timedelta(minutes=1)
+
+
 def test_a_full_window_says_when_there_is_room_again():
-    limits = Limits([Window(2, timedelta(minutes=1), each=True), Window(3, timedelta(minutes=1), each=False)])
+    limits = Limits(Window(2, MINUTE))
     assert [limits.take("a", NOW), limits.take("a", NOW + timedelta(seconds=10))] == [0, 0]
     assert limits.take("a", NOW + timedelta(seconds=20)) == 40
     assert limits.take("b", NOW + timedelta(seconds=20)) == 0
-    assert limits.take("c", NOW + timedelta(seconds=20)) == 40  # everybody's window is full
     assert limits.take("a", NOW + timedelta(seconds=60)) == 0
 
 
+def test_no_crowd_can_use_up_what_is_somebody_elses():
+    limits = Limits(Window(2, MINUTE), Window(100, MINUTE), visitors=50)
+    assert not any(limits.take(f"robot {number}", NOW) for number in range(5000))
+    assert limits.busy(NOW)
+    assert limits.take("citizen", NOW) == 0
+    assert len(limits._taken) <= 50
+    assert len(limits._newest) <= 100
+    assert not limits.busy(NOW + MINUTE)
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 100)), max_size=60))
-def test_no_window_ever_holds_more_than_its_turns(asks):
-    limits, moment, taken = Limits([Window(3, timedelta(seconds=60), each=True)]), NOW, []
+def test_no_window_ever_holds_more_than_its_turns_and_nobody_is_kept_longer(asks):
+    limits, moment, taken = Limits(Window(3, MINUTE)), NOW, []
     for who, later in asks:
         moment += timedelta(seconds=later)
-        within = [1 for name, when in taken if name == who and when > moment - timedelta(seconds=60)]
+        within = [name for name, when in taken if when > moment - MINUTE]
         wait = limits.take(who, moment)
-        assert (wait > 0) is (len(within) == 3)
+        assert (wait > 0) is (within.count(who) == 3)
         if not wait:
             taken.append((who, moment))
+        assert set(limits._taken) == {*within, who}
 
 
 def every_text() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -12,6 +13,8 @@ from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriptionState
 from syndicator.store import ledger, subscriptions
 from syndicator.store.subscriptions import Consent
+from syndicator.web.limits import ALL
+from syndicator.web.subscribe import LIMITS
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -47,6 +50,10 @@ class People:
     async def reader(self, address="ayla@example.org"):
         async with self.database.reading() as session:
             return await subscriptions.find(session, ChannelKind.EMAIL, address)
+
+    async def pause(self, someone):
+        async with self.database.writing() as session:
+            await subscriptions.pause(session, someone.id, "550 no such user")
 
     def link(self, purpose: str, number: int, **expires: float) -> str:
         until = self.clock() + timedelta(**expires) if expires else None
@@ -147,15 +154,52 @@ async def test_a_form_we_never_made_is_not_taken(visitor, people, made):
 
 
 async def test_too_many_asks_from_one_place_are_told_when_to_come_back(visitor, clock, people):
-    for number in range(10):
+    for number in range(20):
         assert (await fill(visitor, clock, email=f"p{number}@example.org")).status == 200
-    answer = await fill(visitor, clock, email="late@example.org")
+    answer = await fill(visitor, clock, email="late@example.org", topic="visas", q="sarven")
     assert answer.status == 429
     wait = int(answer.headers["Retry-After"])
     assert 0 < wait <= 600
     assert await people.live("late@example.org") == []
+    form = await answer.text()  # nothing typed is lost: the same form can be sent again
+    assert 'role="alert"' in form
+    for kept in ('value="late@example.org"', 'value="visas" checked', 'value="sarven"'):
+        assert kept in form
     clock.move(seconds=wait)
-    assert (await fill(visitor, clock, email="late@example.org")).status == 200
+    again = {"made": hidden(form, "made"), "email": "late@example.org", "language": "en"}
+    assert (await visitor.post("/en/subscribe", again)).status == 200
+
+
+async def test_one_visitor_behind_the_usual_proxy_is_not_another(visitor, clock):
+    page = await visitor.text("/en/subscribe")
+    clock.move(seconds=5)
+
+    async def send(number, who):
+        fields = {"made": hidden(page, "made"), "email": f"p{number}@example.org", "language": "en"}
+        return (await visitor.post("/en/subscribe", fields, headers={"X-Forwarded-For": who})).status
+
+    assert [await send(number, "1.1.1.1, 198.51.100.1:4000") for number in range(21)] == [200] * 20 + [429]
+    assert await send(30, "198.51.100.2") == 200
+
+
+async def test_a_crowd_refuses_nobody_the_sign_up_and_gives_nobody_a_second_letter(parts, open_site, clock, people):
+    parts = replace(parts, trusted_proxies=())
+    visitor = await open_site(parts)
+    page = await visitor.text("/en/subscribe")
+    clock.move(seconds=5)
+
+    async def send(email, number):
+        fields = {"made": hidden(page, "made"), "email": email, "language": "en"}
+        who = {"X-Forwarded-For": f"198.51.{number // 250}.{number % 250}"}
+        return (await visitor.post("/en/subscribe", fields, headers=who)).status
+
+    assert await send("victim@example.org", 0) == 200
+    clock.move(hours=2)
+    visitor.client.server.app[LIMITS]._newest.extend([clock()] * ALL.turns)
+    assert await send("victim@example.org", 1) == 200
+    assert await send("citizen@example.org", 2) == 200
+    async with people.database.reading() as session:
+        assert dict(await ledger.counts(session)) == {("email", "due"): 2}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +234,43 @@ async def test_the_form_comes_filled_from_a_link(visitor):
     assert hidden(text, "kind") == "notice"
 
 
+@pytest.mark.parametrize("lang", ["az", "ru"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"q": "!!"},
+        {"q": " ".join(f"a{n}z" for n in range(11))},
+        {"topic": "gone"},
+        {"topic": "Bad slug!"},
+        {"q": "x" * 3000},
+    ],
+    ids=["no letter", "too many words", "unknown topic", "no topic at all", "too long"],
+)
+async def test_what_is_wrong_with_a_selection_is_said_in_the_readers_own_words(visitor, clock, people, lang, fields):
+    someone, old = await people.join(language=lang)
+    answers = {
+        "sign-up": await fill(visitor, clock, lang, **fields),
+        "manage": await change(visitor, people, someone, action="change", subscription=str(old.id), **fields),
+        "search": await visitor.get(f"/{lang}/search", params=fields),
+        "filled form": await visitor.get(f"/{lang}/subscribe", params=fields),
+    }
+    assert {name: answer.status for name, answer in answers.items()} == {
+        "sign-up": 422,
+        "manage": 422,
+        "search": 400,
+        "filled form": 400,
+    }
+    for name, answer in answers.items():
+        text = unescape(await answer.text())
+        for english in ("allowed", "q:", "topic:", "filter:", "refugees, visas", "unknown", "selection"):
+            assert english not in text, (name, english)
+
+
+async def test_how_long_the_link_works_is_said_as_it_is_set(parts, open_site, clock):
+    visitor = await open_site(replace(parts, confirm_for=timedelta(days=3)))
+    assert "Ссылка действует 3 дня." in await (await fill(visitor, clock, "ru")).text()
+
+
 # -- confirming
 async def test_following_the_confirm_link_changes_nothing_and_pressing_the_button_does(visitor, people):
     _, wish = await people.join(state=SubscriptionState.PENDING)
@@ -221,6 +302,17 @@ async def test_an_expired_or_forged_confirm_link_says_how_to_start_again(visitor
         assert answer.status == 410
         assert "/en/subscribe" in await answer.text()
     assert [s.state for s in await people.live()] == [SubscriptionState.PENDING]
+
+
+async def test_a_reader_whose_mail_bounced_is_asked_on_the_confirm_page_and_is_back_with_the_button(visitor, people):
+    someone, wish = await people.join()
+    await people.pause(someone)
+    link = people.link("confirm", wish.id, days=7)
+    assert '<form method="post">' in await visitor.text(link)
+    assert (await people.reader()).is_paused
+    answer = await visitor.post(link)
+    assert "/manage/" in await answer.text()
+    assert not (await people.reader()).is_paused
 
 
 # -- leaving
@@ -285,6 +377,24 @@ async def test_the_manage_page_says_in_words_what_one_gets(visitor, people):
     someone, _ = await people.join(text="topic=refugees,visas&q=sarven", language="en")
     text = await visitor.text(people.link("manage", someone.id))
     assert "Refugees, Visas; with the words “sarven”" in unescape(text)
+
+
+async def test_a_paused_reader_is_told_so_and_only_the_button_resumes(visitor, people):
+    someone, old = await people.join(language="en")
+    link = people.link("manage", someone.id)
+    assert "Resume sending" not in await visitor.text(link)
+    await people.pause(someone)
+    text = await visitor.text(link)
+    assert "Sending is paused" in text
+    assert "At once, since" not in text
+    await change(visitor, people, someone, action="change", subscription=str(old.id), topic="office")
+    await change(visitor, people, someone, action="reading", language="en", other="always")
+    assert (await people.reader()).is_paused
+    answer = await change(visitor, people, someone, action="resume")
+    text = await visitor.text(answer.headers["Location"])
+    assert "Sending goes on from now." in text
+    assert "At once, since" in text
+    assert not (await people.reader()).is_paused
 
 
 async def test_a_subscription_is_changed_with_a_new_record_of_consent(visitor, people):
