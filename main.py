@@ -115,7 +115,7 @@ class Office:
             taxonomy=self.taxonomy,
             sender=email.sender,
             bounce_address=email.bounce_address,
-            unsubscribe_mailbox=self.settings.site.contact,
+            confirm_for=self.settings.retention.confirm_for,
         )
 
 
@@ -264,6 +264,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
             clock=clock,
             metrics=office.metrics,
             wake=bell.ring,
+            confirm_for=settings.retention.confirm_for,
         ),
         publisher=publisher,
         channels=list(channels),
@@ -293,13 +294,14 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         trusted_proxies=settings.web.trusted_proxies,
         telegram_name=lambda: bot.username if bot else "",
         contact=settings.site.contact,
+        confirm_for=settings.retention.confirm_for,
     )
     app = make_app(pages, [*feed_routes(publisher), *(bot.routes() if bot else ())])
     scheduler = Scheduler(
         engine,
         database,
         sources={s.name: (office.sources[s.name], s.interval) for s in settings.sources},
-        pending_for=timedelta(days=settings.retention.pending_days),
+        pending_for=settings.retention.confirm_for,
         clock=clock,
     )
     return [

@@ -169,6 +169,10 @@ class TelegramChannel:
         self._restored = False
         self._restoring = asyncio.Lock()
 
+    def ready_at(self, now: datetime) -> datetime | None:
+        """The end of a pause of the whole bot, a refused token among them; see `domain.ports.Channel`."""
+        return self._pacer.held_until(now)
+
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; see `domain.ports.Channel`."""
         await self._restore()

@@ -142,6 +142,11 @@ class Pacer:
         self._trouble[chat] = now
         return [pause for pause in pauses if self._pause(pause.scope, pause.until)]
 
+    def held_until(self, now: datetime) -> datetime | None:
+        """Until when the bot as a whole sends nothing, or None."""
+        until = self._paused.get(BOT)
+        return until if until is not None and until > now else None
+
     def hold(self, until: datetime) -> None:
         """No broadcast before `until`: the token was refused."""
         self._pause(BOT, until)

@@ -40,6 +40,10 @@ class FileTelegram:
         self._texts = texts
         self._renderings = Renderings(site, taxonomy)
 
+    def ready_at(self, now: datetime) -> datetime | None:  # noqa: ARG002  # see `domain.ports.Channel`
+        """A folder never waits."""
+        return None
+
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Write each letter's messages; see `domain.ports.Channel`."""
         return await asyncio.to_thread(lambda: [self._deliver(letter, now) for letter in letters])

@@ -87,10 +87,20 @@ class Channel(Protocol):
     """A way out. It renders once per (revision, language) and sends; it never touches the ledger."""
 
     kind: ChannelKind
-    chunk: int
-    """Deliveries claimed and sent at a time; what a crash may repeat."""
     lanes: int
     """Batches sent side by side."""
+
+    @property
+    def chunk(self) -> int:
+        """Deliveries claimed and sent at a time; what a crash may repeat. Fewer while it is unsure of its line."""
+        ...
+
+    def ready_at(self, now: datetime) -> datetime | None:
+        """None if it can send; else a time after `now` before which nothing at all can go, so nothing is claimed.
+
+        It speaks of the channel as a whole, never of one letter, and answers at once from what it knows.
+        """
+        ...
 
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; the answers stand in the same order. One letter's trouble never becomes another's.

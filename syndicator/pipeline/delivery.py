@@ -5,13 +5,14 @@ Rules, in order:
 1. `sending` is committed before the channel is called, the outcome only after it answered (idea 2 of the design).
 2. Texts are read at send: what is sent is what stands now.
 3. After each chunk the job gives way if more important work waits for its lane.
-4. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
+4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
+5. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,17 +28,15 @@ from syndicator.domain.model import (
 )
 from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.retry import Fate, RetryPolicy, fate
-from syndicator.domain.tokens import Tokens
+from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.metrics import Metrics
 from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Settlement
 
-__all__ = ["CONFIRM_FOR", "Delivery"]
+__all__ = ["Delivery"]
 
 log = structlog.get_logger()
-
-CONFIRM_FOR = timedelta(days=7)
 
 
 class Delivery:
@@ -53,6 +52,7 @@ class Delivery:
         clock: Clock,
         metrics: Metrics,
         wake: Callable[[], None],
+        confirm_for: timedelta = CONFIRM_FOR,
     ) -> None:
         self._database = database
         self._channels = channels
@@ -61,12 +61,19 @@ class Delivery:
         self._clock = clock
         self._metrics = metrics
         self._wake = wake
+        self._confirm_for = confirm_for
 
     async def deliver(self, job: Job, turn: Turn) -> Verdict:
         """Job `deliver`: args `batch` and `channel`. Safe to run twice: only due rows are claimed."""
         channel = self._channels[ChannelKind(str(job.args["channel"]))]
         batch = int(job.args["batch"])
-        while claimed := await self._claim(batch, channel.chunk):
+        while True:
+            now = self._clock()
+            if (ready := self.ready_at(channel.kind, now)) > now:
+                return Again(ready)
+            claimed = await self._claim(batch, channel.chunk)
+            if not claimed:
+                break
             letters = await self._compose(claimed)
             outcomes = await self._send(channel, letters)
             await self._settle(channel.kind, claimed, outcomes)
@@ -74,6 +81,10 @@ class Delivery:
                 return Again(self._clock())
         self._wake()  # what was deferred comes due by itself
         return Done()
+
+    def ready_at(self, kind: ChannelKind, now: datetime) -> datetime:
+        """When that channel can send: `now`, or a later time."""
+        return self._channels[kind].ready_at(now) or now
 
     async def _claim(self, batch: int, limit: int) -> Sequence[Claimed]:
         async with self._database.writing() as session:
@@ -91,7 +102,7 @@ class Delivery:
         message = claimed.message
         confirm = ""
         if message.kind is MessageKind.CONFIRMATION and message.subscription is not None:
-            confirm = self._tokens.sign("confirm", message.subscription, message.created_at + CONFIRM_FOR)
+            confirm = self._tokens.sign("confirm", message.subscription, message.created_at + self._confirm_for)
         return Letter(
             delivery=claimed.id,
             message=message.key,

@@ -5,7 +5,8 @@ Rules, in order:
 1. Every job follows from rows: scheduled releases, changed feeds, open messages, open batches, deferred deliveries.
    Nothing is remembered elsewhere, so asking again after a crash finds the same work.
 2. Keys name the row, so that asking twice makes no second job.
-3. What is due later comes with its time: the engine wakes by itself to the second.
+3. What is due later comes with its time: the engine wakes by itself to the second. Batches of a channel that must
+   wait are due when it is ready.
 4. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries.
 """
 
@@ -94,7 +95,7 @@ class Work:
                 "deliver",
                 f"deliver:{b.id}",
                 b.priority,
-                now,
+                self._delivery.ready_at(b.channel, now),
                 lane=b.channel.value,
                 args={"batch": b.id, "channel": b.channel.value},
             )

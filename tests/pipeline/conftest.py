@@ -75,6 +75,10 @@ class FakeChannel:
     answers: dict[str, Outcome] = field(default_factory=dict)
     sent: list[Letter] = field(default_factory=list)
     fault: Exception | None = None
+    closed_until: datetime | None = None
+
+    def ready_at(self, now: datetime) -> datetime | None:
+        return self.closed_until if self.closed_until and self.closed_until > now else None
 
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         if self.fault is not None:
