@@ -57,6 +57,7 @@ from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.service import Part, Running, serve
+from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.pipeline.work import Work
 from syndicator.sources import directory, sql
@@ -251,6 +252,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
             Path(settings.telegram.outbox), site=office.site, texts=office.texts, taxonomy=office.taxonomy
         )
     channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram}
+    settler = Settler(database, policies=policies(settings), clock=clock, metrics=office.metrics)
     work = Work(
         database,
         sources=office.sources,
@@ -260,12 +262,12 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
             database,
             channels,
             tokens=office.tokens,
-            policies=policies(settings),
+            settler=settler,
             clock=clock,
-            metrics=office.metrics,
             wake=bell.ring,
             confirm_for=settings.retention.confirm_for,
         ),
+        settler=settler,
         publisher=publisher,
         channels=list(channels),
         clock=clock,

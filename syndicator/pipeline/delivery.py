@@ -1,8 +1,9 @@
-"""Delivering a batch: claim, compose, send, settle, chunk by chunk.
+"""Delivering a batch: claim, send, settle, chunk by chunk.
 
 Rules, in order:
 
 1. `sending` is committed before the channel is called, the outcome only after it answered (idea 2 of the design).
+   An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`).
 2. Texts are read at send: what is sent is what stands now.
 3. After each chunk the job gives way if more important work waits for its lane.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
@@ -15,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import (
     ChannelKind,
+    Later,
     Letter,
     MessageKind,
     Outcome,
@@ -27,12 +28,11 @@ from syndicator.domain.model import (
     Unknown,
 )
 from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
-from syndicator.domain.retry import Fate, RetryPolicy, fate
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
-from syndicator.metrics import Metrics
-from syndicator.store import ledger, releases, subscriptions
+from syndicator.pipeline.settling import Settler
+from syndicator.store import ledger, releases
 from syndicator.store.database import Database
-from syndicator.store.ledger import Claimed, Settlement
+from syndicator.store.ledger import Claimed
 
 __all__ = ["Delivery"]
 
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 class Delivery:
-    """Sends batches through channels. `policies` says how patient each channel is."""
+    """Sends batches through channels. `policies` says how patient each is, `confirm_for` how long a yes may take."""
 
     def __init__(
         self,
@@ -48,18 +48,16 @@ class Delivery:
         channels: Mapping[ChannelKind, Channel],
         *,
         tokens: Tokens,
-        policies: Mapping[ChannelKind, RetryPolicy],
+        settler: Settler,
         clock: Clock,
-        metrics: Metrics,
         wake: Callable[[], None],
         confirm_for: timedelta = CONFIRM_FOR,
     ) -> None:
         self._database = database
         self._channels = channels
         self._tokens = tokens
-        self._policies = policies
+        self._settler = settler
         self._clock = clock
-        self._metrics = metrics
         self._wake = wake
         self._confirm_for = confirm_for
 
@@ -67,6 +65,7 @@ class Delivery:
         """Job `deliver`: args `batch` and `channel`. Safe to run twice: only due rows are claimed."""
         channel = self._channels[ChannelKind(str(job.args["channel"]))]
         batch = int(job.args["batch"])
+        await self._settler.pay()
         while True:
             now = self._clock()
             if (ready := self.ready_at(channel.kind, now)) > now:
@@ -74,9 +73,8 @@ class Delivery:
             claimed = await self._claim(batch, channel.chunk)
             if not claimed:
                 break
-            letters = await self._compose(claimed)
-            outcomes = await self._send(channel, letters)
-            await self._settle(channel.kind, claimed, outcomes)
+            outcomes = await self._send(channel, claimed)
+            await self._settler.settle(channel.kind, claimed, outcomes)
             if turn.should_yield():
                 return Again(self._clock())
         self._wake()  # what was deferred comes due by itself
@@ -124,7 +122,12 @@ class Delivery:
             answer=dict(claimed.answer),
         )
 
-    async def _send(self, channel: Channel, letters: Sequence[Letter]) -> Sequence[Outcome]:
+    async def _send(self, channel: Channel, claimed: Sequence[Claimed]) -> Sequence[Outcome]:
+        try:
+            letters = await self._compose(claimed)
+        except Exception as error:
+            log.exception("letters could not be composed", channel=channel.kind.value)
+            return [Later(f"not composed: {type(error).__name__}", counts=False)] * len(claimed)
         try:
             outcomes = await channel.send(letters, self._clock())
         except Exception as error:
@@ -134,40 +137,3 @@ class Delivery:
             log.error("channel answered for another number of letters", channel=channel.kind.value)
             return [Unknown("the channel lost count")] * len(letters)
         return outcomes
-
-    async def _settle(self, kind: ChannelKind, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]) -> None:
-        now = self._clock()
-        fates = [
-            fate(
-                outcome,
-                delivery=c.id,
-                attempts=c.attempts,
-                resent=c.resent,
-                priority=c.message.priority,
-                policy=self._policies[kind],
-                now=now,
-            )
-            for c, outcome in zip(claimed, outcomes, strict=True)
-        ]
-        async with self._database.writing() as session:
-            await ledger.settle(session, [_settlement(c, f) for c, f in zip(claimed, fates, strict=True)], now)
-            for c, f in zip(claimed, fates, strict=True):
-                await _follow(session, c, f)
-        for f in fates:
-            self._metrics.outcomes.labels(kind.value, f.state.value).inc()
-
-
-def _settlement(claimed: Claimed, f: Fate) -> Settlement:
-    return Settlement(
-        claimed.id, f.state, answer=f.answer, reason=f.reason, due_at=f.due_at, counted=f.counted, resent=f.resent
-    )
-
-
-async def _follow(session: AsyncSession, claimed: Claimed, f: Fate) -> None:
-    """What the answer means for the subscriber, beside this delivery."""
-    if f.pause:
-        await subscriptions.pause(session, claimed.subscriber, f.pause)
-    if f.move_to:
-        await subscriptions.move(session, claimed.subscriber, f.move_to)
-    if f.resolved and f.resolved not in (claimed.resolved, claimed.address):
-        await subscriptions.resolve(session, claimed.subscriber, f.resolved)

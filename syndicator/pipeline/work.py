@@ -23,6 +23,7 @@ from syndicator.domain.ports import Clock, Done, FeedPublisher, Handler, Job, So
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
+from syndicator.pipeline.settling import Settler
 from syndicator.store import ledger, releases
 from syndicator.store.database import Database
 
@@ -49,6 +50,7 @@ class Work:
         intake: Intake,
         fanout: Fanout,
         delivery: Delivery,
+        settler: Settler,
         publisher: FeedPublisher,
         channels: Sequence[ChannelKind],
         clock: Clock,
@@ -59,6 +61,7 @@ class Work:
         self._intake = intake
         self._fanout = fanout
         self._delivery = delivery
+        self._settler = settler
         self._publisher = publisher
         self._channels = channels
         self._clock = clock
@@ -73,6 +76,7 @@ class Work:
             "fanout": self._fanout.fan_out,
             "deliver": self._delivery.deliver,
             "sweep": self._sweep,
+            "settle": self._settle,
         }
 
     async def pending(self, now: datetime) -> Sequence[Job]:
@@ -102,6 +106,8 @@ class Work:
             for b in batches
             if b.channel in self._channels
         ]
+        if self._settler.owes:
+            jobs.append(Job("settle", "settle", Priority.URGENT, now, lane="settle"))
         if deferred is not None:
             jobs.append(Job("sweep", "sweep", Priority.URGENT, deferred, lane="sweep"))
         return jobs
@@ -128,4 +134,8 @@ class Work:
         async with self._database.writing() as session:
             await ledger.sweep(session, self._clock())
         self._wake()
+        return Done()
+
+    async def _settle(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # what is owed is little
+        await self._settler.pay()
         return Done()

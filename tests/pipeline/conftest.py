@@ -28,6 +28,7 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake, Tally
+from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.store import ledger
 from syndicator.store.database import Database
@@ -125,19 +126,29 @@ class Press:
         )
         self.fanout = Fanout(database, site=site, taxonomy=taxonomy, clock=lambda: self.now, wake=self.wake)
         policy = RetryPolicy(3, ResendUnknown.ONCE)
+        self.settler = Settler(
+            database,
+            policies={ChannelKind.EMAIL: policy, ChannelKind.TELEGRAM: RetryPolicy(3, ResendUnknown.NEVER)},
+            clock=lambda: self.now,
+            metrics=self.metrics,
+            sleep=self.rest,
+        )
         self.delivery = Delivery(
             database,
             {channel.kind: channel for channel in (self.mail, self.telegram)},
             tokens=self.tokens,
-            policies={ChannelKind.EMAIL: policy, ChannelKind.TELEGRAM: RetryPolicy(3, ResendUnknown.NEVER)},
+            settler=self.settler,
             clock=lambda: self.now,
-            metrics=self.metrics,
             wake=self.wake,
         )
         self.subscribing = Subscribing(database, self.tokens, site=site, wake=self.wake)
 
     def wake(self) -> None:
         self.woken += 1
+
+    async def rest(self, seconds: float) -> None:
+        """Time that passes while somebody waits."""
+        self.now += timedelta(seconds=seconds)
 
     def change(self, key: str = "fees", lang: str = "en", **values: Any) -> Change:
         base = Change(

@@ -1,0 +1,133 @@
+"""Settling: what a channel answered goes into the ledger, and is never forgotten on the way.
+
+Rules, in order:
+
+1. An answer that cannot be written down (a locked file, a full disk, a database that restarts) is owed: it is kept,
+   tried again, and paid before anything else is claimed. Its rows stand `sending` meanwhile: nobody sends them again.
+2. What an answer means for the subscriber (gone, moved, a resolved id) is written in the same transaction.
+3. If the process dies while it owes, the rows are what any crash leaves: `sending`, sent once more at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import ChannelKind, Outcome
+from syndicator.domain.ports import Clock
+from syndicator.domain.retry import Fate, RetryPolicy, fate
+from syndicator.metrics import Metrics
+from syndicator.store import ledger, subscriptions
+from syndicator.store.database import Database
+from syndicator.store.ledger import Claimed, Settlement
+
+__all__ = ["Settler"]
+
+log = structlog.get_logger()
+
+WAITS = (0.2, 1.0, 4.0)  # seconds between the tries of one payment; after them the job fails and is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    """Answers that are not written down yet."""
+
+    kind: ChannelKind
+    claimed: Sequence[Claimed]
+    fates: Sequence[Fate]
+
+
+class Settler:
+    """Writes outcomes. `policies` says how patient each channel is."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        policies: Mapping[ChannelKind, RetryPolicy],
+        clock: Clock,
+        metrics: Metrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._policies = policies
+        self._clock = clock
+        self._metrics = metrics
+        self._sleep = sleep
+        self._owed: deque[_Debt] = deque()
+        self._paying = asyncio.Lock()
+
+    @property
+    def owes(self) -> bool:
+        """Whether answers wait to be written down."""
+        return bool(self._owed)
+
+    async def settle(self, kind: ChannelKind, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]) -> None:
+        """Write what became of these deliveries.
+
+        Raises:
+            Exception: whatever the database says, after some tries; the answers stay owed.
+        """
+        now = self._clock()
+        fates = [
+            fate(
+                outcome,
+                delivery=c.id,
+                attempts=c.attempts,
+                resent=c.resent,
+                priority=c.message.priority,
+                policy=self._policies[kind],
+                now=now,
+            )
+            for c, outcome in zip(claimed, outcomes, strict=True)
+        ]
+        self._owed.append(_Debt(kind, claimed, fates))
+        await self.pay()
+
+    async def pay(self) -> None:
+        """Write everything that is owed, oldest first. Raises as `settle`."""
+        async with self._paying:
+            while self._owed:
+                await self._pay(self._owed[0])
+                self._owed.popleft()
+
+    async def _pay(self, debt: _Debt) -> None:
+        for wait in WAITS:
+            try:
+                await self._write(debt)
+            except Exception as error:  # noqa: BLE001  # said here, raised at the last try
+                log.warning("answers cannot be written down yet", rows=len(debt.fates), reason=type(error).__name__)
+                await self._sleep(wait)
+            else:
+                return
+        await self._write(debt)
+
+    async def _write(self, debt: _Debt) -> None:
+        async with self._database.writing() as session:
+            settlements = [_settlement(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True)]
+            await ledger.settle(session, settlements, self._clock())
+            for c, f in zip(debt.claimed, debt.fates, strict=True):
+                await _follow(session, c, f)
+        for f in debt.fates:
+            self._metrics.outcomes.labels(debt.kind.value, f.state.value).inc()
+
+
+def _settlement(claimed: Claimed, f: Fate) -> Settlement:
+    return Settlement(
+        claimed.id, f.state, answer=f.answer, reason=f.reason, due_at=f.due_at, counted=f.counted, resent=f.resent
+    )
+
+
+async def _follow(session: AsyncSession, claimed: Claimed, f: Fate) -> None:
+    """What the answer means for the subscriber, beside this delivery."""
+    if f.pause:
+        await subscriptions.pause(session, claimed.subscriber, f.pause)
+    if f.move_to:
+        await subscriptions.move(session, claimed.subscriber, f.move_to)
+    if f.resolved and f.resolved not in (claimed.resolved, claimed.address):
+        await subscriptions.resolve(session, claimed.subscriber, f.resolved)
