@@ -7,14 +7,14 @@ may be called twice. In the order of a release's way:
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `claim`, `settle`, `sweep`, `next_deferred` (sending) move it out.
 4. `recover`, `retry` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
-5. `listing`, `streamed`, `counts`, `oldest_due`, `answers` (looking) show it.
+5. `listing`, `streamed`, `counts`, `oldest_due` (looking) show it.
 """
 
 from __future__ import annotations
 
 from syndicator.store.batching import forget_closed
 from syndicator.store.fanout import fan_out
-from syndicator.store.looking import answers, counts, listing, oldest_due, streamed
+from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, announce, confirmation, open_messages
 from syndicator.store.recovery import recover, retry
@@ -35,7 +35,6 @@ __all__ = [
     "OpenBatch",
     "Settlement",
     "announce",
-    "answers",
     "claim",
     "confirmation",
     "counts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +10,10 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
+from syndicator.store.indexed import OPEN, TROUBLED, in_state
 from syndicator.store.tables import DELIVERY, MESSAGE, SUBSCRIBER
 
-__all__ = ["answers", "counts", "listing", "oldest_due", "streamed"]
+__all__ = ["counts", "listing", "oldest_due", "streamed"]
 
 PAGE = 500
 
@@ -49,39 +50,30 @@ def _rows(state: DeliveryState | None, release: int | None, limit: int) -> Selec
         .limit(limit)
     )
     if state is not None:
-        query = query.where(DELIVERY.c.state == state)
+        query = query.where(in_state(state))
     if release is not None:
         query = query.where(MESSAGE.c.release_id == release)
     return query
 
 
 async def counts(session: AsyncSession) -> Mapping[tuple[str, str], int]:
-    """Deliveries by (channel, state)."""
-    query = (
-        select(SUBSCRIBER.c.channel, DELIVERY.c.state, func.count())
-        .join_from(DELIVERY, SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
-        .group_by(SUBSCRIBER.c.channel, DELIVERY.c.state)
-    )
-    return {(channel, state): number for channel, state, number in await session.execute(query)}
+    """Deliveries by (channel, state): those that wait and those in trouble; the settled ones are too many to count."""
+    found: dict[tuple[str, str], int] = {}
+    for state in (*OPEN, *TROUBLED):
+        query = (
+            select(SUBSCRIBER.c.channel, func.count())
+            .join_from(DELIVERY, SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+            .where(in_state(state))
+            .group_by(SUBSCRIBER.c.channel)
+        )
+        found |= {(channel, str(state)): number for channel, number in await session.execute(query)}
+    return found
 
 
 async def oldest_due(session: AsyncSession) -> datetime | None:
     """The oldest due_at among rows due or sending, for the alarm."""
-    waiting = DELIVERY.c.state.in_((DeliveryState.DUE, DeliveryState.SENDING))
-    found: datetime | None = await session.scalar(select(func.min(DELIVERY.c.due_at)).where(waiting))
-    return found
-
-
-async def answers(session: AsyncSession, release: int, subscribers: Collection[int]) -> Mapping[int, Mapping[str, Any]]:
-    """What the channel answered when these subscribers last got that release: for editing or answering that post."""
-    query = (
-        select(DELIVERY.c.subscriber_id, DELIVERY.c.answer)
-        .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
-        .where(
-            MESSAGE.c.release_id == release,
-            DELIVERY.c.subscriber_id.in_(subscribers),
-            DELIVERY.c.state == DeliveryState.SENT,
-        )
-        .order_by(DELIVERY.c.id)
-    )
-    return {row.subscriber_id: row.answer for row in await session.execute(query)}
+    firsts: list[datetime | None] = [
+        await session.scalar(select(func.min(DELIVERY.c.due_at)).where(in_state(state)))
+        for state in (DeliveryState.DUE, DeliveryState.SENDING)
+    ]
+    return min((first for first in firsts if first is not None), default=None)

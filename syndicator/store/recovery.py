@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.batching import close_idle, regroup
+from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, SUBSCRIBER
 
 __all__ = ["recover", "retry"]
@@ -33,7 +34,7 @@ async def recover(session: AsyncSession, now: datetime) -> int:
     spent = DELIVERY.c.crashes + 1 >= MAX_CRASHES
     query = (
         update(DELIVERY)
-        .where(DELIVERY.c.state == DeliveryState.SENDING)
+        .where(in_state(DeliveryState.SENDING))
         .values(
             state=case((spent, str(DeliveryState.UNKNOWN)), else_=str(DeliveryState.DUE)),
             reason=case(
@@ -75,7 +76,7 @@ async def retry(
             select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
             .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
             .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
-            .where(DELIVERY.c.state == state)
+            .where(in_state(state))
             .order_by(DELIVERY.c.id)
             .with_for_update(of=DELIVERY, skip_locked=True)
         )

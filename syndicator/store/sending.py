@@ -32,6 +32,7 @@ from syndicator.domain.model import (
 )
 from syndicator.domain.visibility import standing
 from syndicator.store.batching import close_idle, regroup
+from syndicator.store.indexed import in_state
 from syndicator.store.messages import Message, message_of
 from syndicator.store.tables import BATCH, DELIVERY, FILTER, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, UtcTime
 
@@ -189,7 +190,7 @@ async def sweep(session: AsyncSession, now: datetime, batch_size: int = 500) -> 
         select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
-        .where(DELIVERY.c.state == DeliveryState.DEFERRED, DELIVERY.c.due_at <= now)
+        .where(in_state(DeliveryState.DEFERRED), DELIVERY.c.due_at <= now)
         .order_by(DELIVERY.c.due_at, DELIVERY.c.id)
         .limit(STEP)
         .with_for_update(of=DELIVERY, skip_locked=True)
@@ -202,7 +203,7 @@ async def sweep(session: AsyncSession, now: datetime, batch_size: int = 500) -> 
 
 async def next_deferred(session: AsyncSession) -> datetime | None:
     """When the next deferred row comes due."""
-    query = select(func.min(DELIVERY.c.due_at)).where(DELIVERY.c.state == DeliveryState.DEFERRED)
+    query = select(func.min(DELIVERY.c.due_at)).where(in_state(DeliveryState.DEFERRED))
     found: datetime | None = await session.scalar(query)
     return found
 

@@ -249,7 +249,6 @@ async def test_settling_twice_is_settling_once(database, press, people, tell, no
         sent = Settlement(claimed.id, DeliveryState.SENT, answer={"message_id": 7, "parts": [1, 2]})
         assert await ledger.settle(session, [sent], now) == 1
         assert await ledger.settle(session, [Settlement(claimed.id, DeliveryState.FAILED)], now) == 0
-        assert await ledger.answers(session, 1, [claimed.subscriber]) == {claimed.subscriber: sent.answer}
         [row] = await ledger.listing(session, state=DeliveryState.SENT, release=1)
         assert (row["address"], row["message"], row["settled_at"].replace(tzinfo=now.tzinfo)) == (
             "a@example.org",
@@ -257,7 +256,7 @@ async def test_settling_twice_is_settling_once(database, press, people, tell, no
             now,
         )
         assert await ledger.listing(session, state=DeliveryState.FAILED) == []
-        assert await ledger.counts(session) == {("email", "sent"): 1}
+        assert await ledger.counts(session) == {}, "what waits or is in trouble"
 
 
 async def test_many_settlements_of_every_kind_go_in_together(database, press, people, tell, now):

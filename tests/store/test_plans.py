@@ -1,0 +1,49 @@
+"""What is asked twice a second stays quick however many deliveries are settled: each query uses its index."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event
+
+from syndicator.domain.model import DeliveryState
+from syndicator.store import ledger
+
+ASKED = {
+    "next_deferred": (lambda session, now: ledger.next_deferred(session), "ix_delivery_waiting"),
+    "oldest_due": (lambda session, now: ledger.oldest_due(session), "ix_delivery_waiting"),
+    "open_batches": (ledger.open_batches, "ix_delivery_batch_state"),
+    "sweep": (ledger.sweep, "ix_delivery_waiting"),
+    "recover": (ledger.recover, "ix_delivery_waiting"),
+    "retry failed": (
+        lambda session, now: ledger.retry(session, states=[DeliveryState.FAILED], now=now),
+        "ix_delivery_trouble",
+    ),
+    "retry deferred": (
+        lambda session, now: ledger.retry(session, states=[DeliveryState.DEFERRED], now=now),
+        "ix_delivery_waiting",
+    ),
+    "counts": (lambda session, now: ledger.counts(session), "ix_delivery_"),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_no_question_reads_the_whole_ledger(sqlite_database, now, name):
+    ask, index = ASKED[name]
+    asked = []
+
+    def listen(_connection, _cursor, statement, parameters, *_):
+        if "delivery" in statement:
+            asked.append((statement, parameters))
+
+    async with sqlite_database.writing() as session:
+        raw = (await session.connection()).sync_connection
+        event.listen(raw, "before_cursor_execute", listen)
+        await ask(session, now)
+        event.remove(raw, "before_cursor_execute", listen)
+        plans, connection = [], await session.connection()
+        for statement, parameters in asked:
+            explained = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans += [row[-1] for row in explained]
+    on_ledger = [step for step in plans if "delivery" in step.lower()]
+    assert any(index in step for step in on_ledger), plans
+    assert not [step for step in on_ledger if step.startswith("SCAN delivery") and "INDEX" not in step], plans
