@@ -41,6 +41,7 @@ __all__ = [
     "choose_language",
     "hits",
     "parse",
+    "takes",
     "wants",
 ]
 
@@ -187,11 +188,15 @@ def choose_language(
 
 def wants(wanted: Filter, facts: Facts, reader: Reader, taxonomy: Taxonomy, order: Sequence[str]) -> str | None:
     """The language this reader gets the release in if the filter takes it; otherwise None."""
+    return takes(wanted, facts, reader, taxonomy.closure(facts.topics), order)
+
+
+def takes(wanted: Filter, facts: Facts, reader: Reader, about: Collection[str], order: Sequence[str]) -> str | None:
+    """`wants`, where the release's topics and all above them are known already."""
     lang = choose_language(wanted, reader, facts.tokens.keys(), facts.urgency, order)
     if lang is None or (wanted.kinds and facts.kind not in wanted.kinds):
         return None
-    about = taxonomy.closure(facts.topics)
-    if (wanted.topics and about.isdisjoint(wanted.topics)) or not about.isdisjoint(wanted.without):
+    if (wanted.topics and not set(wanted.topics) & set(about)) or set(wanted.without) & set(about):
         return None
     return lang if len(hits(wanted.words, facts.tokens[lang])) == len(wanted.words) else None
 

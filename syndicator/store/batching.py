@@ -1,7 +1,7 @@
 """Batches: the deliveries that one job sends.
 
-1. A batch is open until none of its deliveries is due or being sent; nobody needs it afterwards: closed ones are deleted,
-   and their deliveries stay without one.
+1. A batch is open until none of its deliveries is due or being sent; nobody needs it afterwards: closed ones are
+   deleted, and their deliveries stay without one.
 """
 
 from __future__ import annotations

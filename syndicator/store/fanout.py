@@ -123,9 +123,10 @@ async def fan_out(
             await _set(session, number, fanned_out_at=now)
         return None
     cursor = message.cursor
-    if cursor == 0 or row["matched_change"] != release.change:
+    if cursor == 0 or row["matched"].get("change") != release.change:
         cursor = 0
-        await write_matches(session, release, taxonomy, now)
+        about = await write_matches(session, release, taxonomy, now)
+        await _set(session, number, matched={"change": release.change, "about": about, "order": list(order)})
     high = await session.scalar(HIGH, {"low": cursor, "limit": limit})
     if high is None:
         await _set(session, number, fanned_out_at=now)
@@ -135,7 +136,7 @@ async def fan_out(
     written = 0
     for role in ("channel", "person") if cursor == 0 else ("person",):
         written += await _write(session, recipients, role, values, int(message.priority))
-    await _set(session, number, cursor=high, matched_change=release.change)
+    await _set(session, number, cursor=high)
     return written
 
 

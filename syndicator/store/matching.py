@@ -41,8 +41,8 @@ from syndicator.store.upsert import insert_for
 __all__ = ["write_matches"]
 
 
-async def write_matches(session: AsyncSession, release: Release, taxonomy: Taxonomy, now: datetime) -> int:
-    """`match` rows of this release for every live filter; idempotent; returns how many there are now."""
+async def write_matches(session: AsyncSession, release: Release, taxonomy: Taxonomy, now: datetime) -> list[str]:
+    """`match` rows of this release for every live filter; idempotent. Returns its topics and those above them."""
     facts = Facts.of(release)
     about = sorted(taxonomy.closure(facts.topics))
     asked = list(await session.scalars(select(FILTER_TERM.c.value).where(FILTER_TERM.c.field == "q").distinct()))
@@ -54,8 +54,7 @@ async def write_matches(session: AsyncSession, release: Release, taxonomy: Taxon
             _words(session, hits(asked, tokens)),
         )
         await _replace(session, release.number, lang, fit, now)
-    query = select(func.count()).select_from(MATCH).where(MATCH.c.release_id == release.number)
-    return int(await session.scalar(query) or 0)
+    return about
 
 
 async def _replace(session: AsyncSession, number: int, lang: str, fit: ColumnElement[bool], now: datetime) -> None:

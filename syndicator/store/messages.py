@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,7 +92,7 @@ async def open_messages(session: AsyncSession) -> Sequence[Message]:
     return [message_of(row) for row in (await session.execute(query)).mappings()]
 
 
-def message_of(row: RowMapping) -> Message:
+def message_of(row: Mapping[str, Any] | RowMapping) -> Message:
     """A message from its row."""
     return Message(
         id=row["id"],

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. A claim is committed before the network is touched. Two workers never claim the same row: SQLite has one writer,
    PostgreSQL skips rows that another one holds.
-2. What may not be sent any more is suppressed by the claim itself: an unsubscribing counts from its commit on.
+2. What may not be sent any more is suppressed by the claim itself: an unsubscribing counts from its commit on. What
+   another subscription of the same person still wants goes out by that one (`heirs`).
    A confirmation is sent while its subscription waits for it, or was asked for after it had been confirmed: to
    somebody who lost the link or was paused, and needs a way back in.
 3. Settling moves only rows that are `sending`; a second settling finds none.
@@ -13,7 +14,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ from syndicator.domain.model import (
 )
 from syndicator.domain.visibility import standing
 from syndicator.store.batching import close_idle, regroup
+from syndicator.store.heirs import inherit
 from syndicator.store.indexed import in_state
 from syndicator.store.messages import Message, message_of
 from syndicator.store.tables import BATCH, DELIVERY, FILTER, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, UtcTime
@@ -124,6 +126,7 @@ _FACTS = (
         *(DELIVERY.c[name] for name in ("subscriber_id", "lang", "attempts", "resent", "answer")),
         DELIVERY.c.subscription_id.label("delivery_subscription"),
         *(SUBSCRIBER.c[name] for name in ("channel", "address", "resolved", "role", "language", "timezone")),
+        SUBSCRIBER.c.other_language,
         SUBSCRIBER.c.state.label("subscriber_state"),
         SUBSCRIPTION.c.state.label("subscription_state"),
         SUBSCRIPTION.c.confirmed_at,
@@ -166,11 +169,31 @@ async def claim(session: AsyncSession, batch: int, now: datetime, limit: int) ->
         if not numbers:
             await close_idle(session, now, batch)
             return []
-        rows = (await session.execute(_FACTS.where(DELIVERY.c.id.in_(numbers)))).mappings().all()
+        rows = await _inherited(session, (await session.execute(_FACTS.where(DELIVERY.c.id.in_(numbers)))).mappings())
         held = {row["delivery"]: _held_back(row, now) for row in rows}
         await settle(session, [one for one in held.values() if one is not None], now)
         if claimed := [_claimed(row) for row in rows if held[row["delivery"]] is None]:
             return claimed
+
+
+async def _inherited(session: AsyncSession, rows: Iterable[RowMapping]) -> list[Mapping[str, Any]]:
+    """The rows, those whose subscription has ended by the one that they are still wanted by, if any."""
+    found = list(rows)
+    heirs = await inherit(session, [row for row in found if _has_ended(row)])
+    given: list[Mapping[str, Any]] = []
+    for row in found:
+        heir = heirs.get(row["delivery"])
+        if heir is None:
+            given.append(dict(row))
+        else:
+            active = {"subscription_state": SubscriptionState.ACTIVE, "delivery_subscription": heir.subscription}
+            given.append({**row, **active, "canonical": heir.filter, "lang": heir.lang})
+    return given
+
+
+def _has_ended(row: RowMapping) -> bool:
+    about_release = MessageKind(row["kind"]) is not MessageKind.CONFIRMATION and row["release_id"] is not None
+    return about_release and row["subscription_state"] != SubscriptionState.ACTIVE
 
 
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], now: datetime) -> int:
@@ -208,7 +231,7 @@ async def next_deferred(session: AsyncSession) -> datetime | None:
     return found
 
 
-def _held_back(row: RowMapping, now: datetime) -> Settlement | None:
+def _held_back(row: Mapping[str, Any], now: datetime) -> Settlement | None:
     """What becomes of a claimed row that may not be sent now; None if it may."""
     kind = MessageKind(row["kind"])
     if kind is MessageKind.CONFIRMATION:
@@ -220,7 +243,7 @@ def _held_back(row: RowMapping, now: datetime) -> Settlement | None:
     return None if row["release_state"] is None else _hidden(row, kind, now)
 
 
-def _is_wanted(row: RowMapping) -> bool:
+def _is_wanted(row: Mapping[str, Any]) -> bool:
     """Whether a confirmation still serves: not one that an earlier letter has made superfluous."""
     if row["subscription_state"] == SubscriptionState.PENDING:
         return True
@@ -229,7 +252,7 @@ def _is_wanted(row: RowMapping) -> bool:
     return active and (confirmed is None or row["created_at"] > confirmed)
 
 
-def _hidden(row: RowMapping, kind: MessageKind, now: datetime) -> Settlement | None:
+def _hidden(row: Mapping[str, Any], kind: MessageKind, now: datetime) -> Settlement | None:
     shown = standing(State(row["release_state"]), row["public_at"], row["opened_at"], now)
     if shown is (Standing.WITHDRAWN if kind is MessageKind.WITHDRAWAL else Standing.PUBLIC):
         return None
@@ -242,11 +265,11 @@ def _hidden(row: RowMapping, kind: MessageKind, now: datetime) -> Settlement | N
     return _suppressed(row, f"the release is {shown}")
 
 
-def _suppressed(row: RowMapping, reason: str) -> Settlement:
+def _suppressed(row: Mapping[str, Any], reason: str) -> Settlement:
     return Settlement(row["delivery"], DeliveryState.SUPPRESSED, reason=reason, counted=False)
 
 
-def _claimed(row: RowMapping) -> Claimed:
+def _claimed(row: Mapping[str, Any]) -> Claimed:
     return Claimed(
         id=row["delivery"],
         message=message_of(row),

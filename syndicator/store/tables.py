@@ -122,6 +122,10 @@ def _count() -> Any:
     return Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
 
 
+def _json() -> Any:
+    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default=text("'{}'")))
+
+
 def _text(*, default: str = "") -> Any:
     return Field(default=default, sa_column=Column(Text, nullable=False, server_default=text("''")))
 
@@ -353,7 +357,8 @@ class Message(SQLModel, table=True):
     """What is to be said. `key` makes it unique: `release:12:0`, `confirmation:45:1`.
 
     `fanned_out_at` is empty while recipients are still being written; `cursor` is the last subscriber done,
-    `matched_change` the release's change that the matches were last written for.
+    `matched` what the matches were last written for: the release's `change`, its topics with all above them
+    (`about`), and the site's languages, best first (`order`).
     """
 
     __tablename__ = "message"
@@ -373,7 +378,7 @@ class Message(SQLModel, table=True):
     major: int = 0
     priority: int = 20
     cursor: int = 0
-    matched_change: int = _count()
+    matched: dict[str, Any] = _json()
     created_at: datetime = _time()
     fanned_out_at: datetime | None = _time(nullable=True)
 

@@ -250,7 +250,7 @@ def _tables() -> None:
         sa.Column("major", sa.Integer(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("cursor", sa.Integer(), nullable=False),
-        sa.Column("matched_change", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("matched", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("fanned_out_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["release_id"], ["release.id"], ondelete="CASCADE"),
