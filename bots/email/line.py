@@ -97,7 +97,7 @@ class Line:
         """Hang up without a word: what has not left never does, so that "had not left" stays true."""
         self.usable = False
         if self._client.transport is not None:
-            self._client.transport.abort()
+            self._client.transport.abort()  # type: ignore[attr-defined]  # it is a plain or a TLS Transport
         self._client.close()
 
     async def quit(self) -> None:

@@ -105,7 +105,7 @@ class SmtpTransport:
             line = Line(self.client(self._timeout), self._timeout, now)
             trouble = await line.open(now)
             if trouble is not None:
-                return self._shut(trouble)
+                return self._shut(trouble, now)
         closings = self._closings
         try:
             outcome = await line.send(mail, now)
@@ -115,7 +115,7 @@ class SmtpTransport:
         if line.complaint:
             self._complain(line.complaint, now)
         if line.shut and isinstance(outcome, Later):
-            return self._shut(outcome)
+            return self._shut(outcome, now)
         if line.answered and closings == self._closings:  # an answer to what was asked before it closed opens nothing
             self.steady, self._closed = True, None
         if line.usable:
@@ -134,10 +134,14 @@ class SmtpTransport:
             await line.quit()
         return None
 
-    def _shut(self, trouble: Later) -> Later:
-        """The relay takes nothing for a while: the same answer for every mail until then."""
-        log.warning("relay refuses", relay=self.name, reason=without_addresses(trouble.reason))
-        self.steady, self._closed = False, trouble
+    def _shut(self, trouble: Later, now: datetime) -> Later:
+        """The relay takes nothing for a while: the same answer for every mail until then. Of two the longer holds."""
+        until = self.ready_at(now)
+        if until is None:
+            log.warning("relay refuses", relay=self.name, reason=without_addresses(trouble.reason))
+        if until is None or (trouble.not_before is not None and trouble.not_before > until):
+            self._closed = trouble
+        self.steady = False
         self._closings += 1
         self._forget()
         return trouble

@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. Nothing that Telegram does stops the service: a refused token, a second poller or a dead line is one clear log line
-   when it begins, and one when it ends; meanwhile the bot waits and tries again.
+1. Nothing that Telegram does stops the service or the bot: a refused token, a second poller, a dead line or an answer
+   that makes no sense is one clear log line when it begins, and one when it ends; meanwhile the bot waits and tries
+   again, however long that lasts. No log line shows an exception's chain: the library's own errors hold the token.
 2. An update is confirmed only after it was handled, so a crash repeats it and handlers are safe to repeat. Updates of
    one chat are handled in order, those of different chats side by side.
 3. A webhook call without our secret is 403, compared in constant time; a body that is too large is 413.
@@ -15,9 +16,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -142,9 +145,11 @@ class TelegramBot:
             await self._introduce()
             if self._settings.mode == "polling":
                 await self._poll()
-        except Exception:
-            log.exception("the telegram bot has stopped by a fault of its own; the rest of the service goes on")
-            raise
+        except Exception as error:  # noqa: BLE001  # each step catches its own; a traceback could hold the token
+            log.error(  # noqa: TRY400
+                "the telegram bot has stopped by a fault of its own; the rest of the service goes on",
+                error=fault(error),
+            )
 
     async def _come_up(self) -> None:
         await self._app.initialize()
@@ -163,7 +168,7 @@ class TelegramBot:
         while True:
             try:
                 await step()
-            except TelegramError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is: say it, and try again
                 await asyncio.sleep(self._worried(error, tries))
                 tries += 1
             else:
@@ -179,7 +184,7 @@ class TelegramBot:
                     updates = await self.bot.get_updates(
                         offset=offset, timeout=self._poll_for, allowed_updates=list(ALLOWED_UPDATES)
                     )
-                except TelegramError as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is: say it, and try again
                     await asyncio.sleep(self._worried(error, tries))
                     tries += 1
                     continue
@@ -197,11 +202,15 @@ class TelegramBot:
         try:
             async with asyncio.timeout(2):
                 await self.bot.get_updates(offset=offset, limit=1, timeout=0, allowed_updates=list(ALLOWED_UPDATES))
-        except (TelegramError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  # we are going down; the next start hears them once more
             log.debug("telegram: the last updates stay unconfirmed", error=type(error).__name__)
 
     async def _handle_all(self, updates: Sequence[Update]) -> None:
-        await asyncio.gather(*(self._handle(update) for update in updates))
+        """All of them; one that cannot be handled is told, and keeps nobody else from being heard."""
+        outcomes = await asyncio.gather(*(self._handle(update) for update in updates), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                log.error("telegram: an update could not be handled", error=fault(outcome))
 
     async def _handle(self, update: Update) -> None:
         """One update, once; in order within its chat, since locks are given in the order they are asked for."""
@@ -242,8 +251,8 @@ class TelegramBot:
         try:
             for lang in ("", *self._site.languages):
                 await self._introduce_in(lang)
-        except TelegramError as error:
-            log.warning("telegram: menu and descriptions could not be set", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # a bot without its menu still works
+            log.warning("telegram: menu and descriptions could not be set", error=fault(error))
 
     async def _introduce_in(self, code: str) -> None:
         """Only what differs is written: these methods are rationed. "" is what all other languages see."""
@@ -258,9 +267,9 @@ class TelegramBot:
         if (await self.bot.get_my_short_description(language_code=code or None)).short_description != short:
             await self.bot.set_my_short_description(short, language_code=code or None)
 
-    def _worried(self, error: TelegramError, tries: int) -> float:
+    def _worried(self, error: Exception, tries: int) -> float:
         """Say what is wrong, once; returns the seconds to wait. An InvalidToken's own text holds the token."""
-        wait = min(_LONGEST_WAIT, 2.0**tries)
+        wait = min(_LONGEST_WAIT, 2.0 ** min(tries, 10))
         if isinstance(error, InvalidToken):
             trouble = "telegram refuses the bot's token: set telegram.token and restart; everything else goes on"
             wait = TOKEN_PAUSE.total_seconds()
@@ -274,9 +283,11 @@ class TelegramBot:
         elif isinstance(error, BadRequest):
             trouble = f"telegram: {error.message}"
             wait = _LONGEST_WAIT
-        else:
+        elif isinstance(error, TelegramError):
             # One broken long poll is nothing to tell; two in a row are.
             trouble = f"telegram cannot be reached: {error.message}" if tries else self._trouble
+        else:
+            trouble = f"telegram's answer cannot be understood ({fault(error)}); check telegram.api_root"
         if trouble != self._trouble:
             self._trouble = trouble
             log.error(trouble)
@@ -286,6 +297,13 @@ class TelegramBot:
         if self._trouble:
             self._trouble = ""
             log.info("telegram answers again")
+
+
+def fault(error: BaseException) -> str:
+    """What went wrong and where, without the error's own words and without what it came from."""
+    steps = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
+    return f"{type(error).__name__}{where}"
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,8 @@ Rules, in order:
 2. A link becomes one only where Telegram makes it one: http and https with a real host. Of mailto and tel the
    address itself is shown, and clients make it tappable; any other link is its text.
 3. Inside code nothing else is marked; a quote inside a quote is the same quote.
-4. Small digits keep their meaning: H₂O and m² stay what they are.
+4. Small digits keep their meaning: H₂O and m² stay what they are. What has no small form as a whole stays plain, so
+   that 2nd never becomes 2ⁿd.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ _ORDER = ("b", "i", "u", "s")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = frozenset({"p", "div", "ul", "ol", "li", "table", "tr", "hr", "blockquote", "pre", "caption", *_HEADINGS})
 _SPACE = re.compile(r"[ \t\n\r\f]+")
-_RAISED = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
-_LOWERED = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
+_SMALL = {
+    "sup": str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ"),
+    "sub": str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎"),
+}
 _MAX_LINK = 2048
 _INDENT = "\u2003"
 
@@ -101,6 +104,12 @@ class _State:
     shift: str = ""
 
 
+def _small(text: str, shift: str) -> str:
+    """The text raised or lowered, if all of it can be."""
+    forms = _SMALL[shift]
+    return text.translate(forms) if all(ord(letter) in forms for letter in text if not letter.isspace()) else text
+
+
 class _Reader(HTMLParser):
     """Reads the clean subset; a tag that it does not know is passed over, its text stays."""
 
@@ -154,7 +163,7 @@ class _Reader(HTMLParser):
             self._add(data, raw=True)
             return
         if state.shift:
-            data = data.translate(_RAISED if state.shift == "sup" else _LOWERED)
+            data = _small(data, state.shift)
         data = _SPACE.sub(" ", data)
         ends_open = not self._runs or self._runs[-1].text[-1:] in (" ", "\n")
         self._add(data.lstrip(" ") if ends_open else data)

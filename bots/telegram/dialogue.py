@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from traceback import format_exception
 from typing import Any, Protocol
 
 import structlog
@@ -214,9 +215,22 @@ class Dialogue:
         who = chat.id if chat else user.id if user else None
         if who is None:
             return None
+        return await self._chats.chat(who, language=self._spoken(update), now=self._clock())
+
+    def _spoken(self, update: Update) -> str:
+        """The language of the person's own Telegram if we write in it, else the office's."""
+        user = update.effective_user
         spoken = ((user.language_code if user else None) or "").partition("-")[0].lower()
-        guess = spoken if spoken in self._site.languages else self._site.default_language
-        return await self._chats.chat(who, language=guess, now=self._clock())
+        return spoken if spoken in self._site.languages else self._site.default_language
+
+    async def _language_of(self, update: Update) -> str:
+        """The chosen language; while that cannot be read, the spoken one."""
+        try:
+            account = await self._account(update)
+        except Exception as error:  # noqa: BLE001  # it is said already that something is wrong
+            log.debug("telegram dialogue: the language cannot be read", error=type(error).__name__)
+            account = None
+        return account.subscriber.language if account else self._spoken(update)
 
     async def failed(self, update: object, context: _Context) -> None:
         """A handler raised: log it, and say so to the person unless Telegram itself was the trouble."""
@@ -227,10 +241,15 @@ class Dialogue:
         if isinstance(error, TelegramError):
             log.warning("telegram dialogue: an answer did not get through", error=type(error).__name__)
             return
-        log.error("telegram dialogue failed", exc_info=error)
-        message = update.effective_message if isinstance(update, Update) else None
+        if error is None:
+            return
+        # Without the chain: an error of the library's behind this one may hold the token.
+        log.error("telegram dialogue failed", exception="".join(format_exception(error, chain=False)))
+        if not isinstance(update, Update):
+            return
+        message = update.effective_message
         if isinstance(message, Message) and message.chat.type == ChatType.PRIVATE:
-            await _say(message, self._screens.trouble(self._site.default_language))
+            await _say(message, self._screens.trouble(await self._language_of(update)))
 
 
 def _chosen(account: Account) -> Filter | None:

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from hashlib import sha256
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bots.telegram.richtext import clean, visible
+from syndicator.domain.deeplink import topic_key
 from syndicator.domain.filters import Filter
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy, Topic
 from syndicator.i18n import Texts, Translator
 
-__all__ = ["Press", "Screen", "Screens", "pressed", "topic_key"]
+__all__ = ["Press", "Screen", "Screens", "pressed"]
 
 PAGE = 20
-_LONG = 40
 _LABEL = 60
 _PRESS = re.compile(r"([a-z]):([^:]{0,10}):([0-9]{0,3}):([^:]{0,44})")
 
@@ -57,11 +56,6 @@ def pressed(data: str | None) -> Press | None:
     if found is None:
         return None
     return Press(found[1], found[2], int(found[3] or 0), found[4])
-
-
-def topic_key(slug: str) -> str:
-    """A topic's short name in callback data and deep links."""
-    return slug if len(slug) <= _LONG else sha256(slug.encode()).hexdigest()[:_LONG]
 
 
 class Screens:

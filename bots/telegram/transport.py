@@ -6,7 +6,8 @@ Rules, in order:
    `NotSent`: repeating it cannot say a thing twice. Any other break is `Lost`: nobody can tell.
 2. A 4xx that is not the Bot API's own JSON comes from a proxy in between; the request never reached Telegram.
 3. 429 is `Flooded`, with the seconds from the body, else from Retry-After, else half a minute.
-4. An address holds the token, so no exception of the library below passes: each becomes one of ours, in our words.
+4. A 2xx that is the Bot API's JSON but brings no result is `Lost` too: something was done, and nobody can tell what.
+5. An address holds the token, so no exception of the library below passes: each becomes one of ours, in our words.
 """
 
 from __future__ import annotations
@@ -157,9 +158,13 @@ def _told(error: BaseException) -> str:
 
 
 def _check(status: int, payload: bytes, retry_after: str) -> None:
-    if status < 300 or status >= 500:
+    if status >= 500:
         return
     answer = _json(payload)
+    if status < 300:
+        if answer is not None and "result" not in answer:
+            raise Lost("the answer has no result")
+        return
     if status == 429:
         parameters = (answer or {}).get("parameters")
         stated = parameters.get("retry_after") if isinstance(parameters, dict) else None

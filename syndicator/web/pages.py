@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.model import Urgency
 from syndicator.domain.ports import FeedLinks
@@ -29,7 +30,6 @@ __all__ = [
     "privacy",
     "query_filter",
     "search",
-    "telegram_link",
     "topic",
     "topics",
     "without_slash",
@@ -69,7 +69,7 @@ async def home(request: web.Request) -> web.Response:
         newest=cards(request, rest, lang),
         topics=topic_tree(parts.taxonomy, parts.texts(lang)),
         everything=parts.catalogue.link(lang, "all"),
-        telegram=telegram_link(parts.telegram_name(), ""),
+        telegram=bot_link(parts.telegram_name()),
     )
 
 
@@ -115,7 +115,7 @@ async def topic(request: web.Request) -> web.Response:
         shown=shown,
         stream=stream,
         subscribe=f"/{lang}/subscribe?{urlencode({'topic': slug})}",
-        telegram=telegram_link(parts.telegram_name(), slug),
+        telegram=bot_link(parts.telegram_name(), slug),
     )
 
 
@@ -171,10 +171,3 @@ async def privacy(request: web.Request) -> web.Response:
     """GET /{lang}/privacy: what is kept of a reader, and what is not."""
     parts, lang = request.app[PARTS], request.match_info["lang"]
     return page(request, "privacy.html", lang, paths={code: f"/{code}/privacy" for code in parts.site.languages})
-
-
-def telegram_link(name: str | None, slug: str) -> str:
-    """A link that opens the bot, with a topic where one is given; empty where there is no bot."""
-    if not name:
-        return ""
-    return f"https://t.me/{name}?start={slug}" if slug else f"https://t.me/{name}"

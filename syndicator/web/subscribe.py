@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import structlog
 from aiohttp import web
 
+from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.model import Cadence
 from syndicator.i18n import Translator
@@ -27,7 +28,7 @@ from syndicator.store.subscriptions import Consent
 from syndicator.web.errors import TOO_MANY, error_page
 from syndicator.web.forms import HONEYPOT, Form, made_in_time, read_form, refuse_foreign, timed_token
 from syndicator.web.limits import Limits
-from syndicator.web.pages import query_filter, telegram_link
+from syndicator.web.pages import query_filter
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import NO_STORE, page
@@ -154,7 +155,7 @@ def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], statu
         honeypot=HONEYPOT,
         made=timed_token(parts.tokens, parts.clock()),
         consent=consent_text(t, parts.site.name(lang)),
-        telegram=telegram_link(parts.telegram_name(), ""),
+        telegram=bot_link(parts.telegram_name()),
     )
 
 

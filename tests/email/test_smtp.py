@@ -266,7 +266,7 @@ async def test_a_closed_relay_is_asked_once_not_once_a_mail(relay, sender, mail,
 async def test_a_relay_that_closes_in_mid_session_is_left_alone_and_tried_with_one_mail(
     relay, sender, mail, now, stage, reply, wait
 ):
-    transport = sender(connections=4)
+    transport = sender(connections=4, timeout=10)
     assert isinstance(await transport.send(mail(), now), Sent)
     relay.script = {stage: [reply] * 600}
     got = await asyncio.gather(*(transport.send(mail(subscriber=n), now) for n in range(500)))
@@ -285,6 +285,14 @@ async def test_a_relay_that_closes_in_mid_session_is_left_alone_and_tried_with_o
     got = await asyncio.gather(*(transport.send(mail(subscriber=n), later) for n in range(20)))
     assert all(isinstance(o, Sent) for o in got)
     assert len(relay.mails) == sent + 20
+
+
+async def test_of_two_reasons_to_wait_the_longer_holds(relay, sender, mail, now):
+    transport = sender(connections=2, timeout=10)
+    assert isinstance(await transport.send(mail(), now), Sent)
+    relay.script = {"MAIL": ["530 5.7.0 authentication required", "421 4.3.2 closed"]}
+    await asyncio.gather(transport.send(mail(subscriber=1), now), transport.send(mail(subscriber=2), now))
+    assert transport.ready_at(now) == now + timedelta(minutes=5)
 
 
 async def test_an_answer_to_what_was_asked_before_it_closed_opens_nothing(relay, sender, mail, now):

@@ -24,6 +24,7 @@ Refusal, bad = rules.Refusal, rules.bad
 TOKEN = "4242:double-secret-token"
 BOT = {"id": 4242, "is_bot": True, "first_name": "Press", "username": "press_double_bot"}
 DATE = 1_790_000_000
+NONSENSE = {"empty": {}, "no_result": {"ok": True}, "strange": {"ok": True, "result": [[1]]}}
 
 
 class TelegramDouble:
@@ -103,7 +104,8 @@ class TelegramDouble:
     def fault(self, kind, *, method="sendMessage", chat=None, times=1, skip=0, **details):
         """The next calls fail.
 
-        Kinds: flood, refuse (code, text), 502, not_json, proxy, drop_before, drop_after, stall, migrate (to).
+        Kinds: flood, refuse (code, text), 502, not_json, proxy, empty, no_result, strange, drop_before,
+        drop_after, stall, migrate (to).
         """
         self.faults.append({"kind": kind, "method": method, "chat": chat, "times": times, "skip": skip, **details})
 
@@ -203,17 +205,7 @@ class TelegramDouble:
             return None
         fault["times"] -= 1
         kind = fault["kind"]
-        if kind == "flood":
-            seconds = fault.get("retry_after", 7)
-            raise Refusal(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
-        if kind == "migrate":
-            raise Refusal(
-                400,
-                "Bad Request: group chat was upgraded to a supergroup chat",
-                migrate_to_chat_id=fault["to"],
-            )
-        if kind == "refuse":
-            raise Refusal(fault["code"], fault["text"])
+        self._refuse(kind, fault)
         if kind in ("drop_after", "stall", "not_json"):
             await self._call(method, given)
         await self._notify()
@@ -223,8 +215,21 @@ class TelegramDouble:
             if request.transport:
                 request.transport.abort()
             return web.Response()
+        if kind in NONSENSE:
+            return web.json_response(NONSENSE[kind])
         pages = {"502": 502, "not_json": 200, "proxy": 403}
         return web.Response(status=pages[kind], text="<html>nothing here</html>", content_type="text/html")
+
+    @staticmethod
+    def _refuse(kind, fault):
+        if kind == "flood":
+            seconds = fault.get("retry_after", 7)
+            raise Refusal(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+        if kind == "migrate":
+            text = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise Refusal(400, text, migrate_to_chat_id=fault["to"])
+        if kind == "refuse":
+            raise Refusal(fault["code"], fault["text"])
 
     @staticmethod
     def _hits(fault, method, given):

@@ -179,6 +179,33 @@ async def test_two_chats_in_trouble_pause_everybody(double, channel, letter, now
     assert len(double.calls) == 2
 
 
+async def test_the_bot_says_until_when_nothing_can_go_so_that_nothing_is_claimed(
+    double, channel, letter, now, later, line
+):
+    double.started.update((7, 8))
+    sender = channel()
+    assert sender.ready_at(now) is None
+    double.fault("flood", retry_after=60, times=2)
+    await sender.send([letter(address="7")], now)
+    assert sender.ready_at(now) is None, "one chat's pause is no other chat's"
+    await sender.send([letter(address="8")], now)
+    assert sender.ready_at(now) == later(60)
+    assert sender.ready_at(later(60)) is None
+
+
+async def test_a_refused_token_says_until_when(channel, letter, now, later, line):
+    sender = channel(bot=line(token="4242:wrong-and-secret"))
+    await sender.send([letter()], now)
+    assert sender.ready_at(now) == later(300)
+
+
+@pytest.mark.parametrize("kind", ["empty", "no_result", "not_json"])
+async def test_an_answer_without_a_result_is_unknown(double, channel, letter, reader, now, kind):
+    double.fault(kind)
+    (found,) = await channel().send([letter()], now)
+    assert isinstance(found, Unknown)
+
+
 async def test_a_database_that_is_away_makes_no_letter_unknown(double, channel, letter, reader, now, pauses):
     pauses.broken = True
     double.fault("flood")

@@ -9,8 +9,10 @@ import logging
 import aiohttp
 import pytest
 from aiohttp import web
+from telegram.error import InvalidToken, NetworkError
 
-from bots.telegram.keyboards import Press, Screens, pressed, topic_key
+from bots.telegram.keyboards import Press, Screens, pressed
+from syndicator.domain.deeplink import bot_link, topic_key
 from syndicator.domain.filters import Filter
 from syndicator.domain.topics import Taxonomy
 
@@ -94,6 +96,17 @@ async def test_a_deep_link_ticks_its_topic(double, talk, chats):
     assert chats.people[7].filter == Filter(topics=("visas",))
 
 
+def test_a_deep_link_from_the_pages_names_its_topic_as_the_bot_knows_it(site, texts):
+    slugs = ["visas", "a-topic-with-a-name-that-goes-on-and-on-for-sixty-characters", "t" * 64]
+    screens = Screens(site, texts, Taxonomy.from_mapping({"topic": [{"slug": s, "name": {"en": "N"}} for s in slugs]}))
+    for slug in slugs:
+        address, _, payload = bot_link("press_bot", slug).partition("?start=")
+        assert address == "https://t.me/press_bot"
+        assert len(payload) <= 64
+        assert screens.slug(payload) == slug
+    assert (bot_link("press_bot"), bot_link("", "visas")) == ("https://t.me/press_bot", "")
+
+
 @pytest.mark.parametrize("payload", ["nothing", "'; drop", "all", "x" * 64])
 async def test_a_deep_link_to_nothing_is_a_plain_start(double, talk, chats, payload):
     await talk(double.say(7, f"/start {payload}"))
@@ -153,10 +166,31 @@ async def test_a_screen_that_is_gone_is_sent_anew(double, talk):
     assert len(double.seen(7)) == 2
 
 
-async def test_our_own_fault_is_said(double, talk, chats, caplog):
+@pytest.mark.parametrize(
+    ("spoken", "said"),
+    [("az", "Bizdə nasazlıq"), ("en", "Something went wrong"), ("ru", "У нас"), ("de", "Bizdə nasazlıq")],
+)
+async def test_our_own_fault_is_said_in_the_persons_language(double, talk, chats, spoken, said):
+    chats.broken = True
+    await talk(double.say(7, "/topics", language=spoken))
+    assert double.seen(7)[0]["text"].startswith(said)
+
+
+async def test_our_own_fault_is_said_in_the_chosen_language(double, talk, chats, monkeypatch):
+    await talk(double.say(7, "/language", language="az"))
+    await talk(double.tap(7, "Русский"))
+
+    async def broken(*args, **kwargs):
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr(chats, "choose", broken)
+    await talk(double.say(7, "/stop", language="az"))
+    assert double.seen(7)[-1]["text"].startswith("У нас")
+
+
+async def test_after_our_own_fault_the_bot_answers_again(double, talk, chats):
     chats.broken = True
     await talk(double.say(7, "/topics"))
-    assert double.seen(7)[0]["text"].startswith("Bizdə nasazlıq")
     chats.broken = False
     await talk(double.say(7, "/topics"))
     assert len(double.seen(7)) == 2
@@ -210,6 +244,48 @@ async def test_a_refused_token_is_one_line_without_the_token_and_stops_nothing(d
     assert "wrong-and-secret" not in out.out + out.err + caplog.text
     await running.stop()
     await running.stop()
+
+
+@pytest.mark.parametrize("kind", ["empty", "no_result", "strange", "not_json"])
+@pytest.mark.parametrize("method", ["getMe", "deleteWebhook", "getMyCommands", "getUpdates"])
+async def test_answers_that_make_no_sense_are_said_once_and_survived(double, bot, capsys, monkeypatch, method, kind):
+    monkeypatch.setattr("bots.telegram.app._LONGEST_WAIT", 0.01)
+    double.fault(kind, method=method, times=4)
+    running = await bot()
+    await double.until(lambda: any(name == "getUpdates" for name, _ in double.calls))
+    double.say(7, "/help")
+    await double.until(lambda: double.seen(7))
+    out = capsys.readouterr().out
+    assert sum(out.count(words) for words in ("cannot be understood", "cannot be reached", "could not be set")) <= 1
+    assert double.token not in out
+    assert not running._task.done()
+
+
+async def test_an_outage_of_hours_ends_nothing(bot, capsys):
+    running = await bot()
+    for error in (NetworkError("away"), KeyError("result"), RuntimeError("4242:double-secret-token")):
+        assert running._worried(error, 5000) == 30
+    assert "double-secret" not in capsys.readouterr().out
+
+
+async def test_a_fault_behind_which_stands_the_librarys_own_error_does_not_tell_the_token(
+    double, bot, capsys, caplog, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    running = await bot()
+    await double.until(lambda: any(name == "getUpdates" for name, _ in double.calls))
+    await running.stop()
+
+    async def fails():
+        error = OverflowError("34, 'Numerical result out of range'")
+        error.__context__ = InvalidToken(f"The token `{double.token}` was rejected by the server.")
+        raise error
+
+    monkeypatch.setattr(running, "_until_done", lambda _: fails())
+    await running._run()
+    out = capsys.readouterr()
+    assert "OverflowError at test_dialogue.py" in out.out
+    assert "double-secret" not in out.out + out.err + caplog.text
 
 
 async def test_updates_are_confirmed_when_the_bot_stops(double, bot):

@@ -61,6 +61,8 @@ def test_the_frame_speaks_the_readers_language(rendered, lang, button, urgent, c
         ("<ul><li>one</li><li>two<ul><li>deep</li></ul></li></ul>", "• one\n• two\n\u2003• deep"),
         ("<ol><li>one</li><li>two</li></ol>", "1. one\n2. two"),
         ("<p>H<sub>2</sub>O, 5 m<sup>2</sup></p>", "H₂O, 5 m²"),
+        ("<p>the 2<sup>nd</sup>, 10<sup>-3</sup>, x<sup>n+1</sup></p>", "the 2nd, 10⁻³, xⁿ⁺¹"),
+        ("<p>1<sup>st</sup> a<sub>max</sub> a<sub>n1</sub> a<sub>( 1 )</sub></p>", "1st amax an1 a₍ ₁ ₎"),
         ("<blockquote><p>a</p><p>b</p></blockquote><p>c</p>", "<blockquote>a\n\nb</blockquote>\n\nc"),
         (
             "<blockquote>a</blockquote><blockquote>b</blockquote>",
