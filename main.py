@@ -310,9 +310,9 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=lambda: resume(office), end=database.close),
         *(Running(end=channel.close) for channel in channels.values()),
         Running(begin=lambda: publisher.refresh(clock())),
+        *([bot] if bot else []),  # before the engine, and so after it at the end: they share connections
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         WebServer(app, settings.web.host, settings.web.port),
-        *([bot] if bot else []),
         scheduler,
     ]
 

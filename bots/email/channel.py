@@ -19,12 +19,13 @@ import structlog
 from bots.email.addresses import BadAddress
 from bots.email.compile import Compiler, NotSendable
 from bots.email.transports import Transport
-from syndicator.domain.model import ChannelKind, Gone, Letter, MessageKind, Outcome, Refused, Standing, Unknown
+from syndicator.domain.model import ChannelKind, Gone, Later, Letter, MessageKind, Outcome, Refused, Standing, Unknown
 from syndicator.domain.visibility import standing
 
 __all__ = ["EmailChannel"]
 
 CHUNK = 20
+LANES = 2  # one chunk is on its way while the other is claimed or settled; more would only stand `sending` longer
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ class EmailChannel:
     def __init__(self, compiler: Compiler, transport: Transport) -> None:
         self._compiler = compiler
         self._transport = transport
-        self.lanes = transport.connections
+        self.lanes = LANES
 
     @property
     def chunk(self) -> int:
@@ -49,8 +50,20 @@ class EmailChannel:
         return self._transport.ready_at(now)
 
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
-        """Send each letter; the outcomes stand in the same order."""
-        return await asyncio.gather(*(self._send(letter, now) for letter in letters))
+        """Send each letter; the outcomes stand in the same order.
+
+        Told to stop in the middle, it answers for all of them: what was taken is sent, the rest waits. Losing the
+        answers would send again what people have.
+        """
+        tasks = [asyncio.create_task(self._send(letter, now)) for letter in letters]
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        stopped = Later("stopped before the relay answered", counts=False)
+        return [stopped if task.cancelled() else task.result() for task in tasks]
 
     async def close(self) -> None:
         """Let go of the transport's connections."""

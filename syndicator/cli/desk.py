@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import uvloop
+
 from config.loading import load
 from config.settings import BadSettings, Settings
 from syndicator.cli.output import fail
@@ -112,7 +114,8 @@ class Session:
     def run(work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine; what the outside or the person did wrong ends the command with one line."""
         try:
-            return asyncio.run(work)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(work)
         except BrokenPipeError:  # whoever reads the results has seen enough; Typer ends quietly
             raise
         except (OSError, ValueError, LookupError, AlreadyRunning, NewerSchema) as error:

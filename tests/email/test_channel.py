@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,30 @@ async def test_a_bug_is_one_letters_unknown(compiler, letter, now):
     got = await EmailChannel(compiler, Broken()).send([letter(), letter(address="nobody")], now)
     assert isinstance(got[0], Unknown)
     assert "RuntimeError" in got[0].reason
+
+
+async def test_a_stop_in_the_middle_keeps_what_the_relay_has_taken(compiler, letter, now):
+    class Slow:
+        steady = True
+
+        async def send(self, mail, now):
+            if mail.recipient.text.startswith("slow"):
+                await asyncio.Event().wait()
+            taken.append(mail.recipient.text)
+            return Sent({})
+
+    taken: list[str] = []
+    letters = [letter(address=address) for address in ("a@example.org", "slow@example.org", "b@example.org")]
+    sending = asyncio.create_task(EmailChannel(compiler, Slow()).send(letters, now))
+    async with asyncio.timeout(5):
+        while len(taken) < 2:
+            await asyncio.sleep(0)
+    sending.cancel()
+    first, second, third = await sending
+    assert isinstance(first, Sent)
+    assert isinstance(third, Sent)
+    assert isinstance(second, Later)
+    assert not second.counts
 
 
 def test_the_port_says_how_much_goes_at_a_time(compiler):
