@@ -8,11 +8,13 @@ Rules, in order:
    a release that a feed first sees corrected says so too.
 3. A withdrawn release keeps its id and its marked title and gives its reason; nothing of its old text is left.
 4. The lead picture stands at the top of the content, other pictures and files at its end, unless the body has them.
-5. Addresses are absolute, ASCII and http(s) only; characters that XML 1.0 forbids are stripped once more.
+5. Addresses are absolute, ASCII and http(s) only; what is no media type becomes that of unknown bytes; a topic without
+   a code is left out; characters that XML 1.0 forbids are stripped once more.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +29,7 @@ from syndicator.i18n import Texts, Translator
 
 __all__ = ["Category", "Entry", "Sibling", "entry_key", "entry_of", "moment"]
 
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]*/[A-Za-z0-9][\w!#$&^.+-]*", re.ASCII)
 _URL_SAFE = "%/:?#[]@!$&'()*+,;=~"
 
 
@@ -184,7 +187,8 @@ def _file_name(attachment: Attachment) -> str:
 def _categories(release: Release, lang: str, site: Site, taxonomy: Taxonomy) -> Iterator[Category]:
     for slug in dict.fromkeys(release.topics):
         topic = taxonomy.get(slug)
-        yield Category(one_line(slug), site.vocabulary, one_line(topic.name(lang) if topic else slug))
+        if code := one_line(slug):
+            yield Category(code, site.vocabulary, (one_line(topic.name(lang)) if topic else "") or code)
 
 
 def _siblings(release: Release, lang: str, site: Site) -> Iterator[Sibling]:
@@ -200,7 +204,7 @@ def _attachments(attachments: tuple[Attachment, ...], site: Site) -> Iterator[At
             yield replace(
                 one,
                 url=url,
-                media_type=one_line(one.media_type) or "application/octet-stream",
+                media_type=one.media_type if _MEDIA_TYPE.fullmatch(one.media_type) else "application/octet-stream",
                 title=one_line(one.title),
                 alt=one_line(one.alt),
                 credit=one_line(one.credit),

@@ -13,6 +13,7 @@ from feeds import build
 from feeds.entry import entry_of
 from feeds.streams import ALL, Stream, describe
 from syndicator.domain.model import Attachment, State
+from tests.feeds.rules import judge
 
 NASTY = [
     "]]>",
@@ -71,6 +72,8 @@ def test_every_feed_parses_and_no_id_is_lost(render, make, title, summary, body,
         assert not parsed.bozo, parsed.get("bozo_exception")
         assert [entry.id for entry in parsed.entries] == expected
     assert [item["id"] for item in json.loads(rendered["json"])["items"]] == expected
+    for fmt, document in rendered.items():
+        assert judge(fmt, document, f"https://press.example.org/feeds/az/all.{fmt}", make.now) == []
 
 
 @pytest.mark.parametrize("nasty", NASTY)
