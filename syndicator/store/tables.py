@@ -176,6 +176,7 @@ class Release(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source", "key"),
         Index("ix_release_state_public_at", "state", "public_at"),
+        Index("ix_release_public_at", "public_at", "id"),  # newest first: a list reads its own length, not all releases
         {"sqlite_autoincrement": True},
     )
     id: int | None = _id()

@@ -106,6 +106,7 @@ def _tables() -> None:
     )
     op.create_index("ix_release_change", "release", ["change"], unique=False)
     op.create_index("ix_release_state_public_at", "release", ["state", "public_at"], unique=False)
+    op.create_index("ix_release_public_at", "release", ["public_at", "id"], unique=False)
     op.create_table(
         "source_cursor",
         sa.Column("source", sa.String(), nullable=False),
