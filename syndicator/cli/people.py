@@ -66,7 +66,10 @@ def subscribers_import(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8.")],
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Subscribe everyone in a CSV file, with their record of consent. Bad rows are named and left out."""
+    """Subscribe everyone in a CSV file, with their record of consent.
+
+    Bad rows, and people who unsubscribed after that consent, are named and left out; the exit code is 1 then.
+    """
 
     async def work(desk: Desk) -> tuple[int, list[BadRow]]:
         total = file.stat().st_size
@@ -102,8 +105,10 @@ async def _import(desk: Desk, lines: Iterator[str], name: str) -> tuple[int, lis
             raise ValueError(f"{name}: {said}{before}") from None
         if not group:
             return taken, bad
-        bad += [row for row in group if isinstance(row, BadRow)]
-        taken += await import_rows(desk.database, [row for row in group if isinstance(row, Row)], desk.clock())
+        good = [row for row in group if isinstance(row, Row)]
+        left_out = await import_rows(desk.database, good, desk.clock())
+        taken += len(good) - len(left_out)
+        bad += sorted([*left_out, *(row for row in group if isinstance(row, BadRow))], key=lambda row: row.line)
 
 
 def _passing(lines: Iterable[str], advance: Callable[[float], None]) -> Iterator[str]:

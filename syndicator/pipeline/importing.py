@@ -4,26 +4,31 @@ Rules, in order:
 
 1. `timezone` may be left out or empty; everything else needs its column. A missing or unknown column refuses the file.
 2. A bad row is reported by its line, with what is allowed, and left out; the good ones are taken.
-3. Without a record of consent nobody is subscribed: its three columns must be filled.
+3. Without a record of consent nobody is subscribed: its three columns must be filled. Who unsubscribed since is
+   reported and left out too (`store.importing`).
 4. Importing the same file twice changes nothing.
+5. A file of any length beside a running service: a group of rows is one short transaction, and others may write
+   between two of them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import csv
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from syndicator.domain.filters import BadFilter, Filter, parse
-from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
+from syndicator.domain.filters import BadFilter, parse
+from syndicator.domain.model import Cadence, ChannelKind
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.pipeline.addresses import email_address
-from syndicator.store import subscriptions
 from syndicator.store.database import Database
+from syndicator.store.importing import Wish, enrol
 from syndicator.store.subscriptions import Consent
 
 __all__ = ["COLUMNS", "GROUP", "BadRow", "Row", "import_rows", "read_rows"]
@@ -40,21 +45,18 @@ COLUMNS = (
     "consent_text",
 )
 OPTIONAL = {"timezone"}
-GROUP = 500
 E = TypeVar("E", ChannelKind, Cadence)
+ALLOWED = (Cadence.IMMEDIATE,)  # for a digest nothing would ever be sent
+FILTERS = 10_000  # distinct texts kept in mind
+GROUP = 1000
+GAP_SECONDS = 0.1  # a writer that waits for its turn on SQLite asks again within that time
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One subscriber's wish, checked."""
+class Row(Wish):
+    """One subscriber's wish, checked, and where it stands."""
 
-    channel: ChannelKind
-    address: str
-    language: str
-    timezone: str
-    filter: Filter
-    cadence: Cadence
-    consent: Consent
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,66 +79,75 @@ def read_rows(lines: Iterable[str], site: Site, taxonomy: Taxonomy) -> Iterator[
         raise ValueError(f"line 1: column {missing[0]!r} is missing; needed are {', '.join(COLUMNS)}")
     if unknown := header - set(COLUMNS):
         raise ValueError(f"line 1: column {min(unknown)!r} is unknown; allowed are {', '.join(COLUMNS)}")
-    zones = available_timezones()
+    check = _Check(site, taxonomy)
     for raw in reader:
         try:
-            yield _row(raw, site, taxonomy, zones)
+            yield check.row(raw, reader.line_num)
         except ValueError as error:
             yield BadRow(reader.line_num, str(error).splitlines()[0])
 
 
-async def import_rows(database: Database, rows: Sequence[Row], now: datetime) -> int:
-    """Subscribe everyone, active at once (their consent is recorded); returns how many rows."""
+async def import_rows(database: Database, rows: Sequence[Row], now: datetime) -> list[BadRow]:
+    """Subscribe everyone, active at once (their consent is recorded); gives those who must be left out."""
+    bad: list[BadRow] = []
     for start in range(0, len(rows), GROUP):
+        group = rows[start : start + GROUP]
         async with database.writing() as session:
-            for row in rows[start : start + GROUP]:
-                subscriber = await subscriptions.ensure(
-                    session, row.channel, row.address, language=row.language, timezone=row.timezone, now=now
-                )
-                await subscriptions.subscribe(
-                    session,
-                    subscriber.id,
-                    row.filter,
-                    cadence=row.cadence,
-                    state=SubscriptionState.ACTIVE,
-                    consent=row.consent,
-                    now=now,
-                )
-    return len(rows)
+            left_out = await enrol(session, group, now)
+        bad += [BadRow(group[place].line, _unsubscribed(when)) for place, when in left_out.items()]
+        await asyncio.sleep(GAP_SECONDS)
+    return bad
 
 
-def _row(raw: dict[str, str | None], site: Site, taxonomy: Taxonomy, zones: Collection[str]) -> Row:
-    value = {name: (raw.get(name) or "").strip() for name in COLUMNS}
-    channel = _one_of(value, "channel", ChannelKind)
-    timezone = value["timezone"] or site.timezone
-    if timezone not in zones:
-        raise ValueError(f"timezone: {timezone!r} is no IANA time zone such as Asia/Baku")
-    if value["language"] not in site.languages:
-        raise ValueError(f"language: {value['language']!r} is not one of {', '.join(site.languages)}")
-    for name in ("consent_at", "consent_source", "consent_text"):
-        if not value[name]:
-            raise ValueError(f"{name}: is empty; nobody is subscribed without a record of consent")
-    try:
-        found = parse(value["filter"], languages=site.languages, topics=taxonomy.slugs)
-    except BadFilter as error:
-        raise ValueError(f"filter: {error}") from None
-    consent = Consent(_moment(value["consent_at"], site), value["consent_source"], value["consent_text"])
-    return Row(
-        channel,
-        _address(channel, value["address"]),
-        value["language"],
-        timezone,
-        found,
-        _one_of(value, "cadence", Cadence),
-        consent,
-    )
+class _Check:
+    """What all rows share; people want the same few filters, so that each is read once."""
+
+    def __init__(self, site: Site, taxonomy: Taxonomy) -> None:
+        self._site = site
+        self._zones = available_timezones()
+        self._filter = lru_cache(FILTERS)(partial(parse, languages=site.languages, topics=taxonomy.slugs))
+
+    def row(self, raw: Mapping[str, str | None], line: int) -> Row:
+        """A row as it is meant, or a ValueError with what is wrong and what is allowed."""
+        site = self._site
+        value = {name: (raw.get(name) or "").strip() for name in COLUMNS}
+        channel = _one_of(value, "channel", list(ChannelKind))
+        timezone = value["timezone"] or site.timezone
+        if timezone not in self._zones:
+            raise ValueError(f"timezone: {timezone!r} is no IANA time zone such as Asia/Baku")
+        if value["language"] not in site.languages:
+            raise ValueError(f"language: {value['language']!r} is not one of {', '.join(site.languages)}")
+        for name in ("consent_at", "consent_source", "consent_text"):
+            if not value[name]:
+                raise ValueError(f"{name}: is empty; nobody is subscribed without a record of consent")
+        try:
+            found = self._filter(value["filter"])
+        except BadFilter as error:
+            raise ValueError(f"filter: {error}") from None
+        return Row(
+            channel=channel,
+            address=_address(channel, value["address"]),
+            language=value["language"],
+            timezone=timezone,
+            filter=found,
+            cadence=_cadence(value),
+            consent=Consent(_moment(value["consent_at"], site), value["consent_source"], value["consent_text"]),
+            line=line,
+        )
 
 
-def _one_of(value: dict[str, str], name: str, kind: type[E]) -> E:
-    try:
-        return kind(value[name])
-    except ValueError:
-        raise ValueError(f"{name}: {value[name]!r} is not one of {', '.join(kind)}") from None
+def _cadence(value: Mapping[str, str]) -> Cadence:
+    allowed = ", ".join(ALLOWED)
+    if value["cadence"] in list(Cadence) and value["cadence"] not in ALLOWED:
+        raise ValueError(f"cadence: {value['cadence']!r} is not part of this version; {allowed} is allowed")
+    return _one_of(value, "cadence", ALLOWED)
+
+
+def _one_of(value: Mapping[str, str], name: str, kinds: Sequence[E]) -> E:
+    for kind in kinds:
+        if kind == value[name]:
+            return kind
+    raise ValueError(f"{name}: {value[name]!r} is not one of {', '.join(kinds)}")
 
 
 def _address(channel: ChannelKind, address: str) -> str:
@@ -153,3 +164,7 @@ def _moment(text: str, site: Site) -> datetime:
     except ValueError:
         raise ValueError(f"consent_at: {text!r} is no ISO 8601 time such as 2026-11-22T10:00:00+04:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(site.timezone))).astimezone(UTC)
+
+
+def _unsubscribed(when: datetime) -> str:
+    return f"unsubscribed on {when.date().isoformat()}, after this consent"

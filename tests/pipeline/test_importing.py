@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from datetime import timedelta
+from itertools import cycle, islice
 
-from syndicator.domain.model import Cadence, ChannelKind
+import pytest
+from sqlalchemy import delete
+
+from syndicator.domain.filters import parse
+from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
+from syndicator.pipeline import importing
 from syndicator.pipeline.importing import COLUMNS, BadRow, Row, import_rows, read_rows
 from syndicator.store import subscriptions
+from syndicator.store.tables import SUBSCRIBER, SUBSCRIPTION
 
 GOOD = {
     "address": "a@example.org",
@@ -28,7 +36,7 @@ def table(*rows: dict[str, str], columns=COLUMNS) -> list[str]:
 async def test_a_good_row_becomes_an_active_subscription_with_its_consent_and_again_changes_nothing(press):
     rows = list(read_rows(table(GOOD), press.site, press.taxonomy))
     for _ in range(2):
-        assert await import_rows(press.database, rows, press.now) == 1
+        assert await import_rows(press.database, rows, press.now) == []
     async with press.database.reading() as session:
         found = await subscriptions.find(session, ChannelKind.EMAIL, "a@example.org")
         (subscription,) = await subscriptions.of(session, found.id)
@@ -44,6 +52,113 @@ async def test_an_address_in_capitals_is_the_same_person(press):
     await import_rows(press.database, rows, press.now)
     async with press.database.reading() as session:
         assert [who.address async for who, _ in subscriptions.everyone(session)] == ["a@example.org"]
+
+
+async def standing(press) -> list[tuple[str, str, str, str, str]]:
+    """Address, filter, cadence, state and source of consent of every subscription, in the order they were made."""
+    async with press.database.reading() as session:
+        return [
+            (who.address, one.filter, one.cadence.value, one.state.value, one.consent_source)
+            async for who, one in subscriptions.everyone(session)
+        ]
+
+
+async def one_by_one(press, rows) -> None:
+    """What an import must come to: each row alone, as everybody else subscribes."""
+    async with press.database.writing() as session:
+        for row in rows:
+            who = await subscriptions.ensure(
+                session, row.channel, row.address, language=row.language, timezone=row.timezone, now=press.now
+            )
+            wish = {"cadence": row.cadence, "consent": row.consent, "now": press.now}
+            await subscriptions.subscribe(session, who.id, row.filter, state=SubscriptionState.ACTIVE, **wish)
+
+
+async def clear(press) -> None:
+    async with press.database.writing() as session:
+        for table in (SUBSCRIPTION, SUBSCRIBER):
+            await session.execute(delete(table))
+
+
+@pytest.mark.parametrize("cadences", [("immediate",), ("immediate", "daily"), ("daily", "daily", "weekly")])
+async def test_a_group_comes_to_the_same_as_its_rows_one_by_one(press, cadences):
+    filters = [parse(text) for text in ("", "topic=visas", "lang=az")]
+    (row,) = read_rows(table(GOOD), press.site, press.taxonomy)
+    rows = [
+        replace(
+            row,
+            address=f"r{number % 7}@example.org",
+            filter=filters[number % 3],
+            cadence=Cadence(cadence),
+            consent=replace(row.consent, source=f"line {number}"),
+        )
+        for number, cadence in enumerate(islice(cycle(cadences), 40))
+    ]
+    pending = {"cadence": Cadence.IMMEDIATE, "state": SubscriptionState.PENDING, "consent": None, "now": press.now}
+
+    async def some_wait():
+        async with press.database.writing() as session:
+            for row in rows[:5]:
+                who = await subscriptions.ensure(
+                    session, row.channel, row.address, language="ru", timezone="UTC", now=press.now
+                )
+                await subscriptions.subscribe(session, who.id, row.filter, **pending)
+
+    await some_wait()
+    await one_by_one(press, rows)
+    expected = await standing(press)
+    await clear(press)
+    await some_wait()
+    assert await import_rows(press.database, rows, press.now) == []
+    assert sorted(await standing(press)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("reason", "hours", "left_out"),
+    [
+        ("unsubscribed", 1, True),
+        ("unsubscribed", 0, True),
+        ("unsubscribed", -1, False),
+        ("stopped", 1, True),
+        ("changed", 1, False),
+        ("the configured filter changed", 1, False),
+        ("never confirmed", 1, False),
+    ],
+)
+async def test_who_unsubscribed_after_that_consent_stays_out_until_they_agree_anew(press, reason, hours, left_out):
+    other = GOOD | {"filter": "lang=az"}
+    rows = list(read_rows(table(GOOD, other), press.site, press.taxonomy))
+    await import_rows(press.database, rows[:1], press.now)
+    async with press.database.writing() as session:
+        found = await subscriptions.find(session, ChannelKind.EMAIL, "a@example.org")
+        await subscriptions.end_all(session, found.id, reason, rows[0].consent.at + timedelta(hours=hours))
+    bad = await import_rows(press.database, rows, press.now)
+    live = [one for one in await standing(press) if one[3] == "active"]
+    if left_out:
+        said = "unsubscribed on 2026-11-01, after this consent"
+        assert bad == [BadRow(2, said), BadRow(3, said)]
+        assert live == []
+    else:
+        assert bad == []
+        assert [one[1] for one in live] == ["topic=visas", "lang=az"]
+
+
+async def test_a_long_file_leaves_room_for_others_between_its_groups(press, monkeypatch):
+    gaps = []
+
+    async def gap(seconds):
+        async with press.database.writing():  # the writer is free
+            gaps.append(seconds)
+
+    monkeypatch.setattr(importing, "GROUP", 10)
+    monkeypatch.setattr(importing.asyncio, "sleep", gap)
+    people = [GOOD | {"address": f"r{number}@example.org"} for number in range(35)]
+    assert (
+        await import_rows(press.database, list(read_rows(table(*people), press.site, press.taxonomy)), press.now) == []
+    )
+    assert len(await standing(press)) == 35
+    assert len(gaps) == 4
+    assert min(gaps) > 0
 
 
 def test_the_time_zone_may_be_left_out(site, taxonomy):
@@ -63,7 +178,9 @@ def test_the_time_zone_may_be_left_out(site, taxonomy):
         ({"timezone": "Mars"}, "timezone: 'Mars' is no IANA time zone"),
         ({"filter": "topic=nonsense"}, "filter: "),
         ({"filter": "nonsense=1"}, "filter: "),
-        ({"cadence": "hourly"}, "cadence: 'hourly' is not one of immediate, daily, weekly"),
+        ({"cadence": "hourly"}, "cadence: 'hourly' is not one of immediate"),
+        ({"cadence": "daily"}, "cadence: 'daily' is not part of this version; immediate is allowed"),
+        ({"cadence": "weekly"}, "cadence: 'weekly' is not part of this version; immediate is allowed"),
         ({"consent_at": "yesterday"}, "consent_at: 'yesterday' is no ISO 8601 time"),
         ({"consent_at": ""}, "consent_at: is empty"),
         ({"consent_source": ""}, "consent_source: is empty"),
