@@ -9,6 +9,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -56,7 +57,7 @@ from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.scheduler import Scheduler
-from syndicator.pipeline.service import Part, Running, serve
+from syndicator.pipeline.service import Guard, Part, Running, serve
 from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.pipeline.work import Work
@@ -345,11 +346,15 @@ class Root:
     async def serve(self, settings: Settings) -> None:
         """Run the whole service until it is told to stop."""
         set_up_logs()
-        with SingleRun(settings.database.url):
+        with SingleRun(settings.database.url) as lock:
             await migrate.upgrade(settings.database.url)
             bell = Bell()
             office = await open_office(settings, Database(settings.database.url), wake=bell.ring)
-            await serve(await parts_of(office, bell))
+            stop = asyncio.Event()
+            guard = Guard(lock.held, stop)
+            await serve([*await parts_of(office, bell), guard], stop)
+            if guard.failed:
+                raise lock.lost()
 
     async def migrate(self, settings: Settings) -> None:
         """Bring the database to the newest schema."""

@@ -222,6 +222,10 @@ class EmbeddedEngine:
         except asyncio.CancelledError:
             result = "cancelled"
             raise
+        except OSError as error:  # the outside fails, such as a locked database: a trace would not help
+            seconds = self._failures.note(job, self._clock())
+            log.error("job failed", job=job.key, again_in_seconds=seconds, reason=str(error))  # noqa: TRY400
+            self._wait(job)
         except Exception:
             seconds = self._failures.note(job, self._clock())
             log.exception("job failed", job=job.key, again_in_seconds=seconds)

@@ -5,6 +5,7 @@ Rules, in order:
 1. A part that cannot start stops those before it, and the reason is one clear line.
 2. SIGTERM and SIGINT stop gracefully: no new work, chunks in flight are finished and settled, all within 30 seconds.
 3. A part that fails while stopping is logged; the others are stopped all the same.
+4. A service that has lost its right to run (the database's lock) stops by itself.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-__all__ = ["GRACE", "Part", "Running", "nothing", "serve"]
+__all__ = ["GRACE", "Guard", "Part", "Running", "nothing", "serve"]
 
 log = structlog.get_logger()
 
@@ -54,6 +56,36 @@ class Running:
     async def stop(self) -> None:
         """End."""
         await self.end()
+
+
+class Guard:
+    """Stops the service when it may no longer run; `failed` says so afterwards. Asks `holds` every some seconds."""
+
+    def __init__(self, holds: Callable[[], Awaitable[bool]], stop: asyncio.Event, seconds: float = 10) -> None:
+        self._holds = holds
+        self._stop = stop
+        self._seconds = seconds
+        self._watch: asyncio.Task[None] | None = None
+        self.failed = False
+
+    async def start(self) -> None:
+        """Begin asking."""
+        self._watch = asyncio.create_task(self._ask(), name="guard")
+
+    async def stop(self) -> None:
+        """End; safe to call twice."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
+
+    async def _ask(self) -> None:
+        while not self._stop.is_set():
+            if not await self._holds():
+                self.failed = True
+                self._stop.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._seconds)
 
 
 async def serve(parts: Sequence[Part], stop: asyncio.Event | None = None) -> None:

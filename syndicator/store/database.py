@@ -6,8 +6,12 @@ Rules, in order:
 2. `writing()` gives a session inside one transaction: BEGIN IMMEDIATE on SQLite, one writer at a time in this
    process; committed at the end of the block, rolled back by any exception.
 3. What is committed survives a power cut: SQLite runs in WAL mode with synchronous=FULL.
-4. Nothing here makes a database: `store.migrate.upgrade` does. One that cannot be opened is a `MissingDatabase`.
+4. Nothing here makes a database: `store.migrate.upgrade` does. One that cannot be opened is a `MissingDatabase`; one
+   that fails later (locked, disk full, server lost) is a `DatabaseTrouble`: one line, and nothing of it was written.
 5. A session stays inside its block; no network call is made while one is open.
+6. Nothing waits for ever: a server has 10 seconds to answer, a statement 30 (reading) or 60 (writing); a migration may
+   take its time.
+7. No error's text says what was to be written: it may be an address.
 """
 
 from __future__ import annotations
@@ -22,11 +26,21 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
-__all__ = ["Database", "MissingDatabase", "engine_for", "need_driver", "probe", "shown", "sqlite_path"]
+__all__ = [
+    "CONNECT",
+    "Database",
+    "DatabaseTrouble",
+    "MissingDatabase",
+    "engine_for",
+    "need_driver",
+    "probe",
+    "shown",
+    "sqlite_path",
+]
 
 BUSY_MS = 10_000
 READERS = 8
@@ -41,9 +55,20 @@ PRAGMAS = (
 ONCE = ("PRAGMA journal_mode=WAL",)
 NO_WRITES = ("PRAGMA query_only=ON",)
 SQLITE = "sqlite"
+CONNECT = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
 
 
-class MissingDatabase(OSError):
+class DatabaseTrouble(OSError):
+    """The database fails now; one clear line. What was being written is not there, and may be tried again."""
+
+
+class MissingDatabase(DatabaseTrouble):
     """The database cannot be opened; one clear line."""
 
 
@@ -70,8 +95,9 @@ class Database:
 
         Raises:
             MissingDatabase: it cannot be opened.
+            DatabaseTrouble: it fails.
         """
-        async with self._connected(self._readers) as connection:
+        async with self._plainly(), self._connected(self._readers) as connection:
             async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
                 yield session
             await connection.rollback()
@@ -82,8 +108,9 @@ class Database:
 
         Raises:
             MissingDatabase: it cannot be opened.
+            DatabaseTrouble: it fails; nothing of the block is written.
         """
-        async with self._turn, self._connected(self._writers) as connection, connection.begin():
+        async with self._plainly(), self._turn, self._connected(self._writers) as connection, connection.begin():
             session = AsyncSession(connection, expire_on_commit=False)
             async with session:
                 yield session
@@ -94,11 +121,14 @@ class Database:
 
         SQLite: PRAGMA data_version, asked on a connection that itself never writes. PostgreSQL: the first transaction
         number not given out yet (pg_snapshot_xmax); reading takes none.
+
+        Raises:
+            DatabaseTrouble: it fails.
         """
         if self._path is None:
             async with self.reading() as session:
                 return int((await session.execute(text(SNAPSHOT))).scalar_one())
-        async with self._watching:
+        async with self._plainly(), self._watching:
             if self._watch is None:
                 self._watch = await self._opened(self._readers)
                 await self._watch.rollback()
@@ -123,6 +153,14 @@ class Database:
         finally:
             await connection.close()
 
+    @asynccontextmanager
+    async def _plainly(self) -> AsyncIterator[None]:
+        """The driver's own errors as one line without what was to be written."""
+        try:
+            yield
+        except OperationalError as error:
+            raise DatabaseTrouble(f"{shown(self.url)}: {_reason(error)}") from None
+
     async def _opened(self, engine: AsyncEngine) -> AsyncConnection:
         if self._path is not None and not self._probed:
             await probe(self._path, "rw")
@@ -130,8 +168,12 @@ class Database:
         try:
             return await engine.connect()
         except (OperationalError, OSError) as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-            raise MissingDatabase(f"{shown(self.url)}: the database cannot be opened: {reason}") from None
+            raise MissingDatabase(f"{shown(self.url)}: the database cannot be opened: {_reason(error)}") from None
+
+
+def _reason(error: OperationalError | OSError) -> str:
+    said = str(getattr(error, "orig", error)).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def shown(url: str) -> str:
@@ -181,7 +223,7 @@ def _sqlite(path: Path, use: str) -> AsyncEngine:
     name = _file(path, mode).partition("?")[0]
     pool = {"pool_size": READERS, "max_overflow": READERS} if use == "read" else {"pool_size": 1, "max_overflow": 0}
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"}), **pool
+        URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"}), hide_parameters=True, **pool
     )
     pragmas = (*PRAGMAS, *NO_WRITES) if use == "read" else (*PRAGMAS, *ONCE)
 
@@ -220,7 +262,24 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
         raise MissingDatabase("database.url: it is not an address of the form postgresql://USER@HOST/NAME") from None
-    engine = create_async_engine(parsed, pool_pre_ping=True, pool_size=READERS, max_overflow=READERS)
+    patience = f"-c statement_timeout={STATEMENT_SECONDS[use]}s"
+    asked = {**CONNECT, "options": f"{patience} {parsed.query.get('options', '')}".strip()}  # the configured one wins
+    asked = {name: value for name, value in asked.items() if name == "options" or name not in parsed.query}
+    engine = create_async_engine(
+        parsed, connect_args=asked, pool_pre_ping=True, pool_size=READERS, max_overflow=READERS, hide_parameters=True
+    )
+    event.listen(engine.sync_engine, "handle_error", _without_values)
     if use != "read":
         return engine
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """PostgreSQL's DETAIL line says which row was refused, with its values: people's addresses."""
+    diagnosis = getattr(context.original_exception, "diag", None)
+    if diagnosis is None or not diagnosis.message_detail:
+        return
+    context.original_exception.args = (diagnosis.message_primary,)
+    wrapped = context.sqlalchemy_exception
+    if wrapped is not None:
+        wrapped.args = tuple(str(arg).partition("\nDETAIL:")[0] for arg in wrapped.args)

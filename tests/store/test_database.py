@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from syndicator.store.database import Database, MissingDatabase, engine_for
+from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase, engine_for
 
 PUT = text("INSERT INTO meta (name, value) VALUES (:name, :value)")
 NAMES = text("SELECT name FROM meta ORDER BY name")
@@ -38,7 +39,7 @@ async def test_an_exception_takes_everything_back(database):
 
 
 async def test_a_reader_cannot_write(database):
-    with pytest.raises(DBAPIError, match=r"(?i)read-?only"):
+    with pytest.raises((DBAPIError, DatabaseTrouble), match=r"(?i)read-?only"):
         async with database.reading() as session:
             await session.execute(PUT, {"name": "a", "value": "1"})
 
@@ -105,3 +106,56 @@ async def test_sqlite_survives_power_cuts_and_keeps_foreign_keys(sqlite_database
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
     assert found == ["wal", 2, 1, 10_000]
+
+
+ADDRESS = "who@example.org"
+
+
+async def test_a_refused_insert_does_not_say_what_was_to_be_written(database):
+    put = text(
+        "INSERT INTO subscriber"
+        " (channel, address, role, resolved, language, timezone, other_language, state, created_at)"
+        " VALUES ('email', :address, 'person', '', 'az', 'Asia/Baku', 'urgent', 'active', '2026-11-21')"
+    )
+
+    async def twice() -> None:
+        async with database.writing() as session:
+            await session.execute(put, {"address": ADDRESS})
+            await session.execute(put, {"address": ADDRESS})
+
+    with pytest.raises(DBAPIError) as caught:
+        await twice()
+    assert "subscriber" in str(caught.value)
+    assert ADDRESS not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_locked_file_is_told_in_one_line(sqlite_url, monkeypatch):
+    monkeypatch.setattr("syndicator.store.database.PRAGMAS", ("PRAGMA busy_timeout=1",))
+    ours, other = Database(sqlite_url), Database(sqlite_url)
+    async with other.writing():
+        with pytest.raises(DatabaseTrouble, match=r"syndicator\.db: database is locked$"):
+            async with ours.writing():
+                pass
+    await ours.close()
+    await other.close()
+
+
+async def test_a_lost_server_and_a_slow_statement_are_told_in_one_line(postgresql_url, monkeypatch):
+    monkeypatch.setattr("syndicator.store.database.STATEMENT_SECONDS", {"read": 1, "write": 60})
+    database = Database(postgresql_url)
+    with pytest.raises(DatabaseTrouble, match=r"canceling statement due to statement timeout$"):
+        async with database.reading() as session:
+            await session.execute(text("SELECT pg_sleep(30)"))
+
+    async def cut() -> None:
+        async with database.writing() as session, database.reading() as other:
+            mine = await session.scalar(text("SELECT pg_backend_pid()"))
+            await other.execute(text("SELECT pg_terminate_backend(:number)"), {"number": mine})
+            await session.execute(PUT, {"name": "a", "value": ADDRESS})
+
+    with pytest.raises(DatabaseTrouble, match="terminating connection") as caught:
+        await cut()
+    assert "\n" not in str(caught.value)
+    assert ADDRESS not in str(caught.value)
+    assert await names(database) == [], "and the next session has a connection that works"
+    await database.close()

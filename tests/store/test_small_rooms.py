@@ -6,8 +6,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from syndicator.domain.model import Problem
+from syndicator.pipeline.service import Guard, serve
 from syndicator.store import meta, pauses, sourcing
 from syndicator.store.database import MissingDatabase
 from syndicator.store.locks import AlreadyRunning, SingleRun
@@ -82,6 +84,42 @@ def test_a_second_process_on_the_same_database_is_refused_by_name(database_url):
     assert "\n" not in str(refused.value)
     with SingleRun(database_url):
         pass
+
+
+def test_a_second_process_is_refused_through_a_link_too(sqlite_url, tmp_path):
+    path = sqlite_url.removeprefix("sqlite:///")
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(path)
+    with SingleRun(sqlite_url), pytest.raises(AlreadyRunning):
+        SingleRun(f"sqlite:///{link}").__enter__()
+
+
+async def test_a_lock_is_held_until_its_connection_is_cut(database, database_url):
+    with SingleRun(database_url) as lock:
+        assert await lock.held()
+        if database_url.startswith("sqlite"):
+            return
+        async with database.writing() as session:
+            await session.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+            )
+        assert not await lock.held()
+        assert "\n" not in str(lock.lost())
+
+
+async def test_a_service_that_has_lost_its_lock_stops_by_itself():
+    answers = [True, True, False]
+    stop = asyncio.Event()
+
+    async def holds():
+        return answers.pop(0)
+
+    guard = Guard(holds, stop, seconds=0)
+    async with asyncio.timeout(5):
+        await serve([guard], stop)
+    assert guard.failed
+    assert answers == []
 
 
 @pytest.mark.parametrize("url", ["sqlite:////proc/nowhere/x.db", "postgresql://u:hush@127.0.0.1:1/x"])
