@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -191,6 +192,14 @@ def test_a_usual_text_is_there_in_full(mail, parts):
     assert "Sentence 199" in text
     assert "Sentence 199" in html
     assert "Read the full text" not in text
+
+
+@pytest.mark.parametrize(
+    ("span", "said"), [(timedelta(days=3), "3 дня"), (timedelta(hours=12), "12 часов"), (timedelta(days=21), "21 день")]
+)
+def test_a_confirmation_says_how_long_its_link_works(make_compiler, letter, parts, now, span, said):
+    made = make_compiler(confirm_for=span).mail(letter(kind=MessageKind.CONFIRMATION, lang="", reader_lang="ru"), now)
+    assert all(f"Ссылка действует {said}." in part for part in parts(made.data))
 
 
 def test_a_confirmation_has_one_clear_way_and_says_what_was_asked(mail, parts, read):

@@ -63,6 +63,14 @@ async def test_a_confirmation_expires_after_seven_days_and_a_way_out_never(press
     assert await press.subscribing.account("unsubscribe", letter.unsubscribe_token, press.now)
 
 
+async def test_a_link_works_as_long_as_the_settings_say(press, ask):
+    press.delivery._confirm_for = timedelta(days=2)
+    await ask()
+    token = press.mail.sent[0].confirm_token
+    assert await press.subscribing.confirm(token, press.now + timedelta(days=2)) is None
+    assert await press.subscribing.confirm(token, press.now + timedelta(days=2, seconds=-1)) is not None
+
+
 async def test_an_address_gets_at_most_one_confirmation_an_hour_and_three_a_day_whoever_asks(press, ask):
     for _ in range(24):
         await ask()
