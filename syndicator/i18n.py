@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. Message ids are English sentences; the catalogues are `syndicator/locale/{lang}/{room}.po`, one a room
-   (web, email, telegram, feeds; common is for `wording`), read once at start and merged. English needs none, but may have one for plurals.
+1. Message ids are English sentences; the catalogues are `syndicator/locale/{lang}/{room}.po`, one a room (web, email,
+   telegram, feeds; common is for `wording`), read once at start and merged. English needs none, but may have one for
+   plurals.
 2. A missing translation falls back to English, never to nothing; a test holds every catalogue complete.
 3. Dates are written by Babel in the reader's language and the zone that is passed in.
 4. Placeholders are `{name}`; what is put in is plain text, and is escaped where it is shown.
