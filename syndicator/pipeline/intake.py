@@ -150,6 +150,7 @@ class Intake:
         now = self._clock()
         before = tally.changed
         async with self._database.writing() as session:
+            await releases.lock_changes(session)  # before any other row: two passes never wait in a circle
             for ready in group:
                 await self._store(session, ready, tally, now)
             if group[-1].cursor:

@@ -10,7 +10,8 @@ Rules, in order:
    withdrawing the release.
 5. A withdrawn release comes back by a document that says so anew: with a note, or by one that had itself been
    withdrawn. That is a major revision too. Any other new text of it is kept, unseen.
-6. Every effective change takes the next change number, from one row whose lock orders the writers.
+6. Every effective change takes the next change number, from one row whose lock orders the writers: it is taken first,
+   before any release's row, so that writers of several releases never wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from syndicator.store.loading import attachments_json, many, revision_of
 from syndicator.store.tables import COUNTER, RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Draft", "Recorded", "next_change", "open_variants", "record"]
+__all__ = ["Draft", "Recorded", "lock_changes", "next_change", "open_variants", "record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class _Work:
 
 async def record(session: AsyncSession, draft: Draft, *, site_uids: Site, now: datetime) -> Recorded:
     """Store one language version; idempotent: the same draft again changes nothing (changed=False)."""
+    await lock_changes(session)
     release, created = await _release_row(session, draft, site_uids, now)
     work = await _begin(session, draft, site_uids, now, release)
     work.created = work.changed = created
@@ -119,7 +121,13 @@ async def open_variants(session: AsyncSession, number: int, now: datetime) -> No
     """The languages of a public release that are let go may be seen from now on, unless they already were."""
     public = select(RELEASE.c.id).where(RELEASE.c.id == number, RELEASE.c.state == State.PUBLIC)
     shut = VARIANT.c.opened_at.is_(None) & (VARIANT.c.said_state != State.DRAFT)
-    await session.execute(update(VARIANT).where(VARIANT.c.release_id.in_(public), shut).values(opened_at=now))
+    query = update(VARIANT).where(VARIANT.c.release_id.in_(public), shut)
+    await session.execute(query.values(opened_at=now))
+
+
+async def lock_changes(session: AsyncSession) -> None:
+    """Wait for whoever else changes releases now. Who takes it before any release's row never waits in a circle."""
+    await session.execute(select(COUNTER.c.value).where(COUNTER.c.name == "change").with_for_update())
 
 
 async def next_change(session: AsyncSession) -> int:
@@ -133,7 +141,11 @@ async def _release_row(session: AsyncSession, draft: Draft, site: Site, now: dat
 
     It is looked for first: an insert that meets the row would still use up a number, and numbers are public.
     """
-    query = select(RELEASE).where(RELEASE.c.source == draft.source, RELEASE.c.key == draft.key).with_for_update()
+    query = (
+        select(RELEASE)
+        .where(RELEASE.c.source == draft.source, RELEASE.c.key == draft.key)
+        .with_for_update(key_share=True)
+    )
     found = (await session.execute(query)).mappings().one_or_none()
     if found is not None:
         return dict(found), False

@@ -30,7 +30,7 @@ from syndicator.store.catalogue import (
     visible,
 )
 from syndicator.store.loading import get, get_by_key, many
-from syndicator.store.recording import Draft, Recorded, next_change, open_variants, record
+from syndicator.store.recording import Draft, Recorded, lock_changes, next_change, open_variants, record
 from syndicator.store.tables import RELEASE
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "history",
     "last_change",
     "listing",
+    "lock_changes",
     "many",
     "newest_ids",
     "next_due",
@@ -58,11 +59,12 @@ __all__ = [
 
 async def open_due(session: AsyncSession, now: datetime) -> Sequence[Release]:
     """Turn scheduled releases whose time has come into public ones, earliest first. Safe to run twice."""
+    await lock_changes(session)
     due = (
         select(RELEASE.c.id)
         .where(RELEASE.c.state == State.SCHEDULED, RELEASE.c.public_at <= now)
         .order_by(RELEASE.c.public_at, RELEASE.c.id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     numbers = list(await session.scalars(due))
     for number in numbers:
@@ -82,6 +84,7 @@ async def next_due(session: AsyncSession) -> datetime | None:
 
 async def withdraw(session: AsyncSession, number: int, reason: str, now: datetime) -> Release | None:
     """Withdraw by number; None if there is no such release. Withdrawing twice changes nothing."""
+    await lock_changes(session)
     query = (
         update(RELEASE)
         .where(RELEASE.c.id == number, RELEASE.c.state != State.WITHDRAWN)

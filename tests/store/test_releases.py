@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from syndicator.domain.filters import Filter
-from syndicator.domain.model import Attachment, State, Urgency
-from syndicator.store import releases
+from syndicator.domain.model import Attachment, MessageKind, Priority, State, Urgency
+from syndicator.store import ledger, releases
 
 HOUR = timedelta(hours=1)
 
@@ -235,3 +236,56 @@ async def test_topics_that_an_editor_ticked_are_told_from_found_ones(database, p
         await releases.record(session, found, site_uids=press.site, now=now)
         assert await releases.ticked(session, 1) == (("office", "source", ""), ("visas", "source", ""))
         assert await releases.ticked(session, 2) is None
+
+
+async def test_two_who_change_releases_at_once_wait_for_each_other_and_never_in_a_circle(database, press, now):
+    async with database.writing() as session:
+        await press.record(session, "a")
+        await press.record(session, "b")
+    at_work = asyncio.Event()
+
+    async def edit():
+        async with database.writing() as session:
+            await press.record(session, "a", text="Yeni")
+            at_work.set()
+            await asyncio.sleep(0.1)
+            await press.record(session, "b", text="Yeni")
+
+    async def withdraw():
+        await at_work.wait()
+        async with database.writing() as session:
+            await releases.withdraw(session, 2, "", now)
+            await releases.withdraw(session, 1, "", now)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(edit(), withdraw())
+    async with database.reading() as session:
+        found = await releases.many(session, [1, 2])
+    assert {r.state for r in found.values()} == {State.WITHDRAWN}
+    assert sorted(r.change for r in found.values()) == [5, 6]
+
+
+async def test_a_fan_out_does_not_wait_in_a_circle_with_an_edit_of_its_release(database, press, people, taxonomy, now):
+    async with database.writing() as session:
+        await people.add(session, "a@example.org")
+        await press.record(session, "a")
+        told = {"kind": MessageKind.RELEASE, "major": 0, "priority": Priority.NORMAL, "now": now}
+        message = await ledger.announce(session, 1, **told)
+    at_work = asyncio.Event()
+
+    async def edit():
+        async with database.writing() as session:
+            await press.record(session, "a", "en")
+            at_work.set()
+            await asyncio.sleep(0.1)
+            await ledger.announce(session, 1, **told)
+
+    async def spread():
+        await at_work.wait()
+        async with database.writing() as session:
+            await ledger.fan_out(session, message.id, taxonomy=taxonomy, order=("az", "en"), now=now)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(edit(), spread())
+    async with database.reading() as session:
+        assert [m.id for m in await ledger.open_messages(session)] == [message.id]
