@@ -40,14 +40,16 @@ __all__ = [
 ]
 
 Chosen = tuple[tuple[str, str, str], ...]
+_UNSEEN = tuple(state for state in State if state not in (State.PUBLIC, State.WITHDRAWN))
 _NEWEST = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
 OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
 
 
 def shown(now: datetime, *, withdrawn: bool) -> ColumnElement[bool]:
     """A condition on releases: public now; with `withdrawn`, those that had opened and were withdrawn, too."""
-    states = (State.PUBLIC, State.WITHDRAWN) if withdrawn else (State.PUBLIC,)
-    return and_(RELEASE.c.state.in_(states), RELEASE.c.opened_at.is_not(None), RELEASE.c.public_at <= now)
+    # "none of the others" rather than "one of two": SQLite would take an index on the state for that, and then sort all
+    said = RELEASE.c.state.not_in(_UNSEEN) if withdrawn else RELEASE.c.state == State.PUBLIC
+    return and_(said, RELEASE.c.opened_at.is_not(None), RELEASE.c.public_at <= now)
 
 
 async def visible(session: AsyncSession, number: int, now: datetime) -> Release | None:
