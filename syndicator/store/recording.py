@@ -10,7 +10,8 @@ Rules, in order:
    withdrawing the release.
 5. A withdrawn release comes back by a document that says so anew: with a note, or by one that had itself been
    withdrawn. That is a major revision too. Any other new text of it is kept, unseen.
-6. Every effective change takes the next change number, from one row whose lock orders the writers: it is taken first,
+6. What is first seen withdrawn stays hidden, unless it was public elsewhere: then readers are told that it is gone.
+7. Every effective change takes the next change number, from one row whose lock orders the writers: it is taken first,
    before any release's row, so that writers of several releases never wait for each other in a circle.
 """
 
@@ -40,7 +41,8 @@ class Draft:
 
     `revision.number`, `.major` and `.created_at` are set by `record`. `topics` are (slug, chosen_by, reason) and
     speak for the whole release. `public_at` is None where the time of the first sight stands. `state` is draft,
-    scheduled, public or withdrawn; which of scheduled and public it is follows from `public_at` and now.
+    scheduled, public or withdrawn; which of scheduled and public it is follows from `public_at` and now. `was_public`
+    says of a withdrawn one that readers have seen it elsewhere, from `public_at` on.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Draft:
     revision: Revision
     topics: tuple[tuple[str, str, str], ...] = ()
     reason: str = ""
+    was_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class _Work:
     major: bool = False
     back: bool = False
     ignored: bool = False
+    seen_at: datetime | None = None  # since when readers know this text, though it comes withdrawn (rule 6)
     changed: bool = False
 
 
@@ -92,7 +96,7 @@ async def record(session: AsyncSession, draft: Draft, *, site_uids: Site, now: d
     """Store one language version; idempotent: the same draft again changes nothing (changed=False)."""
     await lock_changes(session)
     release, created = await _release_row(session, draft, site_uids, now)
-    work = await _begin(session, draft, site_uids, now, release)
+    work = await _begin(session, draft, site_uids, now, release, created=created)
     work.created = work.changed = created
     was = State(release["state"])
     if not work.ignored:
@@ -173,7 +177,9 @@ async def _release_row(session: AsyncSession, draft: Draft, site: Site, now: dat
     return dict((await session.execute(query)).mappings().one()), made is not None
 
 
-async def _begin(session: AsyncSession, draft: Draft, site: Site, now: datetime, release: dict[str, Any]) -> _Work:
+async def _begin(
+    session: AsyncSession, draft: Draft, site: Site, now: datetime, release: dict[str, Any], *, created: bool
+) -> _Work:
     query = select(VARIANT).where(VARIANT.c.release_id == release["id"], VARIANT.c.lang == draft.lang)
     old = (await session.execute(query)).mappings().one_or_none()
     before = None if old is None else await _current(session, old)
@@ -181,6 +187,9 @@ async def _begin(session: AsyncSession, draft: Draft, site: Site, now: datetime,
     public_at = draft.public_at or (old["said_public_at"] if old is not None else now)
     work = _Work(draft, site, now, release, old, Said(state, public_at, draft.kind, draft.urgency), before)
     open_text = old is not None and old["said_state"] != State.DRAFT and release["opened_at"] is not None
+    known = draft.was_public and state is State.WITHDRAWN and public_at < now and old is None
+    if known and (created or release["opened_at"] is not None):
+        work.seen_at = public_at
     work.ignored = state is State.DRAFT and open_text
     return work
 
@@ -256,6 +265,7 @@ async def _new_variant(session: AsyncSession, work: _Work, said: dict[str, Any])
         "position": 0 if last is None else last + 1,
         "revision_number": 1,
         "created_at": work.now,
+        "opened_at": work.seen_at,
         "updated_at": work.now if work.major else max(work.said.public_at, release["public_at"]),
     }
     return int((await session.execute(insert(VARIANT).values(values).returning(VARIANT.c.id))).scalar_one())
@@ -281,7 +291,7 @@ async def _write_revision(session: AsyncSession, variant: int, work: _Work, numb
             attachments=attachments_json(new.attachments),
             rights=new.rights,
             note=new.note,
-            created_at=work.now,
+            created_at=work.seen_at or work.now,
         )
     )
     await words.index(session, variant, new)
@@ -351,7 +361,9 @@ def _standing(work: _Work, *, released: bool, public_at: datetime) -> dict[str, 
     row, now = work.release, work.now
     if work.said.state is State.WITHDRAWN or (row["state"] == State.WITHDRAWN and not work.back):
         first = row["state"] != State.WITHDRAWN
+        opened = {"opened_at": public_at} if work.created and work.seen_at is not None else {}
         return {
+            **opened,
             "state": State.WITHDRAWN,
             "withdrawn_at": now if first else row["withdrawn_at"],
             "reason": work.draft.reason if first else work.draft.reason or row["reason"],

@@ -289,3 +289,31 @@ async def test_a_fan_out_does_not_wait_in_a_circle_with_an_edit_of_its_release(d
         await asyncio.gather(edit(), spread())
     async with database.reading() as session:
         assert [m.id for m in await ledger.open_messages(session)] == [message.id]
+
+
+async def test_what_was_public_elsewhere_and_comes_withdrawn_is_told_to_be_gone(database, press, taxonomy, now):
+    gone = {"state": "withdrawn", "was_public": True, "public_at": now - HOUR}
+    async with database.writing() as session:
+        first = await press.record(session, "a", "az", **gone)
+        await press.record(session, "a", "en", **gone)
+        await press.record(session, "a", "ru")  # a text that nobody has seen
+        hidden = await press.record(session, "b", "az", state="withdrawn", public_at=now - HOUR)
+        early = await press.record(session, "c", "az", state="withdrawn", was_public=True, public_at=now + HOUR)
+    async with database.reading() as session:
+        found = await releases.visible(session, first.release.number, now)
+        assert (found.state, found.opened_at, found.withdrawn_at) == (State.WITHDRAWN, now - HOUR, now)
+        assert [(v.lang, v.revision.title) for v in found.variants] == [("az", "a az"), ("en", "a en")]
+        assert await releases.visible(session, hidden.release.number, now) is None
+        assert await releases.visible(session, early.release.number, now + 2 * HOUR) is None
+        how = {"lang": "az", "now": now}
+        assert await releases.listing(session, Filter(), taxonomy, **how) == []
+        listed = await releases.listing(session, Filter(), taxonomy, **how, withdrawn=True)
+        assert [r.number for r in listed] == [first.release.number]
+
+
+async def test_a_withdrawn_language_opens_no_release_that_waits_for_its_time(database, press, now):
+    async with database.writing() as session:
+        await press.record(session, "a", "az", public_at=now + HOUR)
+        await press.record(session, "a", "en", state="withdrawn", was_public=True, public_at=now - HOUR)
+    async with database.reading() as session:
+        assert await releases.visible(session, 1, now + 2 * HOUR) is None
