@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.store.database import Database
 from syndicator.store.tables import META
-from syndicator.store.upsert import insert_for, upsert
+from syndicator.store.upsert import insert_for
 
-__all__ = ["authority", "get", "put", "secret"]
+__all__ = ["authority", "get", "secret"]
 
 SECRET = "secret"  # noqa: S105  # the name of the row, not what is in it
 AUTHORITY = "authority"
@@ -21,11 +21,6 @@ async def get(session: AsyncSession, name: str) -> str | None:
     """The value of that name, or None."""
     found: str | None = await session.scalar(select(META.c.value).where(META.c.name == name))
     return found
-
-
-async def put(session: AsyncSession, name: str, value: str) -> None:
-    """Write a value."""
-    await upsert(session, META, {"name": name}, {"value": value})
 
 
 async def secret(database: Database) -> bytes:

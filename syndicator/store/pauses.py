@@ -1,6 +1,6 @@
 """Durable pauses that a channel must keep: scope is `bot` or `chat:ID`. A pause outlives a restart.
 
-1. A pause is only ever made longer; `clear` ends it.
+1. A pause is only ever made longer.
 2. Nothing is deleted by reading: one that has passed simply no longer counts.
 """
 
@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.store import tables
 from syndicator.store.upsert import insert_for
 
-__all__ = ["all", "clear", "pause", "until"]
-
-
-async def until(session: AsyncSession, scope: str) -> datetime | None:
-    """Until when that scope must keep silent, past or not; None where nothing was said."""
-    found: datetime | None = await session.scalar(select(tables.PAUSE.c.until).where(tables.PAUSE.c.scope == scope))
-    return found
+__all__ = ["all", "pause"]
 
 
 async def all(session: AsyncSession) -> dict[str, datetime]:  # noqa: A001  # read as pauses.all
@@ -39,8 +33,3 @@ async def pause(session: AsyncSession, scope: str, until: datetime, reason: str)
             where=tables.PAUSE.c.until < until,
         )
     )
-
-
-async def clear(session: AsyncSession, scope: str) -> None:
-    """End a pause."""
-    await session.execute(delete(tables.PAUSE).where(tables.PAUSE.c.scope == scope))

@@ -17,7 +17,7 @@ from syndicator.domain.model import Problem
 from syndicator.store.tables import SOURCE_CURSOR, SOURCE_ITEM
 from syndicator.store.upsert import upsert
 
-__all__ = ["advance", "cursor", "known", "origins", "passed", "problems", "remember", "remember_problem"]
+__all__ = ["advance", "cursor", "known", "passed", "problems", "remember", "remember_problem"]
 
 
 async def cursor(session: AsyncSession, source: str) -> str:
@@ -42,14 +42,6 @@ async def passed(session: AsyncSession, source: str, now: datetime, problem: str
 async def known(session: AsyncSession, source: str) -> dict[str, str]:
     """Each document's origin and the fingerprint taken last."""
     query = select(SOURCE_ITEM.c.origin, SOURCE_ITEM.c.fingerprint).where(SOURCE_ITEM.c.source == source)
-    return {row[0]: row[1] for row in await session.execute(query)}
-
-
-async def origins(session: AsyncSession, source: str, key: str) -> dict[str, str]:
-    """The documents of one release: origin and language."""
-    query = select(SOURCE_ITEM.c.origin, SOURCE_ITEM.c.lang).where(
-        SOURCE_ITEM.c.source == source, SOURCE_ITEM.c.key == key
-    )
     return {row[0]: row[1] for row in await session.execute(query)}
 
 
