@@ -14,7 +14,9 @@ from syndicator.domain.filters import parse
 from syndicator.domain.model import (
     Cadence,
     ChannelKind,
+    MessageKind,
     OtherLanguage,
+    Priority,
     Revision,
     State,
     SubscriberRole,
@@ -22,7 +24,7 @@ from syndicator.domain.model import (
     Urgency,
 )
 from syndicator.domain.site import Site
-from syndicator.store import releases, subscriptions
+from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.releases import Draft, Recorded
 from syndicator.store.subscriptions import Subscriber, Subscription
 
@@ -87,6 +89,24 @@ def press(site: Site, now: datetime) -> Press:
 @pytest.fixture
 def people(now: datetime) -> People:
     return People(now)
+
+
+@pytest.fixture
+def tell(taxonomy, now):
+    """Announce a release and write all its recipients, as the pipeline does."""
+
+    async def told(session, number=1, *, kind="release", major=0, priority=Priority.NORMAL, when=None, **values):
+        when = when or now
+        message = await ledger.announce(
+            session, number, kind=MessageKind(kind), major=major, priority=priority, now=when
+        )
+        written = 0
+        values = {"taxonomy": taxonomy, "order": ("az", "en", "ru"), "now": when, **values}
+        while (step := await ledger.fan_out(session, message.id, **values)) is not None:
+            written += step
+        return written
+
+    return told
 
 
 @pytest.fixture
