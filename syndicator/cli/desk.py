@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. Exit code 0: done. 1: it could not be done, said in one line. 2: the command was written wrongly (Typer's own).
+1. Exit code 0: done. 1: it could not be done, said in one line, or something was left out, each named with its reason.
+   2: the command was written wrongly (Typer's own).
 2. Only errors that name a person's mistake or the outside's trouble become one line; a bug keeps its trace.
 """
 

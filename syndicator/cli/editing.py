@@ -15,6 +15,8 @@ from syndicator.cli.finding import GREATEST, find, read
 from syndicator.cli.output import fail, say, show_one, working
 from syndicator.domain.filters import Facts, parse, wants
 from syndicator.domain.model import Change, Reader, Release, State, SubscriptionState, Urgency
+from syndicator.domain.text import one_line
+from syndicator.pipeline.intake import Taken
 from syndicator.store import releases, subscriptions
 
 __all__ = ["register"]
@@ -68,15 +70,40 @@ def preview(
 def publish(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A document.")],
+    revise: Annotated[  # noqa: FBT002
+        bool, typer.Option("--revise", help="It may change the title of the release that has its name.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Take one document in, as if it had been found in a source. A running service sends it at once."""
+    """Take one document in, as if it had been found in a source. A running service sends it at once.
 
-    async def work(desk: Desk) -> Release:
-        return await _take(desk, await read(desk, file))
+    Its name says which release it is: another document under an old name is refused, since it would take its place.
+    """
 
-    release = context.obj.at_desk(work)
-    _tell(release, f"{release.number} {release.state.value} {' '.join(release.langs)}", as_json=as_json)
+    async def work(desk: Desk) -> tuple[Release, Taken]:
+        change = await read(desk, file)
+        if not revise:
+            await _refuse_another_title(desk, change)
+        return await _take(desk, change)
+
+    release, taken = context.obj.at_desk(work)
+    line = f"{release.number} {release.state.value} {' '.join(release.langs)}: {taken.result}"
+    _tell(release, line, as_json=as_json, result=taken.result, announced=taken.announced, silence=taken.silence)
+    if taken.silence:
+        say(f"not announced: {taken.silence}")
+
+
+async def _refuse_another_title(desk: Desk, change: Change) -> None:
+    async with desk.database.reading() as session:
+        existing = await releases.get_by_key(session, change.source, change.key)
+    variant = existing.variant(change.lang) if existing else None
+    if existing is None or variant is None or not change.title:
+        return
+    if (title := variant.revision.title) != one_line(change.title):
+        raise ValueError(
+            f"{change.origin}: its name belongs to release {existing.number}, {title!r}; "
+            "--revise puts this text in its place, another name makes it a release of its own"
+        )
 
 
 def correct(
@@ -86,15 +113,20 @@ def correct(
     note: Annotated[str, typer.Option(help="What changed, for the public.")],
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Correct a release: the text is right in every feed and on its page now, with the note."""
+    """Correct a release: the text is right in every feed and on its page now, with the note.
 
-    async def work(desk: Desk) -> Release:
+    One that was withdrawn is public again by it.
+    """
+
+    async def work(desk: Desk) -> tuple[Release, Release]:
         if not note.strip():
             raise ValueError("--note: is empty; the public must be told what changed")
         async with desk.database.reading() as session:
             existing = await releases.get(session, number)
         if existing is None:
             raise LookupError(f"release {number}: there is none")
+        if existing.opened_at is None:
+            raise ValueError(f"release {number} is not public yet: edit its document instead")
         change = await read(desk, file)
         change = replace(
             change,
@@ -108,10 +140,23 @@ def correct(
             published=existing.public_at,
             embargo=None,
         )
-        return await _take(desk, change)
+        release, _ = await _take(desk, change)
+        return existing, release
 
-    release = context.obj.at_desk(work)
-    _tell(release, f"{release.number} corrected, major revision {release.major}", as_json=as_json)
+    before, release = context.obj.at_desk(work)
+    _tell(release, f"{release.number} {_corrected(before, release)}", as_json=as_json)
+
+
+def _corrected(before: Release, after: Release) -> str:
+    """What a correction came to, or the end of the command where it came to nothing."""
+    if after.major > before.major:
+        again = before.state is State.WITHDRAWN and after.state is State.PUBLIC
+        return f"corrected, major revision {after.major}{', public again' if again else ''}"
+    if new := [lang for lang in after.langs if lang not in before.langs]:
+        return f"has a new language, {', '.join(new)}; nobody has read it in that one, so there is nothing to correct"
+    if set(after.topics) == set(before.topics):
+        fail("nothing to correct: the text and note are the same")
+    return "has other topics now; the text and note are the same"
 
 
 def withdraw(
@@ -135,19 +180,19 @@ def withdraw(
     _tell(release, f"{release.number} withdrawn", as_json=as_json)
 
 
-def _tell(release: Release, line: str, *, as_json: bool) -> None:
+def _tell(release: Release, line: str, *, as_json: bool, **more: object) -> None:
     """What became of it."""
     value = {"number": release.number, "state": release.state.value, "major": release.major, "langs": release.langs}
-    show_one(value, line, as_json=as_json)
+    show_one(value | more, line, as_json=as_json)
 
 
-async def _take(desk: Desk, change: Change) -> Release:
-    release, problem = await desk.intake.take(change)
-    if problem is not None:
-        raise ValueError(f"{change.origin}: {problem.reason}")
-    if release is None:
+async def _take(desk: Desk, change: Change) -> tuple[Release, Taken]:
+    taken = await desk.intake.take(change)
+    if taken.problem is not None:
+        raise ValueError(f"{change.origin}: {taken.problem.reason}")
+    if taken.release is None:
         fail(f"{change.origin}: was not taken")
-    return release
+    return taken.release, taken
 
 
 async def _reach(desk: Desk, release: Release, *, quiet: bool) -> dict[str, int]:

@@ -13,6 +13,7 @@ from syndicator.cli.desk import Check, Desk, Session, reason
 from syndicator.cli.finding import find
 from syndicator.cli.output import fail, say, show, show_one, working
 from syndicator.domain.filters import Filter
+from syndicator.domain.model import Problem
 from syndicator.domain.topics import classify
 from syndicator.store import releases
 
@@ -48,10 +49,13 @@ def run(
 
 
 def harvest(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Read every source once. A running service announces what is new; without one the next start does."""
+    """Read every source once. A running service announces what is new; without one the next start does.
 
-    async def work(desk: Desk) -> tuple[list[dict[str, Any]], list[str]]:
-        rows, failed = [], []
+    Each document of this pass that was left out is named with its reason; the exit code is 1 then.
+    """
+
+    async def work(desk: Desk) -> tuple[list[dict[str, Any]], list[Problem], list[str]]:
+        rows, left_out, failed = [], list[Problem](), []
         for source in desk.sources.values():
             try:
                 with working(f"reading {source.name}", quiet=as_json) as advance:
@@ -59,21 +63,27 @@ def harvest(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: F
             except OSError as error:
                 failed.append(f"{source.name}: {error}")
                 continue
+            left_out += tally.left_out
             rows.append(
                 {
                     "source": source.name,
                     "seen": tally.seen,
                     "changed": tally.changed,
                     "announced": tally.announced,
+                    "too_old": tally.too_old,
                     "problems": tally.problems,
                 }
             )
-        return rows, failed
+        return rows, left_out, failed
 
-    rows, failed = context.obj.at_desk(work)
-    show(rows, as_json=as_json, columns=("source", "seen", "changed", "announced", "problems"))
+    rows, left_out, failed = context.obj.at_desk(work)
+    show(rows, as_json=as_json, columns=("source", "seen", "changed", "announced", "too_old", "problems"))
+    for problem in left_out:
+        say(f"{problem.source}: {problem.origin}: {problem.reason}")
     if failed:
         fail("; ".join(failed))
+    if left_out:
+        raise typer.Exit(1)
 
 
 def feeds_build(

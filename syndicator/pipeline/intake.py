@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -32,22 +32,41 @@ from syndicator.store import ledger, releases, sourcing
 from syndicator.store.database import Database
 from syndicator.store.releases import Draft, Recorded
 
-__all__ = ["Intake", "Tally", "announce"]
+__all__ = ["Intake", "Taken", "Tally", "announce"]
 
 log = structlog.get_logger()
 
 GROUP = 50  # documents a transaction; a full store is read in few commits, a single file in one
+CHANGES = ("new", "added", "revised", "withdrawn")
+COUNTED_AS = {"new": "changed", "added": "changed", "revised": "changed"}  # in the metrics
+NOT_PUBLIC = "not public yet"
 GROUP_WEIGHT = 200_000  # characters a transaction: while it is written, no embargo opens and no mail is settled
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a pass did."""
+    """What a pass did. `too_old` counts what came in new and is told to nobody by rule 3."""
 
     seen: int = 0
     changed: int = 0
     announced: int = 0
+    too_old: int = 0
     problems: int = 0
+    left_out: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one document: the release it is of now, or the problem for which it was left out.
+
+    `result` is new, added (a language), revised, same or withdrawn. `silence` says why it was not announced.
+    """
+
+    release: Release | None
+    problem: Problem | None = None
+    result: str = ""
+    announced: bool = False
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +129,12 @@ class Intake:
             raise trouble
         return tally
 
-    async def take(self, change: Change) -> tuple[Release | None, Problem | None]:
-        """One document by hand (`publish`, `correct`): the release it became, or why not."""
+    async def take(self, change: Change) -> Taken:
+        """One document by hand (`publish`, `correct`)."""
         ready = await self._ready(SourceItem(change, ""))
-        await self._take(change.source, [replace(ready, cursor="")], Tally())
+        (taken,) = await self._take(change.source, [replace(ready, cursor="")], Tally())
         async with self._database.reading() as session:
-            return await releases.get_by_key(session, change.source, change.key), ready.problem
+            return replace(taken, release=await releases.get_by_key(session, change.source, change.key))
 
     async def open_due(self) -> int:
         """Open the releases whose time has come, and announce them; returns how many."""
@@ -144,36 +163,33 @@ class Intake:
             return _Ready(None, change, problem, item.cursor)
         return _Ready(prepared, change, None, item.cursor)
 
-    async def _take(self, source: str, group: Sequence[_Ready], tally: Tally) -> None:
+    async def _take(self, source: str, group: Sequence[_Ready], tally: Tally) -> list[Taken]:
         if not group:
-            return
+            return []
         now = self._clock()
-        before = tally.changed
         async with self._database.writing() as session:
             await releases.lock_changes(session)  # before any other row: two passes never wait in a circle
-            for ready in group:
-                await self._store(session, ready, tally, now)
+            taken = [await self._store(session, ready, now) for ready in group]
             if group[-1].cursor:
                 await sourcing.advance(session, source, group[-1].cursor, now)
-        if tally.changed > before:
+        for one in taken:
+            _count(one, tally)
+        if any(one.result in CHANGES for one in taken):
             self._wake()
+        return taken
 
-    async def _store(self, session: AsyncSession, ready: _Ready, tally: Tally, now: datetime) -> None:
-        tally.seen += 1
-        if ready.problem is not None:
-            tally.problems += bool(ready.problem.reason)
-            await self._report(session, ready.problem, now)
-            return
+    async def _store(self, session: AsyncSession, ready: _Ready, now: datetime) -> Taken:
+        problem = ready.problem or await self._early(session, ready.prepared, now)
+        if problem is not None:
+            await self._report(session, problem, now)
+            return Taken(None, problem)
         change = ready.change
         if change is None:
-            return
-        if (early := await self._early(session, ready.prepared, now)) is not None:
-            tally.problems += 1
-            await self._report(session, early, now)
-            return
-        result = await self._record(session, ready.prepared, change, tally, now)
+            return Taken(None)
+        taken = await self._record(session, ready.prepared, change, now)
         await sourcing.remember(session, change.source, change.origin, change.key, change.lang, change.fingerprint, now)
-        self._metrics.harvested.labels(change.source, result).inc()
+        self._metrics.harvested.labels(change.source, COUNTED_AS.get(taken.result, taken.result)).inc()
+        return taken
 
     @staticmethod
     async def _early(session: AsyncSession, prepared: Prepared | None, now: datetime) -> Problem | None:
@@ -188,30 +204,32 @@ class Intake:
         reason = f"embargo: release {existing.number} is public already; this text waits until {until}"
         return Problem(change.source, change.origin, reason)
 
-    async def _record(
-        self, session: AsyncSession, prepared: Prepared | None, change: Change, tally: Tally, now: datetime
-    ) -> str:
+    async def _record(self, session: AsyncSession, prepared: Prepared | None, change: Change, now: datetime) -> Taken:
         existing = await releases.get_by_key(session, change.source, change.key)
         if prepared is None:
-            if existing is not None and existing.state is not State.WITHDRAWN:
-                await releases.withdraw(session, existing.number, one_line(change.reason), now)
-                tally.changed += 1
-            return "withdrawn"
+            if existing is None or existing.state is State.WITHDRAWN:
+                return Taken(existing, result="same")
+            gone = await releases.withdraw(session, existing.number, one_line(change.reason), now)
+            return Taken(gone, result="withdrawn")
         draft = await self._draft(session, prepared, existing, now)
         recorded = await releases.record(session, draft, site_uids=self._site, now=now)
+        result, announced, silence = _result(existing, recorded, change.lang), False, ""
+        if _is_news(existing, recorded):
+            silence = _silence(recorded.release, self._announce_for, now)
+            announced = await announce(session, recorded.release, self._announce_for, now)
         if recorded.changed:
-            tally.changed += 1
             log.info(
                 "recorded",
                 release=recorded.release.number,
                 origin=change.origin,
                 lang=change.lang,
                 state=recorded.release.state.value,
+                result=result,
+                announced=announced,
+                reason=silence,
                 remarks=list(change.remarks),
             )
-        if _is_news(existing, recorded) and await announce(session, recorded.release, self._announce_for, now):
-            tally.announced += 1
-        return "changed" if recorded.changed else "same"
+        return Taken(recorded.release, result=result, announced=announced, silence=silence)
 
     async def _draft(self, session: AsyncSession, prepared: Prepared, existing: Release | None, now: datetime) -> Draft:
         change = prepared.change
@@ -233,6 +251,7 @@ class Intake:
             revision=prepared.revision,
             topics=topics,
             reason=change.reason,
+            was_public=_was_public(prepared, now),
         )
 
     async def _report(self, session: AsyncSession, problem: Problem, now: datetime) -> None:
@@ -252,11 +271,37 @@ class Intake:
 
 async def announce(session: AsyncSession, release: Release, within: timedelta, now: datetime) -> bool:
     """Write the message of a release that has just become public, if it is new enough (rule 3)."""
-    if release.state is not State.PUBLIC or release.opened_at is None or now - release.public_at > within:
+    if _silence(release, within, now):
         return False
     priority = Priority.URGENT if release.urgency is Urgency.URGENT else Priority.NORMAL
     await ledger.announce(session, release.number, kind=MessageKind.RELEASE, major=0, priority=priority, now=now)
     return True
+
+
+def _silence(release: Release, within: timedelta, now: datetime) -> str:
+    """Why a release is not announced; "" for one that is."""
+    if release.state is not State.PUBLIC or release.opened_at is None:
+        return NOT_PUBLIC
+    if now - release.public_at > within:
+        hours = within / timedelta(hours=1)
+        return f"older than {hours:g} hours (published {release.public_at.isoformat(timespec='minutes')})"
+    return ""
+
+
+def _result(existing: Release | None, recorded: Recorded, lang: str) -> str:
+    if existing is None or not recorded.changed:
+        return "new" if recorded.changed else "same"
+    return "revised" if existing.variant(lang) else "added"
+
+
+def _count(taken: Taken, tally: Tally) -> None:
+    tally.seen += 1
+    tally.changed += taken.result in CHANGES
+    tally.announced += taken.announced
+    tally.too_old += taken.silence not in ("", NOT_PUBLIC)
+    if taken.problem is not None and taken.problem.reason:
+        tally.problems += 1
+        tally.left_out.append(taken.problem)
 
 
 def _is_news(existing: Release | None, recorded: Recorded) -> bool:
@@ -267,3 +312,8 @@ def _is_news(existing: Release | None, recorded: Recorded) -> bool:
 
 def _weight(ready: _Ready) -> int:
     return len(ready.prepared.revision.text) if ready.prepared else 0
+
+
+def _was_public(prepared: Prepared, now: datetime) -> bool:
+    """Whether readers have seen it elsewhere: its source says since when, and that time has passed."""
+    return prepared.change.published is not None and prepared.public_at <= now

@@ -38,13 +38,61 @@ def test_a_picture_that_still_lies_beside_its_document_is_shown_under_its_addres
 
 
 def test_a_release_is_published_corrected_and_withdrawn(operator, document):
-    assert operator("publish", document(TEXT)).stdout == "1 public en\n"
+    assert operator("publish", document(TEXT)).stdout == "1 public en: new\n"
     mended = document("Visa fees change\n\nThe fee becomes 25 lir.\n")
     assert operator("correct", 1, mended, "--note", "It is 25 lir.").stdout == "1 corrected, major revision 1\n"
     assert "25 lir" in operator.json("preview", 1)["previews"]["plain en"]
     done = operator.json("withdraw", 1, "--reason", "Not decided yet.")
     assert done == {"number": 1, "state": "withdrawn", "major": 1, "langs": ["en"]}
     assert operator("withdraw", 1, "--reason", "Not decided yet.").stdout == "1 withdrawn\n"
+
+
+def test_publishing_says_what_became_of_the_document(operator, document):
+    assert operator.json("publish", document(TEXT))["result"] == "new"
+    assert operator("publish", document(TEXT)).stdout == "1 public en: same\n"
+    assert operator("publish", document(TEXT + "\nMore.\n")).stdout == "1 public en: revised\n"
+    assert operator("publish", document("Haqq\n\nMətn.\n", "fees.az.txt")).stdout == "1 public en az: added\n"
+
+
+def test_an_old_name_is_not_taken_for_another_release_by_mistake(operator, document):
+    operator("publish", document(TEXT))
+    other = document("The office moves\n\nFrom Monday.\n")
+    line = operator.refused("publish", other)
+    assert "fees.en.txt: its name belongs to release 1, 'Visa fees change'; --revise" in line
+    assert "Visa fees change" in operator.json("preview", 1)["previews"]["plain en"]
+    assert operator("publish", other, "--revise").stdout == "1 public en: revised\n"
+    assert "The office moves" in operator.json("preview", 1)["previews"]["plain en"]
+
+
+def test_a_document_too_old_to_be_announced_says_so(operator, document):
+    done = operator("publish", document("---\npublished: 2026-11-01T10:00:00+00:00\n---\n" + TEXT))
+    assert done.stdout == "1 public en: new\n"
+    assert done.stderr == "not announced: older than 72 hours (published 2026-11-01T10:00+00:00)\n"
+    assert operator("publish", document(TEXT, "new.en.txt")).stderr == ""
+
+
+@pytest.mark.parametrize("front", ["state: draft", "embargo: 2026-11-30T10:00:00+00:00"])
+def test_what_is_not_public_yet_is_not_published_by_a_correction(operator, document, front):
+    number = operator.json("publish", document(f"---\n{front}\n---\n{TEXT}"))["number"]
+    line = operator.refused("correct", number, document(TEXT, "b.en.txt"), "--note", "x")
+    assert line == "release 1 is not public yet: edit its document instead"
+    assert operator.json("topics")[0]["en releases"] == 0
+
+
+def test_a_correction_that_changes_nothing_says_so(operator, document):
+    operator("publish", document(TEXT))
+    mended = document("Visa fees change\n\nThe fee becomes 25 lir.\n")
+    operator("correct", 1, mended, "--note", "It is 25 lir.")
+    line = operator.refused("correct", 1, mended, "--note", "It is 25 lir.")
+    assert line == "nothing to correct: the text and note are the same"
+
+
+def test_a_correction_of_a_withdrawn_release_brings_it_back_and_says_so(operator, document):
+    operator("publish", document(TEXT))
+    operator("withdraw", 1, "--reason", "Not decided yet.")
+    mended = document("Visa fees change\n\nThe fee becomes 25 lir.\n")
+    said = operator("correct", 1, mended, "--note", "Decided.").stdout
+    assert said == "1 corrected, major revision 1, public again\n"
 
 
 @pytest.mark.parametrize(

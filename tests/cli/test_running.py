@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
@@ -41,9 +42,11 @@ def test_every_command_tells_what_it_is_for(operator, root):
 def test_a_source_is_read_and_told_for_people_and_for_scripts(operator, root):
     (root.folder / "releases" / "a.en.txt").write_text("Hours change\n\nFrom Monday.\n")
     (root.folder / "releases" / "b.en.txt").write_text("")
-    rows = operator.json("harvest")
-    assert rows == [{"source": "folder", "seen": 2, "changed": 1, "announced": 1, "problems": 1}]
-    assert operator("harvest").stdout.splitlines()[1].split() == ["folder", "0", "0", "0", "0"]
+    done = operator("harvest", "--json", code=1)
+    tally = {"source": "folder", "seen": 2, "changed": 1, "announced": 1, "too_old": 0, "problems": 1}
+    assert json.loads(done.stdout) == [tally]
+    assert done.stderr == "folder: b.en.txt: the file is empty\n", "what was left out is named"
+    assert operator("harvest").stdout.splitlines()[1].split() == ["folder", "0", "0", "0", "0", "0"]
     (root.folder / "releases" / "a.en.txt").unlink()
     (root.folder / "releases" / "b.en.txt").unlink()
     (root.folder / "releases").rmdir()

@@ -111,6 +111,6 @@ def test_publish_takes_one_document_and_a_running_service_sends_it(program: Any,
     program.start()
     document = program.folder / "urgent.en.md"
     document.write_text("---\nurgency: urgent\n---\n# Service hall closed\n\nThe hall is closed.\n", encoding="utf-8")
-    assert program.command("publish", str(document)).stdout.strip() == "1 public en"
+    assert program.command("publish", str(document)).stdout.strip() == "1 public en: new"
     until(lambda: program.titles() and program.posts(), "the release")
     assert datetime.fromisoformat(program.feed()["items"][0]["date_published"]) <= datetime.now(UTC)

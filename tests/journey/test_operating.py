@@ -52,6 +52,7 @@ def test_a_folder_that_is_missing_is_told_and_the_rest_goes_on(program: Any, unt
     assert program.get("/en/")[0] == 200
     program.releases.mkdir()
     program.write("a.en.txt", "A notice about visas\n\nText.\n")
+    until(lambda: program.titles() == ["A notice about visas"], "the release of the folder that came back")
 
 
 def test_a_second_run_on_the_same_database_refuses_with_one_line_and_disturbs_nothing(program: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from syndicator.domain.model import Attachment, BodyFormat, Problem, State, Urgency
 from syndicator.store import ledger, releases, sourcing
@@ -151,10 +152,22 @@ async def test_ticked_topics_of_one_language_hold_for_all(press):
 
 
 async def test_a_document_by_hand_tells_what_became_of_it(press):
-    release, problem = await press.intake.take(press.change(urgency=Urgency.URGENT))
-    assert (release.number, release.urgency, problem) == (1, Urgency.URGENT, None)
-    release, problem = await press.intake.take(press.change(lang="fr"))
-    assert "not a language" in problem.reason
+    taken = await press.intake.take(press.change(urgency=Urgency.URGENT))
+    assert (taken.release.number, taken.release.urgency, taken.problem) == (1, Urgency.URGENT, None)
+    assert (taken.result, taken.announced, taken.silence) == ("new", True, "")
+    assert (await press.intake.take(press.change(urgency=Urgency.URGENT))).result == "same"
+    assert (await press.intake.take(press.change(lang="az"))).result == "added"
+    assert (await press.intake.take(press.change(lang="az", body="Mended."))).result == "revised"
+    assert "not a language" in (await press.intake.take(press.change(lang="fr"))).problem.reason
+
+
+async def test_what_is_too_old_to_be_announced_is_counted_and_said_in_the_log(press):
+    with capture_logs() as logged:
+        tally = await press.harvest(press.change(published=press.now - timedelta(hours=73)), press.change("b"))
+    assert (tally.changed, tally.announced, tally.too_old) == (2, 1, 1)
+    old, new = [line for line in logged if line["event"] == "recorded"]
+    assert (old["announced"], old["reason"]) == (False, "older than 72 hours (published 2026-11-18T08:00+00:00)")
+    assert (new["announced"], new["reason"]) == (True, "")
 
 
 async def test_a_document_that_vanished_withdraws_its_release(press):
@@ -164,3 +177,19 @@ async def test_a_document_that_vanished_withdraws_its_release(press):
     async with press.database.reading() as session:
         release = await releases.get(session, 1)
     assert (release.state, release.reason) == (State.WITHDRAWN, "The file is gone.")
+
+
+@pytest.mark.parametrize(
+    ("published", "embargo", "told"),
+    [(-1, None, True), (None, None, False), (1, None, False), (-1, 1, False), (None, -1, False)],
+)
+async def test_what_comes_withdrawn_is_told_to_be_gone_only_if_it_was_out(press, published, embargo, told):
+    def hours(number):
+        return None if number is None else press.now + timedelta(hours=number)
+
+    gone = press.change(state=State.WITHDRAWN, published=hours(published), embargo=hours(embargo))
+    tally = await press.harvest(gone)
+    async with press.database.reading() as session:
+        found = await releases.visible(session, 1, press.now + timedelta(hours=2))
+        messages = await ledger.open_messages(session)
+    assert (found is not None, tally.announced, list(messages)) == (told, 0, [])
