@@ -52,7 +52,10 @@ class Metrics:
             registry=self.registry,
         )
         self.deliveries = Gauge(
-            "syndicator_deliveries", "Deliveries that wait or are in trouble", ["channel", "state"], registry=self.registry
+            "syndicator_deliveries",
+            "Deliveries that wait or are in trouble",
+            ["channel", "state"],
+            registry=self.registry,
         )
         self.unknown = Gauge(
             "syndicator_unknown_deliveries", "Deliveries whose outcome nobody can tell", registry=self.registry

@@ -12,6 +12,7 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
@@ -24,6 +25,8 @@ from syndicator.store.database import Database
 __all__ = ["Fanout"]
 
 log = structlog.get_logger()
+
+SETTLE = timedelta(seconds=60)  # how long a missing language may still come in before readers are given another
 
 
 class Fanout:
@@ -54,5 +57,10 @@ class Fanout:
     async def _write(self, number: int) -> int | None:
         async with self._database.writing() as session:
             return await ledger.fan_out(
-                session, number, taxonomy=self._taxonomy, order=self._site.languages, now=self._clock()
+                session,
+                number,
+                taxonomy=self._taxonomy,
+                order=self._site.languages,
+                now=self._clock(),
+                settle=SETTLE,
             )

@@ -92,7 +92,8 @@ class Work:
         if await self._publisher.stale():
             jobs.append(Job("feeds", "feeds", Priority.URGENT, now, lane="feeds"))
         jobs += [
-            Job("fanout", f"fanout:{m.id}", m.priority, now, lane="fanout", args={"message": m.id}) for m in messages
+            Job("fanout", f"fanout:{m.id}", m.priority, m.again_at or now, lane="fanout", args={"message": m.id})
+            for m in messages
         ]
         jobs += [
             Job(

@@ -34,6 +34,7 @@ class Message:
     priority: Priority
     cursor: int
     fanned_out: bool
+    again_at: datetime | None  # not before then: other languages may still come in
     created_at: datetime
 
 
@@ -47,7 +48,7 @@ async def announce(
     key = f"{kind}:{release}:{major}"
     values = {"key": key, "kind": kind, "release_id": release, "major": major, "priority": priority}
     insert_new = insert_for(session, MESSAGE).values(**values, cursor=0, created_at=now)
-    again = {"cursor": 0, "fanned_out_at": None}
+    again = {"cursor": 0, "fanned_out_at": None, "again_at": None}
     query = insert_new.on_conflict_do_update(index_elements=["key"], set_=again).returning(*MESSAGE.c)
     return message_of((await session.execute(query)).mappings().one())
 
@@ -104,5 +105,6 @@ def message_of(row: Mapping[str, Any] | RowMapping) -> Message:
         priority=Priority(row["priority"]),
         cursor=row["cursor"],
         fanned_out=row["fanned_out_at"] is not None,
+        again_at=row["again_at"],
         created_at=row["created_at"],
     )

@@ -382,6 +382,7 @@ class Message(SQLModel, table=True):
     matched: dict[str, Any] = _json()
     created_at: datetime = _time()
     fanned_out_at: datetime | None = _time(nullable=True)
+    again_at: datetime | None = _time(nullable=True)
 
 
 class Batch(SQLModel, table=True):

@@ -18,6 +18,7 @@ from syndicator.domain.model import (
     State,
     SubscriptionState,
     Unknown,
+    Urgency,
 )
 from syndicator.domain.tokens import Tokens
 from syndicator.store import ledger, releases, subscriptions
@@ -291,3 +292,24 @@ async def test_a_letter_that_cannot_be_composed_waits_and_is_not_lost(press, rea
     press.now += timedelta(minutes=1)
     await press.send()
     assert await press.states() == {"a@x.az": "sent"}
+
+
+async def test_an_urgent_release_whose_languages_are_saved_one_by_one_reaches_each_reader_in_their_own(press, reader):
+    await reader("az@x.az", lang="az")
+    await reader("en@x.az", lang="en")
+    await reader("ru@x.az", lang="ru")
+    await press.publish(press.change(lang="az", urgency=Urgency.URGENT))
+    assert [letter.address for letter in press.mail.sent] == ["az@x.az"]
+    press.now += timedelta(seconds=1)
+    await press.publish(
+        press.change(lang="az", urgency=Urgency.URGENT), press.change(lang="en", urgency=Urgency.URGENT)
+    )
+    assert [(letter.address, letter.lang) for letter in press.mail.sent[1:]] == [("en@x.az", "en")]
+    press.now += timedelta(seconds=60)
+    await press.spread()
+    await press.send()
+    assert [(letter.address, letter.lang) for letter in press.mail.sent[2:]] == [("ru@x.az", "az")]
+    press.now += timedelta(seconds=60)
+    await press.spread()
+    async with press.database.reading() as session:
+        assert list(await ledger.open_messages(session)) == []

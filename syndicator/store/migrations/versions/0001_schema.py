@@ -254,6 +254,7 @@ def _tables() -> None:
         sa.Column("matched", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("fanned_out_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("again_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["release_id"], ["release.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscription.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
