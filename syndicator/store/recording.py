@@ -242,6 +242,8 @@ async def _write_variant(session: AsyncSession, work: _Work) -> None:
         work.changed = True
         return
     new_text = work.revised or work.major
+    if work.release["opened_at"] is not None:
+        del said["said_public_at"]  # its time has come: a file that was only touched says nothing new
     changes = {name: value for name, value in said.items() if old[name] != value}
     if new_text:
         changes["revision_number"] = old["revision_number"] + 1
