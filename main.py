@@ -39,10 +39,8 @@ from feeds.publisher import Publisher
 from feeds.routes import feed_routes
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
-from syndicator.domain.filters import BadFilter, parse
 from syndicator.domain.model import BodyFormat, ChannelKind
 from syndicator.domain.ports import Channel, Source
-from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
@@ -50,7 +48,7 @@ from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
 from syndicator.pipeline.bell import Bell
-from syndicator.pipeline.channels import PublicChannel, configure_channels
+from syndicator.pipeline.channels import configure_channels, public_channels
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.doctor import questions
 from syndicator.pipeline.fanout import Fanout
@@ -58,7 +56,7 @@ from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.service import Guard, Part, Running, serve
-from syndicator.pipeline.settling import Settler
+from syndicator.pipeline.settling import Settler, policies
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.pipeline.work import Work
 from syndicator.sources import directory, sql
@@ -203,32 +201,6 @@ def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
         connections=email.connections,
         timeout=email.timeout,
     )
-
-
-def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[PublicChannel]:
-    """The configured Telegram channels.
-
-    Raises:
-        ValueError: a filter is bad; the line names the channel.
-    """
-    found = []
-    for channel in settings.telegram.channels:
-        try:
-            filter_ = parse(channel.filter, languages=site.languages, topics=taxonomy.slugs)
-        except BadFilter as error:
-            raise ValueError(f"telegram.channels: {channel.chat}: filter: {error}") from None
-        language = channel.language or (filter_.langs[0] if filter_.langs else site.default_language)
-        found.append(PublicChannel(channel.chat, filter_, language))
-    return found
-
-
-def policies(settings: Settings) -> Mapping[ChannelKind, RetryPolicy]:
-    """How patient each channel is."""
-    attempts = settings.engine.max_attempts
-    return {
-        ChannelKind.EMAIL: RetryPolicy(attempts, ResendUnknown(settings.email.resend_unknown)),
-        ChannelKind.TELEGRAM: RetryPolicy(attempts, ResendUnknown(settings.telegram.resend_unknown)),
-    }
 
 
 async def parts_of(office: Office, bell: Bell) -> list[Part]:

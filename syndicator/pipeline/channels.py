@@ -16,14 +16,16 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.filters import Filter, canonical
+from config.settings import Settings
+from syndicator.domain.filters import BadFilter, Filter, canonical, parse
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriberRole, SubscriptionState
 from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
 from syndicator.store import subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent
 
-__all__ = ["PublicChannel", "configure_channels"]
+__all__ = ["PublicChannel", "configure_channels", "public_channels"]
 
 log = structlog.get_logger()
 
@@ -35,6 +37,23 @@ class PublicChannel:
     chat: str
     filter: Filter
     language: str
+
+
+def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[PublicChannel]:
+    """The configured Telegram channels.
+
+    Raises:
+        ValueError: a filter is bad; the line names the channel.
+    """
+    found = []
+    for channel in settings.telegram.channels:
+        try:
+            filter_ = parse(channel.filter, languages=site.languages, topics=taxonomy.slugs)
+        except BadFilter as error:
+            raise ValueError(f"telegram.channels: {channel.chat}: filter: {error}") from None
+        language = channel.language or (filter_.langs[0] if filter_.langs else site.default_language)
+        found.append(PublicChannel(channel.chat, filter_, language))
+    return found
 
 
 async def configure_channels(

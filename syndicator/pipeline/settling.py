@@ -18,15 +18,16 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from config.settings import Settings
 from syndicator.domain.model import ChannelKind, Outcome
 from syndicator.domain.ports import Clock
-from syndicator.domain.retry import Fate, RetryPolicy, fate
+from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, fate
 from syndicator.metrics import Metrics
 from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Settlement
 
-__all__ = ["Settler"]
+__all__ = ["Settler", "policies"]
 
 log = structlog.get_logger()
 
@@ -40,6 +41,15 @@ class _Debt:
     kind: ChannelKind
     claimed: Sequence[Claimed]
     fates: Sequence[Fate]
+
+
+def policies(settings: Settings) -> Mapping[ChannelKind, RetryPolicy]:
+    """How patient each channel is."""
+    attempts = settings.engine.max_attempts
+    return {
+        ChannelKind.EMAIL: RetryPolicy(attempts, ResendUnknown(settings.email.resend_unknown)),
+        ChannelKind.TELEGRAM: RetryPolicy(attempts, ResendUnknown(settings.telegram.resend_unknown)),
+    }
 
 
 class Settler:
