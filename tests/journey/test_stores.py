@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import sqlite3
 from collections import Counter
@@ -130,7 +131,7 @@ def on_postgresql(program: Program, postgresql_url: str) -> Program:
 
 def in_state(url: str, *states: str) -> int:
     """Mails of the ledger in these states, asked of the database itself."""
-    psycopg = pytest.importorskip("psycopg")
+    psycopg = importlib.import_module("psycopg")
     with psycopg.connect(url) as connection:
         found = connection.execute(
             "SELECT count(*) FROM delivery d JOIN subscriber s ON s.id = d.subscriber_id"
