@@ -28,7 +28,7 @@ serve: $(VENV)/.runtime
 
 ## test: every test, in under five minutes on two cores
 test: $(VENV)/.dev
-	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
+	@$(PYTEST) -n 2 --dist worksteal $(ARGS)
 
 ## check: format, lint, types and the floors of the house
 check: $(VENV)/.dev
