@@ -47,7 +47,7 @@ def render(site, taxonomy, texts):
     return rendered
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     title=hostile,
     summary=hostile,

@@ -40,7 +40,7 @@ def test_an_unknown_section_is_refused_with_those_that_exist() -> None:
 
 @pytest.mark.slow
 def test_a_release_reaches_feed_channel_and_mail_in_a_newsroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrival, "RELEASES", 2)
+    monkeypatch.setattr(arrival, "RELEASES", 1)
     found = measured(arrival.measure(tmp_path))
     assert [what.rpartition(" the ")[2].split()[0] for what in found] == ["feed", "channel", "mail"]
 
@@ -60,7 +60,7 @@ def test_every_reader_of_a_small_crowd_gets_a_mail_through_the_pipeline(tmp_path
 
 @pytest.mark.slow
 def test_a_changed_release_costs_less_than_building_every_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RELEASES": 300, "REQUESTS": 80, "ROUNDS": 1}.items():
+    for name, value in {"RELEASES": 60, "REQUESTS": 40, "ROUNDS": 1}.items():
         monkeypatch.setattr(feeds, name, value)
     found = measured(feeds.measure(tmp_path))
     assert 0 < found["CPU of a refresh after one changed release"].ratio < 1
