@@ -78,7 +78,7 @@ papers = st.fixed_dictionaries(
     }
 )
 quick = settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,

@@ -16,7 +16,7 @@ from syndicator.domain.model import Attachment, BodyFormat
 from syndicator.domain.text import clean
 from syndicator.domain.topics import Taxonomy
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def judge_page(page: Any, path: str) -> None:
     assert all(src.startswith("/") for src in page.xpath("//img/@src")), path
 
 
-@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(changes=st.lists(documents, min_size=1, max_size=4))
 def test_nothing_that_a_document_holds_breaks_anything(build, run, changes):
     async def through() -> None:
