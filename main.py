@@ -35,8 +35,7 @@ from config.settings import AnySource, DirectorySource, EmailSettings, Settings
 from config.settings import SqlSource as SqlSettings
 from config.topics import load_topics
 from feeds.preview import feed_previews
-from feeds.publisher import Publisher
-from feeds.routes import feed_routes
+from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
 from syndicator.domain.model import BodyFormat, ChannelKind
@@ -92,18 +91,19 @@ class Office:
     intake: Intake
     subscribing: Subscribing
 
-    def publisher(self, folder: Path) -> Publisher:
+    def feeds(self, folder: Path, wake: Callable[[], None]) -> FeedRoom:
         """Keeps feeds in that folder."""
-        return Publisher(
+        return FeedRoom(
+            self.settings.feeds,
             self.database,
             site=self.site,
             taxonomy=self.taxonomy,
             texts=self.texts,
-            directory=folder,
-            entries=self.settings.feeds.entries,
-            max_age=self.settings.feeds.max_age,
             metrics=self.metrics,
+            folder=folder,
             clock=clock,
+            wake=wake,
+            outgoing=self.settings.outgoing,
         )
 
     def compiler(self) -> Compiler:
@@ -206,7 +206,8 @@ def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
 async def parts_of(office: Office, bell: Bell) -> list[Part]:
     """The running service, in the order of its start."""
     settings, database = office.settings, office.database
-    publisher = office.publisher(Path(settings.feeds.directory))
+    feeds = office.feeds(Path(settings.feeds.directory), bell.ring)
+    publisher = feeds.publisher
     email = open_email(office)
     bot = None
     telegram: Channel
@@ -245,6 +246,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         channels=list(channels),
         clock=clock,
         wake=bell.ring,
+        workplaces=feeds.workplaces(),
     )
     engine = EmbeddedEngine(
         work.handlers(),
@@ -260,7 +262,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         taxonomy=office.taxonomy,
         database=database,
         subscribing=office.subscribing,
-        catalogue=publisher,
+        catalogue=feeds,
         publisher=publisher,
         media=office.media,
         metrics=office.metrics,
@@ -271,7 +273,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         contact=settings.site.contact,
         confirm_for=settings.retention.confirm_for,
     )
-    app = make_app(pages, [*feed_routes(publisher), *(bot.routes() if bot else ())])
+    app = make_app(pages, [*feeds.routes(), *(bot.routes() if bot else ())])
     scheduler = Scheduler(
         engine,
         database,
@@ -346,7 +348,7 @@ def make_desk(office: Office) -> Desk:
     reader = DocumentReader(office.site.languages, office.site.default_language, office.site.zone)
 
     async def build_feeds(out: Path) -> int:
-        return await office.publisher(out).refresh(clock())
+        return await office.feeds(out, lambda: None).publisher.refresh(clock())
 
     return Desk(
         settings=office.settings,

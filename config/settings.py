@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ __all__ = [
     "DirectorySource",
     "EmailSettings",
     "FeedSettings",
+    "OutgoingSettings",
     "Settings",
     "SqlSource",
     "TelegramChannel",
@@ -70,6 +72,20 @@ def _mailbox(address: str) -> str:
     return address
 
 
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValueError("an address such as https://hub.example.org/ is allowed")
+    return url
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"a network such as 10.0.0.0/8 is allowed ({error})") from None
+
+
 def _database(url: str) -> str:
     if not url.startswith(("sqlite:///", "postgresql://")):
         raise ValueError("sqlite:///PATH or postgresql://USER@HOST/NAME is allowed")
@@ -77,6 +93,8 @@ def _database(url: str) -> str:
 
 
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Network = Annotated[str, AfterValidator(_network)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
@@ -153,11 +171,21 @@ AnySource = Annotated[DirectorySource | SqlSource, Field(discriminator="kind")]
 
 
 class FeedSettings(Section):
-    """How feeds are kept."""
+    """How feeds are kept, and who is told of a change. `moved` leads old paths of an office's feeds to today's."""
 
     directory: str
     entries: int = Field(ge=1, le=500)
     max_age: int = Field(ge=0, le=86400)
+    hub: bool = True
+    hubs: tuple[HttpUrl, ...] = ()
+    logo: str = ""
+    moved: dict[Annotated[str, Field(pattern=r"^/[^?#\s]*$")], Annotated[str, Field(pattern=r"^/[^#\s]*$")]] = {}
+
+
+class OutgoingSettings(Section):
+    """Requests that the service makes to addresses others gave it. `allow` exempts networks from the guard."""
+
+    allow: tuple[Network, ...] = ()
 
 
 class TelegramChannel(Section):
@@ -233,6 +261,7 @@ class Settings(Section):
     web: WebSettings
     sources: tuple[AnySource, ...] = ()
     feeds: FeedSettings
+    outgoing: OutgoingSettings = OutgoingSettings()
     telegram: TelegramSettings = TelegramSettings()
     email: EmailSettings = EmailSettings()
     engine: EngineSettings = EngineSettings()

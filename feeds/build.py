@@ -73,18 +73,22 @@ def fragment_of(entry: Entry) -> Fragment:
     return Fragment(entry.uid, entry.updated, entry.rights, tombstone, rss, atom, jsonfeed.item(entry))
 
 
-def render(fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int) -> bytes:
+def render(
+    fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int, hubs: Sequence[str] = ()
+) -> bytes:
     """One feed. `fragments` come newest first; `max_age` is in seconds and becomes `ttl` in minutes, at least 1."""
     if fmt == "json":
-        return jsonfeed.splice(jsonfeed.shell(channel, site), [f.json for f in fragments])
+        return jsonfeed.splice(jsonfeed.shell(channel, site, hubs), [f.json for f in fragments])
     with _RENDERING:
-        generator = _feed_generator(fmt, channel, fragments, site, max_age)
+        generator = _feed_generator(fmt, channel, fragments, site, max_age, hubs)
         if fmt == "rss":
             return _splice(_hex_titles(generator.rss_str()), [f.rss for f in fragments], b"</channel></rss>")
         return _splice(generator.atom_str(), [f.atom for f in fragments], b"</feed>")
 
 
-def _feed_generator(fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int) -> Any:
+def _feed_generator(
+    fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int, hubs: Sequence[str]
+) -> Any:
     lang, topic = channel.stream.lang, channel.stream.topic
     updated = max((f.updated for f in fragments), default=UNDATED)
     generator = _shell_generator(channel.uid, channel.title, channel.description, lang, updated)
@@ -95,7 +99,8 @@ def _feed_generator(fmt: str, channel: Channel, fragments: Sequence[Fragment], s
     generator.ttl(max(1, max_age // 60))
     if rights := next((f.rights for f in fragments if f.rights), ""):
         generator.rights(rights)
-    generator.mended.links = [_sibling(stream, fmt, site) for stream in channel.siblings]
+    siblings = [_sibling(stream, fmt, site) for stream in channel.siblings]
+    generator.mended.links = [*({"rel": "hub", "href": hub} for hub in hubs), *siblings]
     generator.mended.tombstones = [f.tombstone for f in fragments if f.tombstone]
     return generator
 

@@ -59,8 +59,11 @@ class Edition:
 class Composer:
     """Makes editions for one site. `max_age` is in seconds; `entries` is a window's size."""
 
-    def __init__(self, site: Site, taxonomy: Taxonomy, texts: Texts, entries: int, max_age: int) -> None:
+    def __init__(
+        self, site: Site, taxonomy: Taxonomy, texts: Texts, entries: int, max_age: int, hubs: tuple[str, ...] = ()
+    ) -> None:
         self._site, self._taxonomy, self._texts, self._max_age = site, taxonomy, texts, max_age
+        self._hubs = hubs
         self.streams = streams(site, taxonomy)
         self.lists = (vocabulary.NAME, *(f"{lang}.opml" for lang in site.languages))
         self.links = {stream: links(stream, site, taxonomy, texts) for stream in self.streams}
@@ -134,7 +137,7 @@ class Composer:
             fragments = [fragment for fragment in held if fragment is not None]
             newest = max((f.updated for f in fragments), default=build.UNDATED)
             for fmt, name in zip(FEED_FORMATS, names, strict=True):
-                body = build.render(fmt, self._channels[stream], fragments, self._site, self._max_age)
+                body = build.render(fmt, self._channels[stream], fragments, self._site, self._max_age, self._hubs)
                 self._offer(changed, old, name, body, newest, now)
         for name in self.lists:
             if name not in old.served:
@@ -172,7 +175,16 @@ class Composer:
         topics = [(t.slug, t.parent, sorted(t.names.items())) for t in self._taxonomy.topics]
         versions = (build.RENDERER, feedgen.version.version_str, files.ENCODINGS)
         channels = list(self._channels.values())
-        facts = (versions, replace(site, names=dict(site.names)), topics, entries, self._max_age, words, channels)
+        facts = (
+            versions,
+            replace(site, names=dict(site.names)),
+            topics,
+            entries,
+            self._max_age,
+            self._hubs,
+            words,
+            channels,
+        )
         return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()
 
 

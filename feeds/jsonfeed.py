@@ -26,7 +26,7 @@ VERSION = "https://jsonfeed.org/version/1.1"
 _OPEN, _CLOSE = b'"items":[', b"]}"
 
 
-def shell(channel: Channel, site: Site) -> bytes:
+def shell(channel: Channel, site: Site, hubs: Sequence[str] = ()) -> bytes:
     """The document without its items."""
     stream = channel.stream
     document = {
@@ -37,6 +37,7 @@ def shell(channel: Channel, site: Site) -> bytes:
         "description": channel.description,
         "authors": [{"name": channel.author, "url": channel.home}],
         "language": stream.lang,
+        **({"hubs": [{"type": "WebSub", "url": hub} for hub in hubs]} if hubs else {}),
         "_syndicator": {
             "id": channel.uid,
             "topic": stream.topic,

@@ -44,7 +44,11 @@ log = structlog.get_logger()
 
 
 class Publisher:
-    """Every feed of the site. `entries` is a window's size, `max_age` is in seconds; `directory` is made if missing."""
+    """Every feed of the site.
+
+    `entries` is a window's size, `max_age` is in seconds, `hubs` are named in every feed. `directory` is made if
+    missing.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Publisher:
         directory: Path,
         entries: int,
         max_age: int,
+        hubs: tuple[str, ...] = (),
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -63,7 +68,7 @@ class Publisher:
         self.site = site
         self._shelf: Shelf = StoreShelf(database) if isinstance(database, Database) else database
         self._taxonomy = taxonomy
-        self._composer = Composer(site, taxonomy, texts, entries, max_age)
+        self._composer = Composer(site, taxonomy, texts, entries, max_age, hubs)
         self._directory, self._entries = directory, entries
         self._metrics, self.clock = metrics, clock
         self._state: Edition | None = None
@@ -92,6 +97,15 @@ class Publisher:
     def find(self, name: str) -> Stored | None:
         """The feed as it stands; None where there is none, or not yet."""
         return self._state.served.get(name) if self._state is not None else None
+
+    def etags(self) -> Mapping[str, str]:
+        """The validators of everything that is served, by name; for who tells others of a change."""
+        return {name: kept.etag for name, kept in self._state.kept.items()} if self._state is not None else {}
+
+    @property
+    def built(self) -> int:
+        """Up to which change of the store the feeds stand; -1 before the first refresh."""
+        return self._state.built if self._state is not None else NOTHING_BUILT
 
     # -- the publisher
     def newest(self) -> datetime | None:

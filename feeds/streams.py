@@ -5,23 +5,39 @@ Rules, in order:
 1. There is one stream for every language × (`all` + each topic of the taxonomy), in the site's and the file's order.
 2. A topic's stream holds the releases of that topic and of every topic below it.
 3. A stream in language L holds language versions in L, nothing else.
-4. A stream's id and addresses come from `domain.site`; its words from the catalogues and the topic file.
+4. A filter that takes just what a stream holds is that stream; every other one is a custom feed.
+5. A stream's id and addresses come from `domain.site`; its words from the catalogues and the topic file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.ports import FeedLinks
 from syndicator.domain.site import Site
 from syndicator.domain.text import strip_illegal
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from syndicator.wording import filter_in_words
 
-__all__ = ["ALL", "Channel", "Stream", "describe", "links", "streams", "touched_by"]
+__all__ = [
+    "ALL",
+    "CUSTOM",
+    "Channel",
+    "Stream",
+    "custom_links",
+    "custom_title",
+    "describe",
+    "equal_stream",
+    "links",
+    "streams",
+    "touched_by",
+]
 
 ALL = "all"
+CUSTOM = "custom"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,4 +99,36 @@ def links(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts) -> FeedL
     """The stream's three addresses, for pages."""
     title = describe(stream, site, taxonomy, texts).title
     rss, atom, json = (site.feed(stream.lang, stream.topic, fmt) for fmt in ("rss", "atom", "json"))
-    return FeedLinks(stream.lang, stream.topic, title, rss, atom, json)
+    opml = site.custom_feed(canonical(_filter_of(stream)), "opml")
+    return FeedLinks(stream.lang, stream.topic, title, rss, atom, json, opml)
+
+
+def equal_stream(wanted: Filter, site: Site, taxonomy: Taxonomy) -> Stream | None:
+    """The stream that holds exactly what this filter takes, if there is one."""
+    lang, topic = wanted.langs[:1], wanted.topics[:1] or (ALL,)
+    stream = Stream(*lang, *topic) if lang else None
+    if stream is None or _filter_of(stream) != wanted or stream.lang not in site.languages:
+        return None
+    return stream if stream.topic == ALL or taxonomy.get(stream.topic) else None
+
+
+def custom_links(wanted: Filter, lang: str, site: Site, taxonomy: Taxonomy, texts: Texts) -> FeedLinks:
+    """The addresses of a filter's feed, titled in `lang`, which is also its language if the filter names none."""
+    wanted = wanted if wanted.langs else replace(wanted, langs=(lang,))
+    stream = equal_stream(wanted, site, taxonomy)
+    if stream is not None:
+        return links(stream, site, taxonomy, texts)
+    query = canonical(wanted)
+    rss, atom, json, opml = (site.custom_feed(query, fmt) for fmt in ("rss", "atom", "json", "opml"))
+    title = custom_title(wanted, lang, site, taxonomy, texts)
+    return FeedLinks(lang, CUSTOM, title, rss, atom, json, opml)
+
+
+def custom_title(wanted: Filter, lang: str, site: Site, taxonomy: Taxonomy, texts: Texts) -> str:
+    """What a custom feed is called in that language: the filter in words, and the office."""
+    said = replace(wanted, langs=()) if len(wanted.langs) == 1 else wanted
+    return strip_illegal(f"{filter_in_words(said, taxonomy, texts(lang))} – {site.name(lang)}")
+
+
+def _filter_of(stream: Stream) -> Filter:
+    return Filter(langs=(stream.lang,), topics=() if stream.topic == ALL else (stream.topic,))

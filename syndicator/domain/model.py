@@ -99,6 +99,7 @@ class ChannelKind(StrEnum):
 
     TELEGRAM = "telegram"
     EMAIL = "email"
+    WEBSUB = "websub"
 
 
 class SubscriberRole(StrEnum):
@@ -124,6 +125,8 @@ class MessageKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     DIGEST = "digest"
     CONFIRMATION = "confirmation"
+    FEED = "feed"
+    """A feed has changed: for WebSub subscribers and hubs."""
 
 
 class DeliveryState(StrEnum):
@@ -330,6 +333,7 @@ class Letter:
     resent: bool = False
     attempt: int = 1
     created_at: datetime | None = None
+    feed: str = ""  # the name of the feed that a FEED message tells of, such as `az/all.atom`
     answer: dict[str, object] = field(default_factory=dict)  # what an earlier attempt got: parts already sent
 
 

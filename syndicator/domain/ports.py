@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from syndicator.domain.filters import Filter
 from syndicator.domain.model import Attachment, Change, ChannelKind, Letter, Outcome, Priority, Problem
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "SourceItem",
     "Turn",
     "Verdict",
+    "Workplace",
 ]
 
 Clock = Callable[[], datetime]
@@ -152,6 +154,18 @@ Handler = Callable[[Job, Turn], Awaitable[Verdict]]
 Pending = Callable[[datetime], Awaitable[Sequence[Job]]]
 
 
+class Workplace(Protocol):
+    """A room with work of its own, which `pipeline.work` asks beside its own; names of jobs and lanes are unique."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Its jobs by name; each safe to run twice."""
+        ...
+
+    async def pending(self, now: datetime) -> Sequence[Job]:
+        """All that is unfinished there now, read from what lasts; asked often, so it answers quickly."""
+        ...
+
+
 class Engine(Protocol):
     """Runs jobs: on one machine inside the process, on many by a queue. It stores no truth of its own."""
 
@@ -174,7 +188,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeedLinks:
-    """One stream's three addresses, absolute, for pages and autodiscovery. `topic` is a slug or `all`."""
+    """One feed's addresses, absolute, for pages and autodiscovery. `topic` is a slug, `all` or `custom`."""
 
     lang: str
     topic: str
@@ -182,6 +196,7 @@ class FeedLinks:
     rss: str
     atom: str
     json: str
+    opml: str = ""  # a subscription list of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +218,13 @@ class FeedCatalogue(Protocol):
 
     def link(self, lang: str, topic: str) -> FeedLinks | None:
         """One stream."""
+        ...
+
+    def custom(self, wanted: Filter, lang: str) -> FeedLinks:
+        """The feed of a filter at its canonical address, titled in `lang`; the stream where there is an equal one.
+
+        A filter that names no language means `lang`.
+        """
         ...
 
 

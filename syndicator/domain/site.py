@@ -90,6 +90,42 @@ class Site:
         """A feed's own address."""
         return self.base_url + self.feed_path(lang, topic, fmt)
 
+    @staticmethod
+    def archive_path(lang: str, topic: str, month: str, fmt: str) -> str:
+        """A month of a feed (RFC 5005 section 4), relative to the site; `month` is `YYYY-MM` in the office's zone."""
+        return f"/feeds/{lang}/{topic}/{month}.{fmt}"
+
+    def archive(self, lang: str, topic: str, month: str, fmt: str) -> str:
+        """A month's own address."""
+        return self.base_url + self.archive_path(lang, topic, month, fmt)
+
+    @staticmethod
+    def custom_feed_path(query: str, fmt: str) -> str:
+        """A feed of any filter, relative to the site; `query` is the filter's canonical text, `fmt` may be `opml`."""
+        return f"/feeds/custom.{fmt}?{query}"
+
+    def custom_feed(self, query: str, fmt: str) -> str:
+        """A custom feed's own address."""
+        return self.base_url + self.custom_feed_path(query, fmt)
+
+    @property
+    def hub(self) -> str:
+        """Our WebSub hub."""
+        return f"{self.base_url}/hub"
+
+    def feed_page(self, lang: str, topic: str) -> str:
+        """The page that tells people of a feed; `topic` is a slug or `all`."""
+        return f"{self.base_url}/{lang}/feeds/{topic}"
+
+    def embed_script(self, version: str) -> str:
+        """The script of `<press-feed>`; what stands at an address never changes."""
+        return f"{self.base_url}/embed-{version}.js"
+
+    @property
+    def oembed(self) -> str:
+        """Where other sites ask how to show one of our pages."""
+        return f"{self.base_url}/oembed"
+
     def subscribe(self, lang: str) -> str:
         """Where people sign up."""
         return f"{self.base_url}/{lang}/subscribe"
@@ -113,6 +149,10 @@ class Site:
     def variant_uid(self, number: int, lang: str, minted: datetime) -> str:
         """An entry id of one language version."""
         return f"tag:{self.authority},{minted.year}:release:{lang}:{number}"
+
+    def custom_uid(self, query: str) -> str:
+        """A custom feed's id; `query` is the filter's canonical text."""
+        return f"tag:{self.authority},2026:feed:custom:{query}"
 
     def feed_uid(self, lang: str, topic: str) -> str:
         """A feed's own id; independent of any move of its address, or of the whole site's."""

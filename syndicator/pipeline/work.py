@@ -7,7 +7,8 @@ Rules, in order:
 2. Keys name the row, so that asking twice makes no second job.
 3. What is due later comes with its time: the engine wakes by itself to the second. Batches of a channel that must
    wait are due when it is ready.
-4. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries.
+4. Other rooms (`Workplace`) are asked as well; one that cannot answer keeps no other from its work.
+5. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from datetime import datetime
 import structlog
 
 from syndicator.domain.model import ChannelKind, Priority
-from syndicator.domain.ports import Clock, Done, FeedPublisher, Handler, Job, Source, Turn, Verdict
+from syndicator.domain.ports import Clock, Done, FeedPublisher, Handler, Job, Source, Turn, Verdict, Workplace
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
@@ -55,6 +56,7 @@ class Work:
         channels: Sequence[ChannelKind],
         clock: Clock,
         wake: Callable[[], None],
+        workplaces: Sequence[Workplace] = (),
     ) -> None:
         self._database = database
         self._sources = sources
@@ -66,6 +68,7 @@ class Work:
         self._channels = channels
         self._clock = clock
         self._wake = wake
+        self._workplaces = workplaces
 
     def handlers(self) -> Mapping[str, Handler]:
         """Every job by name."""
@@ -77,6 +80,7 @@ class Work:
             "deliver": self._delivery.deliver,
             "sweep": self._sweep,
             "settle": self._settle,
+            **{name: handler for place in self._workplaces for name, handler in place.handlers().items()},
         }
 
     async def pending(self, now: datetime) -> Sequence[Job]:
@@ -111,6 +115,15 @@ class Work:
             jobs.append(Job("settle", "settle", Priority.URGENT, now, lane="settle"))
         if deferred is not None:
             jobs.append(Job("sweep", "sweep", Priority.URGENT, deferred, lane="sweep"))
+        return [*jobs, *await self._elsewhere(now)]
+
+    async def _elsewhere(self, now: datetime) -> list[Job]:
+        jobs: list[Job] = []
+        for place in self._workplaces:
+            try:
+                jobs += await place.pending(now)
+            except OSError as error:  # asked again soon, and its jobs follow from what lasts
+                log.warning("a room cannot say what is unfinished", room=type(place).__name__, reason=str(error))
         return jobs
 
     async def _harvest(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # a pass is short; its groups commit

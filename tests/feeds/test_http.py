@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from feeds.answering import Answering
 from feeds.conditional import choose_coding, not_modified
 from feeds.routes import feed_routes
 
@@ -109,6 +110,10 @@ def test_no_header_is_too_strange_to_be_answered(tags, since, accept):
     assert choose_coding(accept, ("br", "gzip")) in ("identity", "br", "gzip")
 
 
+def routes_of(publisher):
+    return feed_routes(publisher, Answering(publisher.site.base_url, publisher.max_age, (), publisher.clock))
+
+
 @pytest.fixture
 async def server(publish, shelf, make):
     """A real server with two releases published; gives (address, publisher)."""
@@ -117,7 +122,7 @@ async def server(publish, shelf, make):
     publisher = publish()
     await publisher.refresh(make.now)
     app = web.Application()
-    app.add_routes(feed_routes(publisher))
+    app.add_routes(routes_of(publisher))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -258,7 +263,7 @@ async def test_an_unknown_feed_is_a_404_in_one_plain_line(server, client, path):
 
 async def test_before_the_first_build_a_known_feed_is_asked_to_wait(publish, client):
     app = web.Application()
-    app.add_routes(feed_routes(publish()))
+    app.add_routes(routes_of(publish()))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

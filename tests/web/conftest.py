@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.model import Attachment, Release, Revision, State, Urgency
 from syndicator.domain.ports import FeedLinks
 from syndicator.domain.site import FEED_FORMATS, Site
@@ -44,6 +45,10 @@ class FakeCatalogue:
 
     def link(self, lang: str, topic: str) -> FeedLinks | None:
         return next((link for link in self.links(lang) if link.topic == topic), None)
+
+    def custom(self, wanted: Filter, lang: str) -> FeedLinks:
+        query = canonical(wanted if wanted.langs else replace(wanted, langs=(lang,)))
+        return FeedLinks(lang, "custom", query, *(self.site.custom_feed(query, fmt) for fmt in (*FEED_FORMATS, "opml")))
 
 
 @dataclass

@@ -25,8 +25,8 @@ from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
 from bots.email.outbox import FileTransport
 from bots.telegram.outbox import FileTelegram
-from feeds.publisher import Publisher
-from feeds.routes import feed_routes
+from config.settings import FeedSettings, OutgoingSettings
+from feeds.room import FeedRoom
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, Change, ChannelKind, Problem, SubscriptionState
 from syndicator.domain.ports import Again, SourceItem
@@ -116,17 +116,19 @@ class House:
             wake=_nothing,
             **shared,
         )
-        self.publisher = Publisher(
+        self.room = FeedRoom(
+            FeedSettings(directory=str(self.feeds), entries=50, max_age=60),
             database,
             site=site,
             taxonomy=taxonomy,
             texts=texts,
-            directory=self.feeds,
-            entries=50,
-            max_age=60,
+            folder=self.feeds,
             metrics=self.metrics,
+            wake=_nothing,
+            outgoing=OutgoingSettings(),
             **shared,
         )
+        self.publisher = self.room.publisher
         compiler = Compiler(
             site=site,
             texts=texts,
@@ -165,7 +167,7 @@ class House:
             taxonomy=taxonomy,
             database=database,
             subscribing=Subscribing(database, self.tokens, site=site, wake=_nothing),
-            catalogue=self.publisher,
+            catalogue=self.room,
             publisher=self.publisher,
             media=self.media,
             metrics=self.metrics,
@@ -175,7 +177,7 @@ class House:
             **shared,
         )
         self.client: TestClient[Any, Any] = TestClient(
-            TestServer(make_app(parts, feed_routes(self.publisher))), auto_decompress=True
+            TestServer(make_app(parts, self.room.routes())), auto_decompress=True
         )
 
     # -- the office

@@ -1,0 +1,92 @@
+"""The feeds' room: its parts put together once, for the composition root, and what the program needs of them.
+
+Rules, in order:
+
+1. Nothing is opened here; parts get what they need as arguments.
+2. The room is the pages' `FeedCatalogue`: they learn of feeds through that port alone.
+3. What a part has to do beside answering (archives, the hub) is a `Workplace` of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from config.settings import FeedSettings, OutgoingSettings
+from feeds.answering import Answering
+from feeds.publisher import Publisher
+from feeds.routes import feed_routes
+from feeds.streams import custom_links
+from syndicator.domain.filters import Filter
+from syndicator.domain.ports import Clock, FeedLinks, Workplace
+from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+from syndicator.metrics import Metrics
+from syndicator.store.database import Database
+
+__all__ = ["FeedRoom", "hubs_of"]
+
+
+def hubs_of(settings: FeedSettings, site: Site) -> tuple[str, ...]:
+    """The hubs that feeds name, ours first."""
+    return (*([site.hub] if settings.hub else []), *settings.hubs)
+
+
+class FeedRoom:
+    """Everything that feeds offer. `folder` is where they are kept; `wake` tells the engine that something is to do."""
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        database: Database,
+        *,
+        site: Site,
+        taxonomy: Taxonomy,
+        texts: Texts,
+        metrics: Metrics,
+        folder: Path,
+        clock: Clock,
+        wake: Callable[[], None],
+        outgoing: OutgoingSettings,
+    ) -> None:
+        self._site, self._taxonomy, self._texts = site, taxonomy, texts
+        self._wake, self._outgoing = wake, outgoing
+        hubs = hubs_of(settings, site)
+        self.publisher = Publisher(
+            database,
+            site=site,
+            taxonomy=taxonomy,
+            texts=texts,
+            directory=folder,
+            entries=settings.entries,
+            max_age=settings.max_age,
+            hubs=hubs,
+            metrics=metrics,
+            clock=clock,
+        )
+        self._answering = Answering(site.base_url, settings.max_age, hubs, clock)
+
+    # -- the catalogue
+    def links(self, lang: str) -> Sequence[FeedLinks]:
+        """Every stream of that language."""
+        return self.publisher.links(lang)
+
+    def link(self, lang: str, topic: str) -> FeedLinks | None:
+        """One stream."""
+        return self.publisher.link(lang, topic)
+
+    def custom(self, wanted: Filter, lang: str) -> FeedLinks:
+        """The feed of a filter."""
+        return custom_links(wanted, lang, self._site, self._taxonomy, self._texts)
+
+    # -- what the program plugs in
+    def routes(self) -> list[web.RouteDef]:
+        """Every address of the room."""
+        return feed_routes(self.publisher, self._answering)
+
+    def workplaces(self) -> Sequence[Workplace]:
+        """What has work of its own."""
+        return ()
