@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := run
-.PHONY: run serve test check format lock bench soak clean
+.PHONY: run serve test check judges format lock bench soak clean
 
 # What the developers' tools bring along could hide what the runtime lacks: tests/journey/test_installed.py has a
 # venv of its own for that.
@@ -29,6 +29,13 @@ serve: $(VENV)/.runtime
 ## test: every test, in under five minutes on two cores
 test: $(VENV)/.dev
 	@$(PYTEST) -n 2 --dist worksteal $(ARGS)
+
+## judges: install other people's feed readers and axe-core (Node.js 18 or newer), which some tests run
+judges: tests/judges/node_modules/.package-lock.json
+
+tests/judges/node_modules/.package-lock.json: tests/judges/package-lock.json
+	@cd tests/judges && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 ## check: format, lint, types and the floors of the house
 check: $(VENV)/.dev

@@ -50,7 +50,7 @@ SUFFIXES = {"gzip": ".gz", "br": ".br"}
 ENCODINGS = tuple(coding for coding in ("br", "gzip") if coding == "gzip" or brotli is not None)
 _GZIP_LEVEL, _BROTLI_QUALITY = 2, 2  # feeds change often and small machines pack them: speed before the last percent
 
-_NAME = re.compile(r"[a-z]{2,8}(/[a-z0-9_-]+)?\.[a-z]+")
+_NAME = re.compile(r"[a-z]{2,8}(/[a-z0-9_-]+(/[0-9]{4}-[0-9]{2})?)?\.[a-z]+")  # az.opml, az/all.rss, az/all/2026-10.rss
 
 log = structlog.get_logger()
 
