@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -27,13 +27,12 @@ from feedgen.feed import FeedGenerator
 
 from feeds import jsonfeed
 from feeds.entry import Entry
-from feeds.extension import EntryExtension, FeedExtension, Tombstone
-from feeds.streams import Channel, Stream
-from syndicator.domain.site import Site
+from feeds.extension import EntryExtension, FeedExtension, Link, Tombstone
+from feeds.streams import Addresses, Channel, Logo
 
 __all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "fragment_of", "render"]
 
-RENDERER = 2
+RENDERER = 3
 UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 """The date of a feed that holds nothing; older than any release, so that its first one moves it on."""
 
@@ -73,41 +72,65 @@ def fragment_of(entry: Entry) -> Fragment:
     return Fragment(entry.uid, entry.updated, entry.rights, tombstone, rss, atom, jsonfeed.item(entry))
 
 
-def render(
-    fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int, hubs: Sequence[str] = ()
-) -> bytes:
+def render(fmt: str, channel: Channel, fragments: Sequence[Fragment], max_age: int, hubs: Sequence[str] = ()) -> bytes:
     """One feed. `fragments` come newest first; `max_age` is in seconds and becomes `ttl` in minutes, at least 1."""
     if fmt == "json":
-        return jsonfeed.splice(jsonfeed.shell(channel, site, hubs), [f.json for f in fragments])
+        return jsonfeed.splice(jsonfeed.shell(channel, hubs), [f.json for f in fragments])
     with _RENDERING:
-        generator = _feed_generator(fmt, channel, fragments, site, max_age, hubs)
+        generator = _feed_generator(fmt, channel, fragments, max_age, hubs)
         if fmt == "rss":
             return _splice(_hex_titles(generator.rss_str()), [f.rss for f in fragments], b"</channel></rss>")
         return _splice(generator.atom_str(), [f.atom for f in fragments], b"</feed>")
 
 
 def _feed_generator(
-    fmt: str, channel: Channel, fragments: Sequence[Fragment], site: Site, max_age: int, hubs: Sequence[str]
+    fmt: str, channel: Channel, fragments: Sequence[Fragment], max_age: int, hubs: Sequence[str]
 ) -> Any:
-    lang, topic = channel.stream.lang, channel.stream.topic
     updated = max((f.updated for f in fragments), default=UNDATED)
-    generator = _shell_generator(channel.uid, channel.title, channel.description, lang, updated)
-    generator.link(href=site.feed(lang, topic, fmt), rel="self", type=MEDIA_TYPES[fmt])
+    generator = _shell_generator(channel.uid, channel.title, channel.description, channel.lang, updated)
+    generator.link(href=channel.addresses[fmt], rel="self", type=MEDIA_TYPES[fmt])
     # feedgen takes the last link's address for RSS's <link>, so the page comes last
-    generator.link(href=channel.page, rel="alternate", type="text/html", hreflang=lang)
+    generator.link(href=channel.page, rel="alternate", type="text/html", hreflang=channel.lang)
     generator.author({"name": channel.author, "uri": channel.home})
     generator.ttl(max(1, max_age // 60))
     if rights := next((f.rights for f in fragments if f.rights), ""):
         generator.rights(rights)
-    siblings = [_sibling(stream, fmt, site) for stream in channel.siblings]
-    generator.mended.links = [*({"rel": "hub", "href": hub} for hub in hubs), *siblings]
+    if channel.logo is not None:
+        _add_logo(generator, channel, channel.logo)
+    generator.mended.archive = bool(channel.current)
+    generator.mended.links = [*({"rel": "hub", "href": hub} for hub in hubs), *_links(channel, fmt)]
     generator.mended.tombstones = [f.tombstone for f in fragments if f.tombstone]
     return generator
 
 
-def _sibling(stream: Stream, fmt: str, site: Site) -> dict[str, str]:
-    address = site.feed(stream.lang, stream.topic, fmt)
-    return {"rel": "alternate", "type": MEDIA_TYPES[fmt], "hreflang": stream.lang, "href": address}
+def _links(channel: Channel, fmt: str) -> Iterator[Link]:
+    """The neighbours in time (RFC 5005 §4), then those in other languages."""
+    neighbours: dict[str, Addresses] = {
+        "current": channel.current,
+        "prev-archive": channel.older,
+        "next-archive": channel.newer,
+    }
+    for relation, addresses in neighbours.items():
+        if fmt in addresses:
+            yield {"rel": relation, "type": MEDIA_TYPES[fmt], "href": addresses[fmt]}
+    for other in channel.siblings:
+        yield {
+            "rel": "alternate",
+            "type": MEDIA_TYPES[fmt],
+            "hreflang": other.lang,
+            "href": other.addresses[fmt],
+        }
+
+
+def _add_logo(generator: Any, channel: Channel, logo: Logo) -> None:
+    """RSS's image says title and link of the channel (RSS 2.0); Atom has a wide logo and a square icon (RFC 4287)."""
+    if logo.logo:
+        generator.logo(logo.logo)
+    if logo.icon:
+        generator.icon(logo.icon)
+    if logo.logo and logo.size is not None:
+        width, height = map(str, logo.size)
+        generator.image(logo.logo, title=channel.title, link=channel.page, width=width, height=height)
 
 
 def _shell_generator(uid: str, title: str, description: str, lang: str, updated: datetime) -> Any:

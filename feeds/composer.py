@@ -137,7 +137,7 @@ class Composer:
             fragments = [fragment for fragment in held if fragment is not None]
             newest = max((f.updated for f in fragments), default=build.UNDATED)
             for fmt, name in zip(FEED_FORMATS, names, strict=True):
-                body = build.render(fmt, self._channels[stream], fragments, self._site, self._max_age, self._hubs)
+                body = build.render(fmt, self._channels[stream], fragments, self._max_age, self._hubs)
                 self._offer(changed, old, name, body, newest, now)
         for name in self.lists:
             if name not in old.served:

@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. The id is the variant's uid and never changes; `published` is the release's `public_at`, fixed; `updated` moves
+1. The id is the variant's uid and never changes; in a feed that mixes languages it is the release's, so that a late
+   translation is not a new entry. `published` is the release's `public_at`, fixed; `updated` moves
    with major revisions and with withdrawal only (RFC 4287 §4.2.15), and is never before `published`.
 2. A note is said at the top of the text, with the date of its revision in the office's zone, wherever it stands:
    a release that a feed first sees corrected says so too.
@@ -94,22 +95,28 @@ def moment(when: datetime) -> datetime:
     return when.astimezone(UTC).replace(microsecond=0)
 
 
-def entry_key(release: Release, variant: Variant) -> Hashable:
+def entry_key(release: Release, variant: Variant, *, mixed: bool = False) -> Hashable:
     """What decides an entry's bytes, the site and the renderer being the same; equal keys share a fragment."""
+    uid = release.uid if mixed else variant.uid
     siblings = tuple((v.lang, v.slug) for v in release.variants)
     ended = (release.withdrawn_at, release.updated_at) if release.state is State.WITHDRAWN else ()
     times = (release.public_at, variant.updated_at, *ended)
     words = (release.state, release.reason, release.kind, release.urgency, release.topics)
-    return (variant.uid, variant.revision.number, siblings, times, words)
+    return (uid, variant.lang, variant.revision.number, siblings, times, words)
 
 
-def entry_of(release: Release, variant: Variant, site: Site, taxonomy: Taxonomy, texts: Texts) -> Entry:
-    """The entry of one language version; for a withdrawn release, the notice that stands in its place."""
+def entry_of(
+    release: Release, variant: Variant, site: Site, taxonomy: Taxonomy, texts: Texts, *, mixed: bool = False
+) -> Entry:
+    """The entry of one language version; for a withdrawn release, the notice that stands in its place.
+
+    `mixed` is for feeds that hold several languages.
+    """
     lang, revision = variant.lang, variant.revision
     published = moment(release.public_at)
     entry = Entry(
         number=release.number,
-        uid=strip_illegal(variant.uid),
+        uid=strip_illegal(release.uid if mixed else variant.uid),
         lang=lang,
         title=one_line(revision.title) or f"№ {release.number}",
         url=_address(site.release(lang, release.number, variant.slug), site),

@@ -7,7 +7,8 @@ Rules, in order:
 2. Atom's root is written with a plain `xmlns` attribute, so elements added to Atom carry no namespace of their own.
 3. Nothing here reads a clock or makes up a value: what is not given is not written.
 
-Sources: RFC 4287 (Atom), RFC 6721 (deleted-entry), Media RSS 1.5.1, RSS 2.0 with the RSS Advisory Board's profile.
+Sources: RFC 4287 (Atom), RFC 5005 (archives), RFC 6721 (deleted-entry), Media RSS 1.5.1, RSS 2.0 with the RSS Advisory
+Board's profile.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ DC = "http://purl.org/dc/elements/1.1/"
 MEDIA = "http://search.yahoo.com/mrss/"
 TOMBSTONES = "http://purl.org/atompub/tombstones/1.0"
 XML = "http://www.w3.org/XML/1998/namespace"
-NAMESPACES = {"at": TOMBSTONES, "dc": DC, "media": MEDIA}
+HISTORY = "http://purl.org/syndication/history/1.0"
+NAMESPACES = {"at": TOMBSTONES, "dc": DC, "fh": HISTORY, "media": MEDIA}
 
 Link = dict[str, str]
 Tombstone = tuple[str, datetime, str]
@@ -37,25 +39,30 @@ Tombstone = tuple[str, datetime, str]
 
 
 class FeedExtension(BaseExtension):  # type: ignore[misc]  # feedgen has no types
-    """Feed-level links that RSS lacks, languages, and tombstones. Fill the attributes before rendering."""
+    """Feed-level links that RSS lacks, tombstones, the mark of an archive. Fill the attributes before rendering."""
 
     def __init__(self) -> None:
         self.links: Sequence[Link] = ()
         self.tombstones: Sequence[Tombstone] = ()
+        self.archive = False
 
     def extend_ns(self) -> dict[str, str]:
         """The prefixes the document declares, so that spliced fragments need none."""
         return NAMESPACES
 
     def extend_rss(self, feed: Any) -> Any:
-        """Sibling-language feeds as atom:link."""
+        """Hubs, archives and sibling-language feeds as atom:link; `fh:archive` (RFC 5005 §4)."""
         channel = feed[0]
+        if self.archive:
+            _add(channel, f"{{{HISTORY}}}archive")
         for link in self.links:
             _add(channel, f"{{{ATOM}}}link", **link)
         return feed
 
     def extend_atom(self, feed: Any) -> Any:
-        """Sibling-language feeds, and `at:deleted-entry` for what was withdrawn (RFC 6721 §3)."""
+        """Hubs, archives, sibling-language feeds, and `at:deleted-entry` for what was withdrawn (RFC 6721 §3)."""
+        if self.archive:
+            _add(feed, f"{{{HISTORY}}}archive")
         for link in self.links:
             _add(feed, "link", **link)
         for ref, when, comment in self.tombstones:
@@ -71,9 +78,10 @@ class EntryExtension(BaseEntryExtension):  # type: ignore[misc]  # feedgen has n
     entry: Entry
 
     def extend_rss(self, item: Any) -> Any:
-        """dc:creator, atom:updated, code and label of each topic, siblings, rights, pictures."""
+        """dc:creator and dc:language, atom:updated, code and label of each topic, siblings, rights, pictures."""
         entry = self.entry
         _add(item, f"{{{DC}}}creator", entry.author)
+        _add(item, f"{{{DC}}}language", entry.lang)
         _add(item, f"{{{ATOM}}}updated", entry.updated.isoformat())
         for category in item.findall("category"):
             item.remove(category)

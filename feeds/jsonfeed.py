@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feeds.entry import Entry
-from feeds.streams import Channel
+from feeds.streams import Channel, Logo
 from syndicator.domain.model import Attachment
-from syndicator.domain.site import Site
 
 __all__ = ["VERSION", "item", "shell", "splice"]
 
@@ -26,29 +25,35 @@ VERSION = "https://jsonfeed.org/version/1.1"
 _OPEN, _CLOSE = b'"items":[', b"]}"
 
 
-def shell(channel: Channel, site: Site, hubs: Sequence[str] = ()) -> bytes:
+def shell(channel: Channel, hubs: Sequence[str] = ()) -> bytes:
     """The document without its items."""
-    stream = channel.stream
+    logo = channel.logo or Logo()
     document = {
         "version": VERSION,
         "title": channel.title,
         "home_page_url": channel.page,
-        "feed_url": site.feed(stream.lang, stream.topic, "json"),
+        "feed_url": channel.addresses["json"],
         "description": channel.description,
         "authors": [{"name": channel.author, "url": channel.home}],
-        "language": stream.lang,
+        "language": channel.lang,
+        **_filled({"next_url": channel.older.get("json"), "icon": logo.icon or logo.logo, "favicon": logo.icon}),
         **({"hubs": [{"type": "WebSub", "url": hub} for hub in hubs]} if hubs else {}),
         "_syndicator": {
             "id": channel.uid,
-            "topic": stream.topic,
-            "translations": [
-                {"language": other.lang, "url": site.feed(other.lang, other.topic, "json")}
-                for other in channel.siblings
-            ],
+            **_filled({"topic": channel.topic}),
+            "translations": [{"language": other.lang, "url": other.addresses["json"]} for other in channel.siblings],
+            **_archive(channel),
         },
         "items": [],
     }
     return _dump(document)
+
+
+def _archive(channel: Channel) -> Mapping[str, Any]:
+    """What RFC 5005 calls these, since the format has a name for the older one only."""
+    if not channel.current:
+        return {}
+    return {"archive": True, "current": channel.current["json"]} | _filled({"newer": channel.newer.get("json")})
 
 
 def splice(document: bytes, items: Sequence[bytes]) -> bytes:

@@ -11,12 +11,12 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.ports import FeedLinks
-from syndicator.domain.site import Site
+from syndicator.domain.site import FEED_FORMATS, Site
 from syndicator.domain.text import strip_illegal
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
@@ -26,7 +26,10 @@ __all__ = [
     "ALL",
     "CUSTOM",
     "Channel",
+    "Logo",
     "Stream",
+    "Translation",
+    "addresses_of",
     "custom_links",
     "custom_title",
     "describe",
@@ -48,18 +51,52 @@ class Stream:
     topic: str
 
 
+Addresses = Mapping[str, str]
+"""A feed's absolute addresses, by format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The same feed in another language."""
+
+    lang: str
+    addresses: Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Logo:
+    """The office's pictures, as absolute addresses: `logo` is wide, `icon` square; one may be missing ("").
+
+    `size` is the logo's width and height in pixels where RSS may show it (RSS 2.0: at most 144 by 400), else None.
+    """
+
+    logo: str = ""
+    icon: str = ""
+    size: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What a feed says of itself. `siblings` are (language, topic) streams of the same topic in other languages."""
+    """What a feed says of itself, whoever made it: a stream, a month of one, or a feed of any filter.
 
-    stream: Stream
+    `addresses` are its own. `topic` is a slug, `all`, or "" where the feed has none. `older` is the archive before it
+    (RFC 5005 §4). A feed with `current`, the live feed, is an archive itself; `newer` is the archive after it.
+    """
+
     uid: str
+    lang: str
     title: str
     description: str
     page: str
     author: str
     home: str
-    siblings: tuple[Stream, ...]
+    addresses: Addresses
+    topic: str = ""
+    siblings: tuple[Translation, ...] = ()
+    logo: Logo | None = None
+    current: Addresses = field(default_factory=dict)
+    older: Addresses = field(default_factory=dict)
+    newer: Addresses = field(default_factory=dict)
 
 
 def streams(site: Site, taxonomy: Taxonomy) -> tuple[Stream, ...]:
@@ -78,7 +115,7 @@ def touched_by(langs: Iterable[str], topics: Iterable[str], site: Site, taxonomy
     return (Stream(lang, slug) for lang in langs if lang in site.languages for slug in slugs)
 
 
-def describe(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts) -> Channel:
+def describe(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts, logo: Logo | None = None) -> Channel:
     """The stream in its own language."""
     lang, say = stream.lang, texts(stream.lang)
     office = strip_illegal(site.name(lang))
@@ -90,9 +127,25 @@ def describe(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts) -> Ch
         name = strip_illegal(topic.name(lang))
         title, page = f"{name} – {office}", site.topic(lang, topic.slug)
         description = say("Releases of {office} on: {topic}", office=office, topic=name)
-    siblings = tuple(Stream(other, stream.topic) for other in site.languages if other != lang)
-    uid = site.feed_uid(lang, stream.topic)
-    return Channel(stream, uid, title, description, page, office, site.home(lang), siblings)
+    others = (Stream(other, stream.topic) for other in site.languages if other != lang)
+    return Channel(
+        uid=site.feed_uid(lang, stream.topic),
+        lang=lang,
+        title=title,
+        description=description,
+        page=page,
+        author=office,
+        home=site.home(lang),
+        addresses=addresses_of(stream, site),
+        topic=stream.topic,
+        siblings=tuple(Translation(other.lang, addresses_of(other, site)) for other in others),
+        logo=logo,
+    )
+
+
+def addresses_of(stream: Stream, site: Site) -> dict[str, str]:
+    """Where the live feed stands, by format."""
+    return {fmt: site.feed(stream.lang, stream.topic, fmt) for fmt in FEED_FORMATS}
 
 
 def links(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts) -> FeedLinks:

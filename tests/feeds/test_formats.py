@@ -30,7 +30,7 @@ def feed(site, taxonomy, texts):
         channel = describe(Stream(lang, topic), site, taxonomy, texts)
         entries = [entry_of(r, r.variant(lang), site, taxonomy, texts) for r in releases]
         fragments = [build.fragment_of(entry) for entry in entries]
-        return {fmt: build.render(fmt, channel, fragments, site, max_age) for fmt in ("rss", "atom", "json")}
+        return {fmt: build.render(fmt, channel, fragments, max_age) for fmt in ("rss", "atom", "json")}
 
     return rendered
 
@@ -100,7 +100,7 @@ def test_a_spliced_feed_equals_what_feedgen_makes_of_the_whole(feed, make, site,
     entries = [entry_of(r, r.variant("en"), site, taxonomy, texts) for r in releases]
     fragments = [build.fragment_of(entry) for entry in entries]
     for fmt in ("rss", "atom"):
-        whole = build._feed_generator(fmt, channel, fragments, site, 60, ())
+        whole = build._feed_generator(fmt, channel, fragments, 60, ())
         for entry in entries:
             build._add_entry(whole, entry)
         made = whole.atom_str() if fmt == "atom" else build._hex_titles(whole.rss_str())

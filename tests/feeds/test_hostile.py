@@ -42,7 +42,7 @@ def render(site, taxonomy, texts):
     def rendered(releases, lang="az"):
         channel = describe(Stream(lang, ALL), site, taxonomy, texts)
         fragments = [build.fragment_of(entry_of(r, r.variant(lang), site, taxonomy, texts)) for r in releases]
-        return {fmt: build.render(fmt, channel, fragments, site, 60) for fmt in ("rss", "atom", "json")}
+        return {fmt: build.render(fmt, channel, fragments, 60) for fmt in ("rss", "atom", "json")}
 
     return rendered
 

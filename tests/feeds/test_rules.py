@@ -53,7 +53,7 @@ def good(site, taxonomy, texts, make):
     entries = [entry_of(r, r.variant("en"), site, taxonomy, texts) for r in (withdrawn, corrected, plain)]
     fragments = [build.fragment_of(entry) for entry in entries]
     channel = describe(Stream("en", ALL), site, taxonomy, texts)
-    return {fmt: build.render(fmt, channel, fragments, site, 60) for fmt in FORMATS}
+    return {fmt: build.render(fmt, channel, fragments, 60) for fmt in FORMATS}
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
