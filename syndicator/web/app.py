@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from aiohttp import web
 
@@ -23,8 +24,10 @@ __all__ = ["MAX_BODY", "Parts", "make_app"]
 MAX_BODY = 1024 * 1024
 
 
-def make_app(parts: Parts, extra_routes: Sequence[web.RouteDef] = ()) -> web.Application:
-    """The application, ready for an `AppRunner`.
+def make_app(
+    parts: Parts, extra_routes: Sequence[web.RouteDef] = (), templates: Sequence[Path] = ()
+) -> web.Application:
+    """The application, ready for an `AppRunner`. `templates` are folders of those who brought the routes.
 
     Raises:
         ValueError: a trusted proxy is no address.
@@ -34,7 +37,7 @@ def make_app(parts: Parts, extra_routes: Sequence[web.RouteDef] = ()) -> web.App
     app[rendering.STATIC] = static = StaticFiles()
     app[subscribe.LIMITS] = Limits()
     app[subscribe.PROXIES] = networks(parts.trusted_proxies)
-    rendering.setup(app)
+    rendering.setup(app, templates)
     app.on_response_prepare.append(guard_headers)
     app.add_routes(extra_routes)
     app.add_routes(_public("{lang:" + "|".join(parts.site.languages) + "}"))

@@ -92,7 +92,17 @@ async def validated(request: web.Request, handler: Handler) -> web.StreamRespons
     return response
 
 
-_KEPT = (hdrs.ETAG, hdrs.CACHE_CONTROL, hdrs.VARY, "Content-Language")
+# A browser takes the headers of a 304 over those it kept (RFC 9111 §3.2): what a page is allowed must come again.
+_KEPT = (
+    hdrs.ETAG,
+    hdrs.CACHE_CONTROL,
+    hdrs.VARY,
+    hdrs.LINK,
+    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN,
+    "Content-Language",
+    "Content-Security-Policy",
+    "Cross-Origin-Resource-Policy",
+)
 
 
 def _may_be_kept(request: web.Request, response: web.Response) -> bool:

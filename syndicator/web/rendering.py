@@ -34,12 +34,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 OPEN_GRAPH_LOCALES = {"az": "az_AZ", "en": "en_GB", "ru": "ru_RU"}
 
 
-def setup(app: web.Application) -> None:
-    """Give the application its templates."""
+def setup(app: web.Application, templates: Sequence[Path] = ()) -> None:
+    """Give the application its templates, and those of rooms that bring pages of their own."""
     parts = app[PARTS]
     env = aiohttp_jinja2.setup(
         app,
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, *templates]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
