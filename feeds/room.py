@@ -54,7 +54,7 @@ class FeedRoom:
     ) -> None:
         self._site, self._taxonomy, self._texts = site, taxonomy, texts
         self._wake, self._outgoing = wake, outgoing
-        hubs = hubs_of(settings, site)
+        self._hubs = hubs = hubs_of(settings, site)
         self.publisher = Publisher(
             database,
             site=site,
@@ -81,6 +81,10 @@ class FeedRoom:
     def custom(self, wanted: Filter, lang: str) -> FeedLinks:
         """The feed of a filter."""
         return custom_links(wanted, lang, self._site, self._taxonomy, self._texts)
+
+    def hubs(self) -> Sequence[str]:
+        """Who pushes them."""
+        return self._hubs
 
     # -- what the program plugs in
     def routes(self) -> list[web.RouteDef]:

@@ -227,6 +227,10 @@ class FeedCatalogue(Protocol):
         """
         ...
 
+    def hubs(self) -> Sequence[str]:
+        """The WebSub hubs that feeds name, ours first; none where pushing is off."""
+        ...
+
 
 class FeedPublisher(Protocol):
     """Keeps every feed right on disk and in memory."""

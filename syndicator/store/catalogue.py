@@ -11,8 +11,9 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,8 +31,10 @@ __all__ = [
     "chosen",
     "count",
     "history",
+    "kinds",
     "last_change",
     "listing",
+    "months",
     "newest_ids",
     "shown",
     "ticked",
@@ -42,6 +45,8 @@ __all__ = [
 Chosen = tuple[tuple[str, str, str], ...]
 _UNSEEN = tuple(state for state in State if state not in (State.PUBLIC, State.WITHDRAWN))
 _NEWEST = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
+_RECENT = 1000  # releases whose kinds are worth offering
+_MONTHS = 600  # fifty years
 OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
 
 
@@ -152,6 +157,30 @@ async def topic_counts(session: AsyncSession, lang: str, now: datetime) -> Mappi
         .group_by(RELEASE_TOPIC.c.topic)
     )
     return {row[0]: row[1] for row in await session.execute(query)}
+
+
+async def kinds(session: AsyncSession, now: datetime) -> Sequence[str]:
+    """The kinds among the newest public releases, sorted: what a form may offer."""
+    newest = select(RELEASE.c.kind).where(shown(now, withdrawn=False)).order_by(*_NEWEST).limit(_RECENT).subquery()
+    return sorted(await session.scalars(select(newest.c.kind).distinct()))
+
+
+async def months(
+    session: AsyncSession, wanted: Filter, taxonomy: Taxonomy, *, lang: str, zone: ZoneInfo, now: datetime
+) -> Sequence[str]:
+    """Months of the office's calendar (`YYYY-MM` in `zone`) in which `listing` has a release, newest first.
+
+    Each step looks for the newest release before the month found last, so its cost goes by months, not releases.
+    """
+    query = _wanted(session, wanted, taxonomy, lang).with_only_columns(RELEASE.c.public_at)
+    newest = query.where(shown(now, withdrawn=False)).order_by(RELEASE.c.public_at.desc()).limit(1)
+    found: list[str] = []
+    latest = await session.scalar(newest)
+    while latest is not None and len(found) < _MONTHS:
+        month = latest.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
+        found.append(f"{month:%Y-%m}")
+        latest = await session.scalar(newest.where(RELEASE.c.public_at < month.astimezone(UTC)))
+    return found
 
 
 def _in_language(language: ColumnElement[bool]) -> Select[Any]:

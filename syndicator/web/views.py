@@ -38,8 +38,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A release in a list."""
+    """A release in a list, in `lang`."""
 
+    lang: str
     href: str
     title: str
     summary: str
@@ -73,6 +74,7 @@ class Paging:
 def card(release: Release, variant: Variant, site: Site, taxonomy: Taxonomy, t: Translator) -> Card:
     """A release as it stands in lists, in one language."""
     return Card(
+        lang=variant.lang,
         href=site.release_path(variant.lang, release.number, variant.slug),
         title=variant.revision.title,
         summary=variant.revision.summary,

@@ -50,6 +50,9 @@ class FakeCatalogue:
         query = canonical(wanted if wanted.langs else replace(wanted, langs=(lang,)))
         return FeedLinks(lang, "custom", query, *(self.site.custom_feed(query, fmt) for fmt in (*FEED_FORMATS, "opml")))
 
+    def hubs(self) -> Sequence[str]:
+        return [self.site.hub]
+
 
 @dataclass
 class FakePublisher:
