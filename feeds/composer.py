@@ -65,7 +65,7 @@ class Composer:
         self._site, self._taxonomy, self._texts, self._max_age = site, taxonomy, texts, max_age
         self._hubs = hubs
         self.streams = streams(site, taxonomy)
-        self.lists = (vocabulary.NAME, *(f"{lang}.opml" for lang in site.languages))
+        self.lists = (vocabulary.NAME, opml.INDEX, *(f"{lang}.opml" for lang in site.languages))
         self.links = {stream: links(stream, site, taxonomy, texts) for stream in self.streams}
         self._channels = {stream: describe(stream, site, taxonomy, texts) for stream in self.streams}
         self.settings = self._digest(entries)
@@ -147,9 +147,20 @@ class Composer:
     def _render_list(self, name: str) -> bytes:
         if name == vocabulary.NAME:
             return vocabulary.render(self._site, self._taxonomy)
+        if name == opml.INDEX:
+            return self._render_index()
         lang = name.removesuffix(".opml")
         title = self._channels[Stream(lang, ALL)].title
         return opml.render(title, [found for stream, found in self.links.items() if stream.lang == lang])
+
+    def _render_index(self) -> bytes:
+        """All feeds, grouped by language; each group has its language's own name for itself."""
+        site = self._site
+        groups = {
+            self._texts(lang).language_name: [found for stream, found in self.links.items() if stream.lang == lang]
+            for lang in site.languages
+        }
+        return opml.render_groups(site.name(site.default_language), groups)
 
     @staticmethod
     def _offer(

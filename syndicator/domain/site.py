@@ -108,6 +108,14 @@ class Site:
         """A custom feed's own address."""
         return self.base_url + self.custom_feed_path(query, fmt)
 
+    def custom_page(self, lang: str, query: str) -> str:
+        """The page for people that shows what a filter takes; `query` is the filter's canonical text."""
+        return f"{self.base_url}/{lang}/feeds?{query}"
+
+    def feed_list(self, lang: str = "") -> str:
+        """The subscription list (OPML) of a language's feeds; without one, of all feeds, grouped by language."""
+        return f"{self.base_url}/feeds/{lang or 'index'}.opml"
+
     @property
     def hub(self) -> str:
         """Our WebSub hub."""
