@@ -183,7 +183,7 @@ class Composer:
         """Changes with anything, beside the releases, that decides a feed's bytes."""
         site, say = self._site, self._texts
         words = [(say(lang).date(build.UNDATED, site.zone), *map(say(lang), MESSAGES)) for lang in site.languages]
-        topics = [(t.slug, t.parent, sorted(t.names.items())) for t in self._taxonomy.topics]
+        topics = [(t.slug, t.parent, t.was, sorted(t.names.items())) for t in self._taxonomy.topics]
         versions = (build.RENDERER, feedgen.version.version_str, files.ENCODINGS)
         channels = list(self._channels.values())
         facts = (

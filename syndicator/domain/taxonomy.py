@@ -6,7 +6,9 @@ Rules, in order:
 2. A topic names itself in at least one language; its parent is another topic of the file, and no circle closes.
 3. Its words are phrases with a weight, by language; a negative weight speaks against it.
 4. `topic=parent` includes the children: a release's topics are closed with all ancestors when a filter asks.
-5. A taxonomy never changes. A slug it does not know is kept as it is: the file may have moved on.
+5. A topic that was renamed says what it `was`. The old slug is no topic, but it goes on meaning the new one: whoever
+   holds it (a release, a subscription, an address) finds the topic, and matches whatever the new slug matches.
+6. A taxonomy never changes. A slug it does not know is kept as it is: the file may have moved on.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ LIMIT = 4
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 _LANG = re.compile(r"[a-z]{2,8}(?:-[a-z0-9]{1,8})*")
-_TOPIC_KEYS = ("slug", "parent", "name", "words")
+_TOPIC_KEYS = ("slug", "parent", "was", "name", "words")
 _TOP_KEYS = ("threshold", "limit", "topic")
 _WEIGHT = 100
+_FORMER = 20  # slugs that one topic may have had
 
 
 class BadTopics(ValueError):
@@ -44,12 +47,13 @@ def is_slug(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One subject label. `words` is language -> phrase -> weight, as written in the file."""
+    """One subject label. `words` is language -> phrase -> weight, as written in the file; `was` its former slugs."""
 
     slug: str
     names: Mapping[str, str]
     parent: str | None = None
     words: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    was: tuple[str, ...] = ()
 
     def name(self, lang: str) -> str:
         """Its name in that language; failing that its first name, failing that its slug."""
@@ -59,10 +63,12 @@ class Topic:
 class Taxonomy:
     """All topics, in the order of the file. `threshold` and `limit` rule the classifier."""
 
-    __slots__ = ("_ancestors", "_by_slug", "_descendants", "limit", "slugs", "threshold", "topics")
+    __slots__ = ("_ancestors", "_by_slug", "_descendants", "limit", "renamed", "slugs", "threshold", "topics")
 
     topics: tuple[Topic, ...]
     slugs: tuple[str, ...]
+    renamed: Mapping[str, str]
+    """Former slugs, each with the one in force."""
     threshold: float
     limit: int
 
@@ -75,9 +81,14 @@ class Taxonomy:
         for slug, above in ancestors.items():
             for ancestor in above:
                 members[ancestor].add(slug)
+        renamed = {old: topic.slug for topic in ordered for old in topic.was}
+        for old, slug in renamed.items():
+            for holder in (slug, *ancestors[slug]):
+                members[holder].add(old)
         values = {
             "topics": ordered,
             "slugs": tuple(by_slug),
+            "renamed": MappingProxyType(renamed),
             "threshold": threshold,
             "limit": limit,
             "_by_slug": MappingProxyType(by_slug),
@@ -134,21 +145,30 @@ class Taxonomy:
             raise BadTopics(f"topic file: limit is {limit!r}; it must be a whole number, 1 or more")
         return cls(topics, threshold, limit)
 
+    def current(self, slug: str) -> str:
+        """The slug in force: the new one for a former slug, any other as it is."""
+        return self.renamed.get(slug, slug)
+
     def get(self, slug: str) -> Topic | None:
-        """The topic of that slug, or None."""
-        return self._by_slug.get(slug)
+        """The topic of that slug, or that had it once; or None."""
+        return self._by_slug.get(self.current(slug))
 
     def ancestors(self, slug: str) -> tuple[str, ...]:
         """Its parent, its parent's parent and so on; nothing for an unknown slug."""
-        return self._ancestors.get(slug, ())
+        return self._ancestors.get(self.current(slug), ())
 
     def closure(self, slugs: Iterable[str]) -> frozenset[str]:
-        """These slugs with all their ancestors."""
-        return frozenset(member for slug in slugs for member in (slug, *self.ancestors(slug)))
+        """These slugs with all their ancestors, and every slug that one of them had before."""
+        found = {member for slug in slugs for member in (slug, self.current(slug), *self.ancestors(slug))}
+        return frozenset(found.union(*(self._former(slug) for slug in found)))
 
     def descendants(self, slug: str) -> frozenset[str]:
-        """The slug itself and everything below it."""
-        return self._descendants.get(slug, frozenset((slug,)))
+        """The slug itself and everything below it, with every slug that one of them had before."""
+        return self._descendants.get(self.current(slug), frozenset((slug,)))
+
+    def _former(self, slug: str) -> tuple[str, ...]:
+        topic = self._by_slug.get(slug)
+        return topic.was if topic else ()
 
 
 def _ancestors(slug: str, by_slug: Mapping[str, Topic]) -> tuple[str, ...]:
@@ -169,6 +189,19 @@ def _check_family(topics: tuple[Topic, ...]) -> None:
             raise BadTopics(f'topic "{topic.slug}": the slug is used {known[topic.slug]} times; each must be its own')
         if topic.parent is not None and topic.parent not in known:
             raise BadTopics(f'topic "{topic.slug}": its parent "{topic.parent}" is not in the file')
+    _check_former(topics, known)
+
+
+def _check_former(topics: tuple[Topic, ...], known: Mapping[str, int]) -> None:
+    """A former slug leads to one topic, or nobody could tell whose it was."""
+    heirs: dict[str, str] = {}
+    for topic in topics:
+        for old in topic.was:
+            if old in known:
+                raise BadTopics(f'topic "{topic.slug}": was "{old}", but that is the slug of a topic; take it out')
+            if old in heirs:
+                raise BadTopics(f'topic "{topic.slug}": was "{old}", but so was "{heirs[old]}"; keep one of the two')
+            heirs[old] = topic.slug
 
 
 def _topic(number: int, row: object) -> Topic:
@@ -184,7 +217,17 @@ def _topic(number: int, row: object) -> Topic:
     parent = row.get("parent")
     if parent is not None and not isinstance(parent, str):
         raise BadTopics(f"{where}: parent is {parent!r}; it must be the slug of another topic")
-    return Topic(slug, _names(where, row.get("name")), parent, _words(where, row.get("words", {})))
+    names, words = _names(where, row.get("name")), _words(where, row.get("words", {}))
+    return Topic(slug, names, parent, words, _was(where, row.get("was", [])))
+
+
+def _was(where: str, former: object) -> tuple[str, ...]:
+    if not isinstance(former, list) or len(former) > _FORMER:
+        raise BadTopics(f"{where}: was is {former!r}; it must be a list of former slugs, at most {_FORMER}")
+    for old in former:
+        if not isinstance(old, str) or not is_slug(old) or old in RESERVED:
+            raise BadTopics(f"{where}: was holds {old!r}; it must be a former slug: a-z, 0-9, and - or _ between")
+    return tuple(former)
 
 
 def _names(where: str, names: object) -> Mapping[str, str]:

@@ -167,3 +167,57 @@ def test_a_megabyte_is_read_in_moments():
     start = time.perf_counter()
     assert classify("", "", text, "en", TAXONOMY).topics == ("visas", "refugees")
     assert time.perf_counter() - start < 3
+
+
+RENAMED = {
+    "topic": [
+        {"slug": "stay", "name": {"en": "Stay"}, "was": ["entry"]},
+        {"slug": "visas", "name": {"en": "Visas"}, "parent": "stay", "was": ["visa", "visa-rules"]},
+        {"slug": "law", "name": {"en": "Law"}},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("slug", "current"),
+    [("visa", "visas"), ("visa-rules", "visas"), ("entry", "stay"), ("visas", "visas"), ("unheard", "unheard")],
+)
+def test_a_former_slug_finds_the_topic(slug, current):
+    taxonomy = Taxonomy.from_mapping(RENAMED)
+    assert taxonomy.current(slug) == current
+    assert (taxonomy.get(slug).slug if taxonomy.get(slug) else slug) == current
+    assert taxonomy.ancestors(slug) == taxonomy.ancestors(current)
+    assert taxonomy.descendants(slug) == taxonomy.descendants(current) or slug == "unheard"
+
+
+def test_old_and_new_slugs_match_alike_whoever_holds_which():
+    taxonomy = Taxonomy.from_mapping(RENAMED)
+    visas, stay = {"visas", "visa", "visa-rules"}, {"stay", "entry"}
+    for held in visas:
+        assert taxonomy.closure([held]) == visas | stay
+    assert taxonomy.descendants("stay") == visas | stay
+    assert taxonomy.descendants("visa") == visas
+    assert taxonomy.closure(["law", "unheard"]) == {"law", "unheard"}
+    assert taxonomy.slugs == ("stay", "visas", "law")
+
+
+@pytest.mark.parametrize(
+    ("was", "line"),
+    [
+        (["law"], 'topic "visas": was "law", but that is the slug of a topic; take it out'),
+        (["visas"], 'topic "visas": was "visas", but that is the slug of a topic; take it out'),
+        (["rights"], 'topic "visas": was "rights", but so was "law"; keep one of the two'),
+        (["Visa"], "topic \"visas\": was holds 'Visa'; it must be a former slug: a-z, 0-9, and - or _ between"),
+        (["all"], "topic \"visas\": was holds 'all'; it must be a former slug: a-z, 0-9, and - or _ between"),
+        ([7], 'topic "visas": was holds 7; it must be a former slug: a-z, 0-9, and - or _ between'),
+        ("visa", "topic \"visas\": was is 'visa'; it must be a list of former slugs, at most 20"),
+    ],
+)
+def test_a_former_slug_leads_to_one_topic_only(was, line):
+    rows = [
+        {"slug": "law", "name": {"en": "Law"}, "was": ["rights"]},
+        {"slug": "visas", "name": {"en": "Visas"}, "was": was},
+    ]
+    with pytest.raises(BadTopics) as refused:
+        Taxonomy.from_mapping({"topic": rows})
+    assert str(refused.value) == line
