@@ -6,16 +6,35 @@ Rules, in order:
 2. A listing is a filter's SQL, one way: it gives exactly what `filters.wants` would, for a reader of `lang` who
    takes no other language unless the filter names some.
 3. Newest first, by `public_at`; the number decides between equals, so that pages never overlap.
+4. For a reader of no language (`lang=None`: a program) a release counts in whichever of its versions fits.
+5. What programs follow is cut by place, not by offset: pages hold while releases come and go, deep ones cost no more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    and_,
+    case,
+    column,
+    distinct,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    values,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import Filter
@@ -27,18 +46,23 @@ from syndicator.store.tables import RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 
 __all__ = [
     "OF_RELEASE",
+    "Place",
     "changed_since",
     "chosen",
     "count",
     "history",
     "kinds",
     "last_change",
+    "last_public_change",
     "listing",
+    "listing_after",
     "months",
     "newest_ids",
+    "public_changes",
     "shown",
     "ticked",
     "topic_counts",
+    "topic_totals",
     "visible",
 ]
 
@@ -48,6 +72,15 @@ _NEWEST = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
 _RECENT = 1000  # releases whose kinds are worth offering
 _MONTHS = 600  # fifty years
 OF_RELEASE = and_(VARIANT.c.release_id == RELEASE.c.id, VARIANT.c.said_state != State.DRAFT)
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a release stands in a list: its time, and its number among equals."""
+
+    public_at: datetime
+    number: int
 
 
 def shown(now: datetime, *, withdrawn: bool) -> ColumnElement[bool]:
@@ -84,9 +117,47 @@ async def listing(
     return list((await many(session, numbers)).values())
 
 
-async def count(session: AsyncSession, filter_: Filter, taxonomy: Taxonomy, *, lang: str, now: datetime) -> int:
-    """How many `listing` would give in all."""
+async def listing_after(
+    session: AsyncSession,
+    filter_: Filter,
+    taxonomy: Taxonomy,
+    *,
+    lang: str | None,
+    now: datetime,
+    limit: int,
+    after: Place | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    by_update: bool = False,
+) -> Sequence[Release]:
+    """Public releases for a filter that stand behind `after`, newest first.
+
+    `since` (included) and `until` (not included) bound the time of publication, or with `by_update` that of the last
+    correction.
+    """
     query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=False))
+    query = query.where(_within(since, until, by_update=by_update))
+    if after is not None:
+        here = tuple_(literal(after.public_at, RELEASE.c.public_at.type), literal(after.number, Integer))
+        query = query.where(tuple_(RELEASE.c.public_at, RELEASE.c.id) < here)
+    numbers = list(await session.scalars(query.order_by(*_NEWEST).limit(limit)))
+    return list((await many(session, numbers)).values())
+
+
+async def count(
+    session: AsyncSession,
+    filter_: Filter,
+    taxonomy: Taxonomy,
+    *,
+    lang: str | None,
+    now: datetime,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    by_update: bool = False,
+) -> int:
+    """How many `listing` or `listing_after` would give in all."""
+    query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=False))
+    query = query.where(_within(since, until, by_update=by_update))
     return int(await session.scalar(select(func.count()).select_from(query.subquery())) or 0)
 
 
@@ -116,17 +187,41 @@ async def changed_since(session: AsyncSession, change: int, limit: int = 1000) -
     return list((await many(session, list(await session.scalars(query)))).values())
 
 
+async def public_changes(session: AsyncSession, change: int, *, now: datetime, limit: int) -> Sequence[Release]:
+    """Releases that may be shown, as withdrawn where they are, with a greater change number; in order of change."""
+    query = (
+        select(RELEASE.c.id)
+        .where(RELEASE.c.change > change, shown(now, withdrawn=True))
+        .order_by(RELEASE.c.change)
+        .limit(limit)
+    )
+    return list((await many(session, list(await session.scalars(query)))).values())
+
+
+async def last_public_change(session: AsyncSession, now: datetime) -> int:
+    """The greatest change number of a release that may be shown; 0 while there is none."""
+    query = select(RELEASE.c.change).where(shown(now, withdrawn=True)).order_by(RELEASE.c.change.desc()).limit(1)
+    return int(await session.scalar(query) or 0)
+
+
 async def last_change(session: AsyncSession) -> int:
     """The greatest change number so far; 0 while there is no release."""
     return int(await session.scalar(select(func.max(RELEASE.c.change))) or 0)
 
 
 async def history(session: AsyncSession, number: int, lang: str) -> Sequence[Revision]:
-    """All revisions of a language version, newest first."""
+    """All revisions of a language version that could be seen, newest first; not what was replaced before it opened."""
+    older = REVISION.alias()
+    first = (
+        select(func.max(older.c.number))
+        .where(older.c.variant_id == VARIANT.c.id, older.c.created_at <= VARIANT.c.opened_at)
+        .scalar_subquery()
+    )
     query = (
         select(REVISION)
         .join_from(REVISION, VARIANT, REVISION.c.variant_id == VARIANT.c.id)
         .where(VARIANT.c.release_id == number, VARIANT.c.lang == lang, VARIANT.c.said_state != State.DRAFT)
+        .where(REVISION.c.number >= first)
         .order_by(REVISION.c.number.desc())
     )
     return [revision_of(row) for row in (await session.execute(query)).mappings()]
@@ -183,13 +278,35 @@ async def months(
     return found
 
 
+async def topic_totals(session: AsyncSession, taxonomy: Taxonomy, now: datetime) -> Mapping[tuple[str, str], int]:
+    """How many public releases there are by (language, topic), its children's among them; `all` for every release."""
+    pairs = [(slug, above) for slug in taxonomy.slugs for above in (slug, *taxonomy.ancestors(slug))]
+    every = _in_language(VARIANT.c.lang.is_not(None)).where(shown(now, withdrawn=False))
+    query = every.with_only_columns(VARIANT.c.lang, func.count()).group_by(VARIANT.c.lang)
+    found = {(lang, EVERYTHING): number for lang, number in await session.execute(query)}
+    if not pairs:
+        return found
+    family = values(column("slug", String), column("above", String), name="family").data(pairs).cte()
+    query = (
+        every.join(RELEASE_TOPIC, RELEASE_TOPIC.c.release_id == RELEASE.c.id)
+        .join(family, family.c.slug == RELEASE_TOPIC.c.topic)
+        .with_only_columns(VARIANT.c.lang, family.c.above, func.count(distinct(RELEASE.c.id)))
+        .group_by(VARIANT.c.lang, family.c.above)
+    )
+    return found | {(lang, topic): number for lang, topic, number in await session.execute(query)}
+
+
 def _in_language(language: ColumnElement[bool]) -> Select[Any]:
     return select(RELEASE.c.id).join_from(RELEASE, VARIANT, OF_RELEASE).where(language)
 
 
-def _wanted(session: AsyncSession, wanted: Filter, taxonomy: Taxonomy, lang: str) -> Select[Any]:
+def _wanted(session: AsyncSession, wanted: Filter, taxonomy: Taxonomy, lang: str | None) -> Select[Any]:
     """The filter as a query for release numbers, one row each, visible or not."""
-    query = _in_language(_chosen(wanted.langs, lang)).where(words.fits(session, VARIANT.c.id, wanted.words))
+    fit = words.fits(session, VARIANT.c.id, wanted.words)
+    if lang is None and not wanted.langs:
+        query = select(RELEASE.c.id).where(exists().where(OF_RELEASE, fit))
+    else:
+        query = _in_language(_chosen(wanted.langs, lang)).where(fit)
     if wanted.kinds:
         query = query.where(RELEASE.c.kind.in_(wanted.kinds))
     if wanted.topics:
@@ -199,7 +316,16 @@ def _wanted(session: AsyncSession, wanted: Filter, taxonomy: Taxonomy, lang: str
     return query
 
 
-def _chosen(langs: Sequence[str], lang: str) -> ColumnElement[bool]:
+def _within(since: datetime | None, until: datetime | None, *, by_update: bool) -> ColumnElement[bool]:
+    """The time asked for. What was updated before a time was published before it: so a list may begin there."""
+    moment = RELEASE.c.updated_at if by_update else RELEASE.c.public_at
+    bounds = [moment >= since] if since is not None else []
+    if until is not None:
+        bounds += [moment < until, RELEASE.c.public_at < until]
+    return and_(true(), *bounds)
+
+
+def _chosen(langs: Sequence[str], lang: str | None) -> ColumnElement[bool]:
     """The one version a reader gets: their own language's, or the first of the filter's that the release has."""
     if not langs:
         return VARIANT.c.lang == lang

@@ -18,17 +18,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Release, State
 from syndicator.store.catalogue import (
+    Place,
     changed_since,
     chosen,
     count,
     history,
     kinds,
     last_change,
+    last_public_change,
     listing,
+    listing_after,
     months,
     newest_ids,
+    public_changes,
     ticked,
     topic_counts,
+    topic_totals,
     visible,
 )
 from syndicator.store.loading import get, get_by_key, many
@@ -37,6 +42,7 @@ from syndicator.store.tables import RELEASE
 
 __all__ = [
     "Draft",
+    "Place",
     "Recorded",
     "changed_since",
     "chosen",
@@ -46,16 +52,20 @@ __all__ = [
     "history",
     "kinds",
     "last_change",
+    "last_public_change",
     "listing",
+    "listing_after",
     "lock_changes",
     "many",
     "months",
     "newest_ids",
     "next_due",
     "open_due",
+    "public_changes",
     "record",
     "ticked",
     "topic_counts",
+    "topic_totals",
     "visible",
     "withdraw",
 ]
