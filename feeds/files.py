@@ -2,9 +2,9 @@
 
 Rules, in order:
 
-1. A file is written beside its place, synced, and renamed over it; a crash leaves the old one whole.
-2. A feed is three files: itself, and `.gz` and (where brotli is installed) `.br` beside it, made deterministically.
-3. `manifest.json` is written last. It names every feed's validators and the digests of its files; a file that does not
+1. A feed is three files: itself, and `.gz` and (where brotli is installed) `.br`, made deterministically. How they are
+   put in place so that other servers may serve them, `feeds.tree` says.
+2. `manifest.json` is written last. It names every feed's validators and the digests of its files; a file that does not
    match is not believed. Without a manifest that fits, everything is built again.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from feeds import tree
 from feeds.streams import Stream
 
 try:
@@ -102,24 +102,14 @@ def save(directory: Path, files: Mapping[str, Stored]) -> None:
     """Write these feeds. A file's time is its Last-Modified, so that a plain web server says the same.
 
     Raises:
-        OSError: a file could not be written; those before it are in place, each whole.
+        OSError: a file could not be written; what is public is whole, and as it was unless all files were written.
     """
-    for name, stored in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for coding, data in stored.packed.items():
-            _replace(path.with_name(path.name + SUFFIXES[coding]), data, stored.last_modified)
-        _replace(path, stored.body, stored.last_modified)
-    for folder in {(directory / name).parent for name in files}:
-        _sync_folder(folder)
+    tree.swap(directory, {name: _version(stored) for name, stored in files.items()})
 
 
 def remove(directory: Path, names: Iterable[str]) -> None:
     """Take away feeds that are no more."""
-    for name in names:
-        path = directory / name
-        for suffix in ("", *SUFFIXES.values()):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    tree.drop(directory, names)
 
 
 def load(directory: Path, name: str, kept: Kept) -> Stored | None:
@@ -127,11 +117,13 @@ def load(directory: Path, name: str, kept: Kept) -> Stored | None:
     path = directory / name
     try:
         body = path.read_bytes()
-        packed = {coding: path.with_name(path.name + SUFFIXES[coding]).read_bytes() for coding in ENCODINGS}
-    except OSError:
+        packed = {coding: path.with_name(path.name + SUFFIXES[coding]).read_bytes() for coding in kept.digests}
+    except (OSError, KeyError):
         return None
     if etag_of(body) != kept.etag or _digests(packed) != dict(kept.digests):
         return None
+    if not tree.points_to(directory, name, _tag(kept.etag)):
+        return None  # as an older release of this program wrote it, or somebody who copied the folder without links
     return Stored(body, packed, kept.etag, kept.last_modified)
 
 
@@ -169,8 +161,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         "revisit": {str(number): when.isoformat() for number, when in sorted(manifest.revisit.items())},
     }
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / MANIFEST, json.dumps(data, separators=(",", ":")).encode(), None)
-    _sync_folder(directory)
+    tree.replace_file(directory / MANIFEST, json.dumps(data, separators=(",", ":")).encode())
+    tree.sync_folder(directory)
 
 
 def _parse(data: Any) -> Manifest:
@@ -197,24 +189,10 @@ def _digests(packed: Mapping[str, bytes]) -> dict[str, str]:
     return {coding: hashlib.sha256(data).hexdigest() for coding, data in packed.items()}
 
 
-def _replace(path: Path, data: bytes, modified: datetime | None) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if modified is not None:
-        os.utime(beside, (modified.timestamp(), modified.timestamp()))
-    beside.replace(path)
+def _tag(etag: str) -> str:
+    return etag.strip('"')
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the renames last; a no-op where folders cannot be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _version(stored: Stored) -> tree.Version:
+    codings = {SUFFIXES[coding]: data for coding, data in stored.packed.items()}
+    return tree.Version(_tag(stored.etag), codings | {"": stored.body}, stored.last_modified)

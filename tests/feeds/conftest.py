@@ -136,7 +136,7 @@ def picture(**values):
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch):
     """No test can pull the plug, and thousands of waits for the disk would only be slow."""
-    monkeypatch.setattr("feeds.files.os.fsync", lambda _descriptor: None)
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ FEEDS = 3 * 4 * 3 + 3 + 1  # languages × (all + 3 topics) × formats, a list fo
 
 
 def stamps(folder):
-    """What tells whether a file was touched: its inode and its time."""
-    return {
-        str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
-    }
+    """What tells whether a public file was touched: its inode and its time."""
+    names = {p: str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    return {n: (p.stat().st_ino, p.stat().st_mtime_ns) for p, n in names.items() if not n.startswith(".")}
 
 
 def touched(before, after):

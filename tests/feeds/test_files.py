@@ -64,7 +64,7 @@ async def test_a_crash_while_writing_leaves_the_old_feeds_whole(publish, shelf, 
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
+        patch.setattr("os.fsync", full)
         with pytest.raises(OSError, match="No space"):
             await publisher.refresh(make.now)
     assert path.read_bytes() == on_disk

@@ -1,0 +1,170 @@
+"""The tree of finished files: versions named by what they hold, and public names that point to them.
+
+Another web server may serve the folder, with the validators that the service gives. Rules, in order:
+
+1. A version is written once and never changed: `.versions/az/all.SHA256.rss`, its codings beside it (`….rss.br`), its
+   time being the Last-Modified. The digest in the name is the ETag, so no tag can ever stand with another's body.
+2. Public names are symbolic links: `az/all.rss`, and `az/all.rss.gz` for servers that know no more than files.
+3. First all new versions are written and synced, each identity beside its place and named when all are whole; then
+   the links turn, codings before identities; then older versions go, again codings first. A reader that has one open
+   keeps it; one that had only looked it up finds nothing and asks the service.
+4. A crash, wherever it comes, leaves each link at a whole version, old or new. Before the links turn, nothing has
+   happened but for files that nobody reads; after, the manifest (written last) does not vouch for what it does not
+   know, so the next start writes it again, and sweeps. Between the two, a server that finds versions by their names
+   instead of by the links (Caddy) may give the old one or the new one: each whole, under its own tag.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+__all__ = ["VERSIONS", "Version", "drop", "points_to", "replace_file", "swap", "sync_folder"]
+
+VERSIONS = ".versions"
+_WRITTEN = re.compile(r"\.?(?P<stem>[^.]+)\.(?P<tag>[0-9a-f]{64})\.(?P<ext>[a-z]+)(?:\.[a-z]+)?(?P<torn>\.tmp)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A file's bytes by the suffix of their coding, `""` being the file itself; `tag` is its sha256 in hex."""
+
+    tag: str
+    parts: Mapping[str, bytes]
+    modified: datetime
+
+    def suffixes(self) -> list[str]:
+        """Codings first, the identity last."""
+        return sorted(self.parts, reverse=True)
+
+
+def swap(directory: Path, versions: Mapping[str, Version]) -> None:
+    """Let these names stand for these versions, and let go of the ones before.
+
+    Raises:
+        OSError: something could not be written. Before the first link turned, every name stands for what it did;
+            after, each for an old version or a new one.
+    """
+    ready = []
+    for name, version in versions.items():
+        home = _home(directory, name)
+        home.mkdir(parents=True, exist_ok=True)
+        place = f"{home}/{_named(name, version.tag)}"
+        for suffix in version.suffixes():
+            data = version.parts[suffix]
+            if suffix and _create(place + suffix, data, version.modified):
+                continue  # nobody looks for a coding before its identity is there
+            ready.append((_write_beside(place + suffix, data, version.modified), place + suffix))
+    for beside, there in ready:
+        os.replace(beside, there)  # noqa: PTH105  # hundreds in a row: text is half the cost of Path
+    for name, version in versions.items():
+        _turn(directory, name, version)
+    for folder in {(directory / name).parent for name in versions}:
+        sync_folder(folder)
+    _sweep(directory, {name: version.tag for name, version in versions.items()})
+
+
+def drop(directory: Path, names: Iterable[str]) -> None:
+    """Take these names away, with all they stood for."""
+    gone = list(names)
+    for name in gone:
+        path = directory / name
+        for link in (path, *path.parent.glob(f"{path.name}.*")):
+            link.unlink(missing_ok=True)
+    _sweep(directory, dict.fromkeys(gone, ""))
+    for folder in {(directory / name).parent for name in gone} - {directory}:
+        for emptied in (folder, directory / VERSIONS / folder.relative_to(directory)):
+            if emptied.is_dir() and not any(emptied.iterdir()):
+                emptied.rmdir()
+
+
+def points_to(directory: Path, name: str, tag: str) -> bool:
+    """Whether the public name is a link to that version."""
+    path = directory / name
+    return path.is_symlink() and path.readlink().name == _named(name, tag)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a plain file in its place, whole or not at all."""
+    Path(_write_beside(str(path), data, None)).replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renames last; a no-op where folders cannot be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _home(directory: Path, name: str) -> Path:
+    return directory / VERSIONS / name.rpartition("/")[0]
+
+
+def _named(name: str, tag: str) -> str:
+    stem, _, ext = name.rpartition("/")[2].rpartition(".")
+    return f"{stem}.{tag}.{ext}"
+
+
+def _turn(directory: Path, name: str, version: Version) -> None:
+    """Point the public names at this version. Links are relative, so that the folder may be moved."""
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    way = "../" * name.count("/") + f"{VERSIONS}/{name.rpartition('/')[0]}".removesuffix("/")
+    for suffix in version.suffixes():
+        beside = f"{path.parent}/.{path.name}{suffix}.tmp"
+        target = f"{way}/{_named(name, version.tag)}{suffix}"
+        try:
+            os.symlink(target, beside)  # noqa: PTH211
+        except FileExistsError:  # a crash left it
+            os.unlink(beside)  # noqa: PTH108
+            os.symlink(target, beside)  # noqa: PTH211
+        os.replace(beside, f"{path}{suffix}")  # noqa: PTH105
+
+
+def _sweep(directory: Path, tags: Mapping[str, str]) -> None:
+    """Remove every version of these names but the one of this tag, and what a crash left half written."""
+    for parent in {PurePosixPath(name).parent for name in tags}:
+        home = directory / VERSIONS / parent
+        written = (
+            sorted((p.name for p in home.iterdir()), reverse=True) if home.is_dir() else []
+        )  # `….rss.gz` goes before `….rss`
+        for found in filter(None, map(_WRITTEN.fullmatch, written)):
+            tag = tags.get(str(parent / f"{found['stem']}.{found['ext']}"))
+            if tag is not None and (found["tag"] != tag or found["torn"]):
+                (home / found.string).unlink(missing_ok=True)
+
+
+def _create(place: str, data: bytes, modified: datetime) -> bool:
+    """A new synced file; False where there is one, which somebody may be reading."""
+    try:
+        _write(place, data, modified, "xb")
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write_beside(place: str, data: bytes, modified: datetime | None) -> str:
+    """A synced file beside its place; its name."""
+    folder, _, name = place.rpartition("/")
+    beside = f"{folder}/.{name}.tmp"
+    _write(beside, data, modified, "wb")
+    return beside
+
+
+def _write(place: str, data: bytes, modified: datetime | None, mode: Literal["wb", "xb"]) -> None:
+    with open(place, mode) as file:  # noqa: PTH123
+        file.write(data)
+        file.flush()
+        if modified is not None:
+            os.utime(file.fileno(), (modified.timestamp(), modified.timestamp()))
+        os.fsync(file.fileno())
