@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from syndicator.web import accounts, files, health, pages, release_page, rendering, subscribe
+from syndicator.web import accounts, feed_pages, files, health, pages, release_page, rendering, subscribe
 from syndicator.web.limits import Limits
 from syndicator.web.middleware import MIDDLEWARES, guard_headers
 from syndicator.web.parts import PARTS, Parts
@@ -56,7 +56,8 @@ def _public(lang: str) -> list[web.RouteDef]:
         web.get(f"/{lang}/topics/", pages.topics),
         web.get(f"/{lang}/topics/{{slug}}", pages.topic),
         web.get(f"/{lang}/search", pages.search),
-        web.get(f"/{lang}/feeds", pages.feeds),
+        web.get(f"/{lang}/feeds", feed_pages.picker),
+        web.get(f"/{lang}/feeds/{{topic}}", feed_pages.feed),
         web.get(f"/{lang}/privacy", pages.privacy),
         web.get(f"/{lang}/subscribe", subscribe.form_page),
         web.post(f"/{lang}/subscribe", subscribe.sign_up),

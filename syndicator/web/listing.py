@@ -15,7 +15,7 @@ from syndicator.store import releases
 from syndicator.web.parts import PARTS
 from syndicator.web.views import Card, Paging, card
 
-__all__ = ["PER_PAGE", "Listed", "cards", "listed", "page_number", "with_query"]
+__all__ = ["PER_PAGE", "Listed", "cards", "listed", "page_number", "version_cards", "with_query"]
 
 PER_PAGE = 20
 _LAST = 1000
@@ -73,12 +73,17 @@ async def listed(
 
 def cards(request: web.Request, found: Sequence[Release], lang: str) -> tuple[Card, ...]:
     """Releases as cards in a language; one that lacks it is left out."""
+    return version_cards(request, found, (lang,), lang)
+
+
+def version_cards(request: web.Request, found: Sequence[Release], langs: Sequence[str], lang: str) -> tuple[Card, ...]:
+    """Releases as cards on a page in `lang`, each in the first of `langs` that it has, as its reader would get it."""
     parts = request.app[PARTS]
     t = parts.texts(lang)
     return tuple(
         card(release, variant, parts.site, parts.taxonomy, t)
         for release in found
-        if (variant := release.variant(lang)) is not None
+        if (variant := next(filter(None, map(release.variant, langs)), None)) is not None
     )
 
 

@@ -1,11 +1,10 @@
-"""The public pages: home, topics, search, feeds, privacy. Each asks the store one or two questions and renders.
+"""The public pages: home, topics, search, privacy. Each asks the store one or two questions and renders.
 
 What is public is decided by `store.releases.listing` alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -14,7 +13,6 @@ from aiohttp import web
 from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.model import Urgency
-from syndicator.domain.ports import FeedLinks
 from syndicator.store import releases
 from syndicator.web.errors import error_page
 from syndicator.web.listing import cards, listed, with_query
@@ -24,7 +22,6 @@ from syndicator.web.rendering import negotiated, page
 from syndicator.web.views import topic_links, topic_tree
 
 __all__ = [
-    "feeds",
     "front",
     "home",
     "privacy",
@@ -114,6 +111,7 @@ async def topic(request: web.Request) -> web.Response:
         children=topic_links(children, parts.taxonomy, t),
         shown=shown,
         stream=stream,
+        feed_page=f"/{lang}/feeds/{slug}",
         subscribe=f"/{lang}/subscribe?{urlencode({'topic': slug})}",
         telegram=bot_link(parts.telegram_name(), slug),
     )
@@ -135,12 +133,14 @@ async def search(request: web.Request) -> web.Response:
         "search.html",
         lang,
         paths=with_query({code: f"/{code}/search" for code in parts.site.languages}, query),
+        feeds=[parts.catalogue.custom(wanted, lang)] if query else [],
         words=" ".join(request.query.getall("q", ())),
         ticked=wanted.topics,
         topics=topic_tree(parts.taxonomy, t),
         asked=bool(query),
         shown=shown,
         subscribe=f"/{lang}/subscribe" + (f"?{urlencode(query)}" if query else ""),
+        follow=f"/{lang}/feeds" + (f"?{urlencode(query)}" if query else ""),
     )
 
 
@@ -152,19 +152,6 @@ def query_filter(request: web.Request) -> Filter:
     """
     asked = [(name, value) for name in ASKED for value in request.query.getall(name, ())]
     return parse(urlencode(asked), topics=request.app[PARTS].taxonomy.slugs)
-
-
-async def feeds(request: web.Request) -> web.Response:
-    """GET /{lang}/feeds: every stream with its addresses, and how to use one."""
-    parts, lang = request.app[PARTS], request.match_info["lang"]
-    streams: Sequence[FeedLinks] = parts.catalogue.links(lang)
-    return page(
-        request,
-        "feeds.html",
-        lang,
-        paths={code: f"/{code}/feeds" for code in parts.site.languages},
-        streams=streams,
-    )
 
 
 async def privacy(request: web.Request) -> web.Response:

@@ -91,7 +91,8 @@ def page(
     parts = request.app[PARTS]
     t = parts.texts(lang)
     everything = parts.catalogue.link(lang, "all")
-    announced = [*feeds, *([everything] if everything is not None else [])]
+    told = [*feeds, *([everything] if everything is not None else [])]
+    announced = list({stream.rss: stream for stream in told}.values())
     frame = {
         "t": t,
         "plural": t.plural,

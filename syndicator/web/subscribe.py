@@ -70,7 +70,9 @@ async def form_page(request: web.Request) -> web.Response:
         wanted = query_filter(request)
     except BadFilter as error:
         return error_page(request, 400, detail=refusal(error, request.app[PARTS].texts(lang)))
-    return _form(request, Filled(wanted, words=" ".join(request.query.getall("q", ())), language=lang), {})
+    asked = request.query.get("language", "")
+    language = asked if asked in request.app[PARTS].site.languages else lang
+    return _form(request, Filled(wanted, words=" ".join(request.query.getall("q", ())), language=language), {})
 
 
 async def sign_up(request: web.Request) -> web.Response:
