@@ -119,6 +119,7 @@ class Delivery:
             resent=claimed.resent,
             attempt=claimed.attempts,
             created_at=message.created_at,
+            feed=message.feed,
             answer=dict(claimed.answer),
         )
 

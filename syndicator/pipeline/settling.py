@@ -49,6 +49,7 @@ def policies(settings: Settings) -> Mapping[ChannelKind, RetryPolicy]:
     return {
         ChannelKind.EMAIL: RetryPolicy(attempts, ResendUnknown(settings.email.resend_unknown)),
         ChannelKind.TELEGRAM: RetryPolicy(attempts, ResendUnknown(settings.telegram.resend_unknown)),
+        ChannelKind.WEBSUB: RetryPolicy(attempts, ResendUnknown.ONCE),  # the whole feed: twice does no harm
     }
 
 

@@ -36,6 +36,7 @@ class Message:
     fanned_out: bool
     again_at: datetime | None  # not before then: other languages may still come in
     created_at: datetime
+    feed: str = ""  # the name of the feed that has changed
 
 
 async def announce(
@@ -107,4 +108,5 @@ def message_of(row: Mapping[str, Any] | RowMapping) -> Message:
         fanned_out=row["fanned_out_at"] is not None,
         again_at=row["again_at"],
         created_at=row["created_at"],
+        feed=row["feed"],
     )

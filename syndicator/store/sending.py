@@ -8,6 +8,7 @@ Rules, in order:
    another subscription of the same person still wants goes out by that one (`heirs`).
    A confirmation is sent while its subscription waits for it, or was asked for after it had been confirmed: to
    somebody who lost the link or was paused, and needs a way back in.
+   News of a feed is sent while its lease lives, and only the newest: what is sent is always what stands now.
 3. Settling moves only rows that are `sending`; a second settling finds none.
 4. A deferred row leaves its batch; when its time has come, the sweep puts it into a new one.
 """
@@ -29,6 +30,7 @@ from syndicator.domain.model import (
     Priority,
     Standing,
     State,
+    SubscriberRole,
     SubscriptionState,
 )
 from syndicator.domain.visibility import standing
@@ -36,10 +38,22 @@ from syndicator.store.batching import close_idle, regroup
 from syndicator.store.heirs import inherit
 from syndicator.store.indexed import in_state
 from syndicator.store.messages import Message, message_of
-from syndicator.store.tables import BATCH, DELIVERY, FILTER, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, UtcTime
+from syndicator.store.tables import (
+    BATCH,
+    DELIVERY,
+    FILTER,
+    HUB_LEASE,
+    HUB_TOPIC,
+    MESSAGE,
+    RELEASE,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+    UtcTime,
+)
 
 __all__ = ["Claimed", "OpenBatch", "Settlement", "claim", "next_deferred", "open_batches", "settle", "sweep"]
 
+OVERTAKEN = "a newer version of the feed is on its way"
 STEP = 20_000  # rows that one sweep moves; the rest are as overdue, and the next call takes them
 
 
@@ -134,6 +148,9 @@ _FACTS = (
         RELEASE.c.state.label("release_state"),
         RELEASE.c.public_at,
         RELEASE.c.opened_at,
+        HUB_LEASE.c.until.label("lease_until"),
+        HUB_LEASE.c.ended_at.label("lease_ended"),
+        HUB_TOPIC.c.number.label("newest"),
         *MESSAGE.c,
     )
     .select_from(DELIVERY)
@@ -142,6 +159,8 @@ _FACTS = (
     .outerjoin(SUBSCRIPTION, SUBSCRIPTION.c.id == DELIVERY.c.subscription_id)
     .outerjoin(FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
     .outerjoin(RELEASE, RELEASE.c.id == MESSAGE.c.release_id)
+    .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
+    .outerjoin(HUB_TOPIC, HUB_TOPIC.c.name == MESSAGE.c.feed)
     .order_by(DELIVERY.c.id)
 )
 
@@ -236,11 +255,23 @@ def _held_back(row: Mapping[str, Any], now: datetime) -> Settlement | None:
     kind = MessageKind(row["kind"])
     if kind is MessageKind.CONFIRMATION:
         return None if _is_wanted(row) else _suppressed(row, "the subscription no longer waits for a confirmation")
+    if kind is MessageKind.FEED:
+        return _unwanted_news(row, now)
     if row["subscription_state"] != SubscriptionState.ACTIVE:
         return _suppressed(row, "the subscription has ended")
     if row["subscriber_state"] != "active":
         return _suppressed(row, "the subscriber is paused")
     return None if row["release_state"] is None else _hidden(row, kind, now)
+
+
+def _unwanted_news(row: Mapping[str, Any], now: datetime) -> Settlement | None:
+    """News of a feed that its subscriber has left, or that newer news has overtaken; hubs hold no lease."""
+    if row["subscriber_state"] != "active":
+        return _suppressed(row, "the callback is gone")
+    leased = row["lease_until"] is not None and row["lease_ended"] is None and row["lease_until"] > now
+    if not leased and row["role"] != SubscriberRole.CHANNEL:
+        return _suppressed(row, "the lease has ended")
+    return _suppressed(row, OVERTAKEN) if (row["newest"] or 0) > row["major"] else None
 
 
 def _is_wanted(row: Mapping[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from syndicator.store.tables_content import (
     SourceItem,
     Variant,
 )
+from syndicator.store.tables_hub import HubLease, HubRequest, HubTopic
 from syndicator.store.tables_people import (
     Batch,
     Delivery,
@@ -43,6 +44,9 @@ __all__ = [
     "DELIVERY",
     "FILTER",
     "FILTER_TERM",
+    "HUB_LEASE",
+    "HUB_REQUEST",
+    "HUB_TOPIC",
     "MATCH",
     "MEDIA_USE",
     "MESSAGE",
@@ -61,6 +65,9 @@ __all__ = [
     "Delivery",
     "Filter",
     "FilterTerm",
+    "HubLease",
+    "HubRequest",
+    "HubTopic",
     "Match",
     "MediaUse",
     "Message",
@@ -82,6 +89,9 @@ COUNTER: Table = SQLModel.metadata.tables["counter"]
 DELIVERY: Table = SQLModel.metadata.tables["delivery"]
 FILTER: Table = SQLModel.metadata.tables["filter"]
 FILTER_TERM: Table = SQLModel.metadata.tables["filter_term"]
+HUB_LEASE: Table = SQLModel.metadata.tables["hub_lease"]
+HUB_REQUEST: Table = SQLModel.metadata.tables["hub_request"]
+HUB_TOPIC: Table = SQLModel.metadata.tables["hub_topic"]
 MATCH: Table = SQLModel.metadata.tables["match"]
 MEDIA_USE: Table = SQLModel.metadata.tables["media_use"]
 MESSAGE: Table = SQLModel.metadata.tables["message"]

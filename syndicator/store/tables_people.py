@@ -120,7 +120,7 @@ class Message(SQLModel, table=True):
 
     `fanned_out_at` is empty while recipients are still being written; `cursor` is the last subscriber done,
     `matched` what the matches were last written for: the release's `change`, its topics with all above them
-    (`about`), and the site's languages, best first (`order`).
+    (`about`), and the site's languages, best first (`order`). Of a feed's news, `feed` is its name and `major` counts.
     """
 
     __tablename__ = "message"
@@ -131,12 +131,20 @@ class Message(SQLModel, table=True):
             sqlite_where=text("fanned_out_at IS NULL"),
             postgresql_where=text("fanned_out_at IS NULL"),
         ),
+        Index(
+            "ix_message_feed",
+            "feed",
+            "created_at",
+            sqlite_where=text("feed <> ''"),
+            postgresql_where=text("feed <> ''"),
+        ),
     )
     id: int | None = primary_id()
     key: str = Field(sa_column=Column(String, nullable=False, unique=True))
     kind: str
     release_id: int | None = reference("release.id", nullable=True)
     subscription_id: int | None = reference("subscription.id", nullable=True)
+    feed: str = long_text()
     major: int = 0
     priority: int = 20
     cursor: int = 0
