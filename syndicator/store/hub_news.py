@@ -1,0 +1,172 @@
+"""News of feeds: what was last told of each, and the one transaction that tells the next.
+
+Rules, in order:
+
+1. News is one transaction: the message, a delivery for each live lease and each hub, their batches, and the version
+   told. A crash before it leaves everything to be told; after it, the ledger knows.
+2. It is told once: who finds that the version or the number has moved meanwhile tells nothing.
+3. Newer news takes the place of older that still waits; what is being sent just then is looked at again when it is
+   claimed (`sending`).
+4. Callbacks that failed lately stand apart: they wait for their time, or have batches of their own behind the others.
+5. A feed that nobody listened to begins where it stands: what was before is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, exists, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority, SubscriberRole
+from syndicator.store import people
+from syndicator.store.sending import OVERTAKEN
+from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, HUB_TOPIC, MESSAGE, SUBSCRIBER
+from syndicator.store.upsert import insert_for
+
+__all__ = ["Topic", "announce", "begin_topic", "ensure_hub", "looked_at", "topics"]
+
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What was last told of a feed. `listened` says whether a live lease wants its news."""
+
+    name: str
+    etag: str
+    number: int
+    built: int
+    listened: bool
+
+
+async def topics(session: AsyncSession, now: datetime, *, everything: bool) -> Sequence[Topic]:
+    """The feeds that are told of: those with a live lease, or `everything` that ever was."""
+    held = (
+        exists()
+        .where(HUB_LEASE.c.topic == HUB_TOPIC.c.name, HUB_LEASE.c.until > now, HUB_LEASE.c.ended_at.is_(None))
+        .correlate(HUB_TOPIC)
+    )
+    query = select(HUB_TOPIC, held.label("listened"))
+    rows = await session.execute(query if everything else query.where(held))
+    return [_topic(row) for row in rows.mappings()]
+
+
+async def begin_topic(session: AsyncSession, name: str, etag: str, built: int, now: datetime, *, tracked: bool) -> None:
+    """Somebody begins to listen: if nobody did, news begin from the feed as it stands; what is `tracked` goes on."""
+    first = insert_for(session, HUB_TOPIC).values(name=name, etag=etag, built=built, number=0)
+    await session.execute(first.on_conflict_do_nothing(index_elements=["name"]))
+    if tracked:
+        return
+    listened = exists().where(HUB_LEASE.c.topic == name, HUB_LEASE.c.until > now, HUB_LEASE.c.ended_at.is_(None))
+    if not await session.scalar(select(listened)):
+        await session.execute(update(HUB_TOPIC).where(HUB_TOPIC.c.name == name).values(etag=etag, built=built))
+
+
+async def looked_at(session: AsyncSession, name: str, built: int) -> None:
+    """A custom feed was made anew for that change, and is what it was."""
+    await session.execute(update(HUB_TOPIC).where(HUB_TOPIC.c.name == name).values(built=built))
+
+
+async def ensure_hub(session: AsyncSession, address: str, *, language: str, timezone: str, now: datetime) -> int:
+    """The subscriber of an external hub, in force; its id."""
+    role = SubscriberRole.CHANNEL
+    who = await people.ensure(
+        session, ChannelKind.WEBSUB, address, language=language, timezone=timezone, now=now, role=role
+    )
+    if who.is_paused:
+        await people.resume(session, who.id)
+    return who.id
+
+
+async def announce(
+    session: AsyncSession, name: str, *, etag: str, before: str, built: int, hubs: Sequence[int], now: datetime
+) -> int | None:
+    """Tell that a feed has become `etag`, where `before` was told last; how many are told, None if it was told already.
+
+    `hubs` are subscribers (`ensure_hub`) that are told beside the leases.
+    """
+    query = select(HUB_TOPIC).where(HUB_TOPIC.c.name == name).with_for_update()
+    row = (await session.execute(query)).mappings().one_or_none()
+    if row is None or row["etag"] != before:
+        return None
+    number = row["number"] + 1
+    told = {"etag": etag, "built": built, "number": number, "announced_at": now}
+    await session.execute(update(HUB_TOPIC).where(HUB_TOPIC.c.name == name).values(told))
+    await _overtake(session, name, number - 1, now)
+    waiting = await _listeners(session, name, now)
+    if not waiting and not hubs:
+        return 0
+    message = await _message(session, name, number, now)
+    well = [*hubs, *(who for who, failures, _ in waiting if not failures)]
+    again = [who for who, failures, until in waiting if failures and (until is None or until <= now)]
+    later = [(who, until) for who, failures, until in waiting if failures and until is not None and until > now]
+    for group in (well, again):
+        for start in range(0, len(group), BATCH_SIZE):
+            await _deliver(session, message, group[start : start + BATCH_SIZE], now)
+    if later:
+        rows = [_row(message, who) | {"state": DeliveryState.DEFERRED, "due_at": until} for who, until in later]
+        await session.execute(insert(DELIVERY), rows)
+    return len(waiting) + len(hubs)
+
+
+async def _overtake(session: AsyncSession, name: str, number: int, now: datetime) -> None:
+    """What still waits of the news before is not sent any more; all before that was overtaken by it."""
+    older = select(MESSAGE.c.id).where(MESSAGE.c.key == _key(name, number)).scalar_subquery()
+    waits = DELIVERY.c.state.in_((DeliveryState.DUE, DeliveryState.DEFERRED))
+    values = {"state": DeliveryState.SUPPRESSED, "reason": OVERTAKEN, "settled_at": now}
+    await session.execute(update(DELIVERY).where(DELIVERY.c.message_id == older, waits).values(values))
+
+
+async def _listeners(session: AsyncSession, name: str, now: datetime) -> Sequence[tuple[int, int, datetime | None]]:
+    """Subscribers with a live lease, how often each has failed in a row, and until when it is left alone."""
+    query = (
+        select(HUB_LEASE.c.subscriber_id, HUB_LEASE.c.failures, HUB_LEASE.c.retry_at)
+        .join(SUBSCRIBER, SUBSCRIBER.c.id == HUB_LEASE.c.subscriber_id)
+        .where(
+            HUB_LEASE.c.topic == name,
+            HUB_LEASE.c.until > now,
+            HUB_LEASE.c.ended_at.is_(None),
+            SUBSCRIBER.c.state == people.ACTIVE,
+        )
+        .order_by(HUB_LEASE.c.id)
+    )
+    return [(who, failures, until) for who, failures, until in await session.execute(query)]
+
+
+async def _message(session: AsyncSession, name: str, number: int, now: datetime) -> int:
+    values = {
+        "key": _key(name, number),
+        "kind": MessageKind.FEED,
+        "feed": name,
+        "major": number,
+        "priority": Priority.NORMAL,
+        "cursor": 0,
+        "created_at": now,
+        "fanned_out_at": now,
+    }
+    query = insert_for(session, MESSAGE).values(values).returning(MESSAGE.c.id)
+    return int((await session.execute(query)).scalar_one())
+
+
+async def _deliver(session: AsyncSession, message: int, group: Sequence[int], now: datetime) -> None:
+    batch = {"channel": ChannelKind.WEBSUB, "priority": Priority.NORMAL, "created_at": now}
+    made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()
+    due = {"state": DeliveryState.DUE, "due_at": now, "batch_id": made}
+    await session.execute(insert(DELIVERY), [_row(message, who) | due for who in group])
+
+
+def _row(message: int, subscriber: int) -> dict[str, Any]:
+    usual = {"lang": "", "attempts": 0, "reason": "", "answer": {}}
+    return {"message_id": message, "subscriber_id": subscriber, **usual}
+
+
+def _key(name: str, number: int) -> str:
+    return f"{MessageKind.FEED}:{name}:{number}"
+
+
+def _topic(row: RowMapping) -> Topic:
+    return Topic(row["name"], row["etag"], row["number"], row["built"], bool(row["listened"]))
