@@ -177,7 +177,7 @@ class House:
             **shared,
         )
         self.client: TestClient[Any, Any] = TestClient(
-            TestServer(make_app(parts, self.room.routes())), auto_decompress=True
+            TestServer(make_app(parts, self.room.routes(), self.room.templates())), auto_decompress=True
         )
 
     # -- the office
