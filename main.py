@@ -273,7 +273,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         contact=settings.site.contact,
         confirm_for=settings.retention.confirm_for,
     )
-    app = make_app(pages, [*feeds.routes(), *(bot.routes() if bot else ())])
+    app = make_app(pages, [*feeds.routes(), *(bot.routes() if bot else ())], feeds.templates())
     scheduler = Scheduler(
         engine,
         database,

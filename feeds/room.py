@@ -16,6 +16,7 @@ from aiohttp import web
 
 from config.settings import FeedSettings, OutgoingSettings
 from feeds.answering import Answering
+from feeds.embed.room import TEMPLATES, embed_routes
 from feeds.publisher import Publisher
 from feeds.routes import feed_routes
 from feeds.streams import custom_links
@@ -68,6 +69,7 @@ class FeedRoom:
             clock=clock,
         )
         self._answering = Answering(site.base_url, settings.max_age, hubs, clock)
+        self._embeds = embed_routes(database, site=site, taxonomy=taxonomy, texts=texts, clock=clock)
 
     # -- the catalogue
     def links(self, lang: str) -> Sequence[FeedLinks]:
@@ -89,7 +91,11 @@ class FeedRoom:
     # -- what the program plugs in
     def routes(self) -> list[web.RouteDef]:
         """Every address of the room."""
-        return feed_routes(self.publisher, self._answering)
+        return [*feed_routes(self.publisher, self._answering), *self._embeds]
+
+    def templates(self) -> Sequence[Path]:
+        """Where the room's pages have their templates."""
+        return (TEMPLATES,)
 
     def workplaces(self) -> Sequence[Workplace]:
         """What has work of its own."""
