@@ -6,27 +6,45 @@ Rules, in order:
    (RFC 9110 §15.4.5). The ETag is the same in every coding, so that compression never costs a 304.
 2. Anyone may read from any site's script (CORS `*`); no cookies, no 226.
 3. The HTTP `Link` header names the feed's own address and its hubs (WebSub §4), in an archive as well.
+4. Headers are put together once for each state of a feed, and kept; what a request says is compared with them. Most
+   readers send back the very tag they got, in the few spellings of `Accept-Encoding` that clients have: those cost a
+   look-up, everything else the full rules of `feeds.conditional`, with the same outcome.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 from yarl import URL
 
 from feeds.conditional import choose_coding, not_modified
 from feeds.files import ENCODINGS, Stored
 from syndicator.domain.ports import Clock
+from syndicator.web.middleware import guards
 
 __all__ = ["Answering", "http_date", "plain", "unbuilt"]
 
 _OPEN = {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
 _WAIT = "5"  # seconds until feeds are likely to be there after a start
+_KEPT = 1024  # feeds whose headers are kept; some kilobytes each
+_USUAL = 128  # characters of an Accept-Encoding that is worth remembering
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """The headers of one state of a feed: of a 304, and of a 200 by coding."""
+
+    etag: str
+    last_modified: datetime
+    content_type: str
+    same: CIMultiDict[str]
+    whole: dict[str, CIMultiDict[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +55,76 @@ class Answering:
     max_age: int
     hubs: tuple[str, ...]
     clock: Clock
+    _kept: dict[str, _Finished] = field(default_factory=dict, repr=False, compare=False)
 
-    def answer(self, request: web.Request, stored: Stored, content_type: str, path: str) -> web.Response:
+    def answer(self, request: web.BaseRequest, stored: Stored, content_type: str, path: str) -> web.Response:
         """These bytes, or 304; `path` is the feed's canonical address relative to the site, with its query."""
-        headers = self._headers(stored, path)
-        asked = request.headers
-        since, match = asked.get(hdrs.IF_MODIFIED_SINCE), asked.getall(hdrs.IF_NONE_MATCH, [])
-        tags = ",".join(match) if match else None
-        if not_modified(stored.etag, stored.last_modified, tags, since, self.clock()):
-            return web.Response(status=304, headers=headers)
-        accepted = asked.getall(hdrs.ACCEPT_ENCODING, [])
-        coding = choose_coding(",".join(accepted) if accepted else None, [c for c in ENCODINGS if c in stored.packed])
-        headers[hdrs.CONTENT_TYPE] = content_type
-        if coding == "identity":
-            return web.Response(body=stored.body, headers=headers)
-        headers[hdrs.CONTENT_ENCODING] = coding
-        return web.Response(body=stored.packed[coding], headers=headers)
+        finished, asked = self._finished(stored, content_type, path), request.headers
+        tags = asked.getall(hdrs.IF_NONE_MATCH, None)
+        since = asked.get(hdrs.IF_MODIFIED_SINCE)
+        if (tags is not None and tags[0] == stored.etag) or (
+            (tags is not None or since is not None)
+            and not_modified(
+                stored.etag, stored.last_modified, ",".join(tags) if tags is not None else None, since, self.clock()
+            )
+        ):
+            return web.Response(status=304, headers=finished.same)
+        coding = _coding(asked.getall(hdrs.ACCEPT_ENCODING, None), stored)
+        body = stored.body if coding == "identity" else stored.packed[coding]
+        return web.Response(body=body, headers=finished.whole[coding])
+
+    def _finished(self, stored: Stored, content_type: str, path: str) -> _Finished:
+        """The headers for this state of the feed at `path`."""
+        kept = self._kept.get(path)
+        if (
+            kept is not None
+            and kept.etag == stored.etag
+            and kept.last_modified == stored.last_modified
+            and kept.content_type == content_type
+            and len(kept.whole) == len(stored.packed) + 1
+        ):
+            return kept
+        if kept is None and len(self._kept) >= _KEPT:
+            del self._kept[next(iter(self._kept))]
+        same = self._headers(stored, path)
+        whole = {"identity": same | {hdrs.CONTENT_TYPE: content_type}}
+        for coding in stored.packed:
+            whole[coding] = whole["identity"] | {hdrs.CONTENT_ENCODING: coding}
+        made = _Finished(
+            stored.etag,
+            stored.last_modified,
+            content_type,
+            CIMultiDict(same),
+            {coding: CIMultiDict(headers) for coding, headers in whole.items()},
+        )
+        self._kept[path] = made
+        return made
 
     def _headers(self, stored: Stored, path: str) -> dict[str, str]:
-        return _OPEN | {
-            hdrs.ETAG: stored.etag,
-            hdrs.LAST_MODIFIED: http_date(stored.last_modified.astimezone(UTC)),
-            hdrs.CACHE_CONTROL: f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400",
-            hdrs.VARY: hdrs.ACCEPT_ENCODING,
-            hdrs.LINK: _links(self.base_url, path, self.hubs),
-            "Access-Control-Expose-Headers": "ETag, Link",
-        }
+        return (
+            dict(guards(self.base_url))
+            | _OPEN
+            | {
+                hdrs.ETAG: stored.etag,
+                hdrs.LAST_MODIFIED: http_date(stored.last_modified.astimezone(UTC)),
+                hdrs.CACHE_CONTROL: f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400",
+                hdrs.VARY: hdrs.ACCEPT_ENCODING,
+                hdrs.LINK: _links(self.base_url, path, self.hubs),
+                "Access-Control-Expose-Headers": "ETag, Link",
+            }
+        )
+
+
+def _coding(accepted: Sequence[str] | None, stored: Stored) -> str:
+    """The coding to answer in."""
+    if accepted is None:
+        return "identity"
+    offered = ENCODINGS if len(stored.packed) == len(ENCODINGS) else tuple(c for c in ENCODINGS if c in stored.packed)
+    accept = accepted[0] if len(accepted) == 1 else ",".join(accepted)
+    return _usual_choice(accept, offered) if len(accept) <= _USUAL else choose_coding(accept, offered)
+
+
+_usual_choice = lru_cache(maxsize=512)(choose_coding)
 
 
 def plain(status: int, line: str, more: dict[str, str] | None = None) -> web.Response:
@@ -76,13 +138,11 @@ def unbuilt() -> web.Response:
     return plain(503, "Feeds are being built; try again in a moment.", {hdrs.RETRY_AFTER: _WAIT})
 
 
-@lru_cache(maxsize=1024)  # of feeds, which are few and asked for all day
 def _links(base_url: str, path: str, hubs: Sequence[str]) -> str:
     told = [(str(URL(base_url + path)), "self"), *((hub, "hub") for hub in hubs)]
     return ", ".join(f'<{address}>; rel="{relation}"' for address, relation in told)
 
 
-@lru_cache(maxsize=1024)
 def http_date(when: datetime) -> str:
     """An IMF-fixdate (RFC 9110 §5.6.7)."""
     return format_datetime(when, usegmt=True)

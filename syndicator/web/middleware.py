@@ -3,24 +3,30 @@
 Rules, in order:
 
 1. Every request is counted by route and status, never by address.
-2. What a handler raises becomes a page in the reader's language; a bug is logged with its traceback and says nothing.
+2. What a handler raises becomes a page in the reader's language, under /api a problem as JSON; a bug is logged with
+   its traceback and says nothing.
 3. A public page has a weak ETag over its text; who has it already gets 304 (RFC 9110, sections 13.1.2 and 15.4.5).
-4. Texts are compressed, except private ones: a token in a compressed page could be guessed by its length (BREACH).
-5. Nothing on a page may come from, go to, or be framed by anybody else. A route that needs more says so itself.
+4. Texts are compressed, except private ones: a token in a compressed page could be guessed by its length (BREACH); and
+   except what has been chosen for the reader's `Accept-Encoding` already, which its `Vary` tells.
+5. A form's body has a time in which to arrive (408, RFC 9110 §15.5.9), so that a trickle holds no handler for hours.
+6. Nothing on a page may come from, go to, or be framed by anybody else. A route that needs more says so itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from syndicator.web.errors import error_page
+from syndicator.web.api.problems import error_answer
 from syndicator.web.parts import PARTS
 
-__all__ = ["MIDDLEWARES", "guard_headers"]
+__all__ = ["BODY_SECONDS", "MIDDLEWARES", "guard_headers", "guards"]
 
 log = structlog.get_logger()
 
@@ -36,6 +42,7 @@ HEADERS = {
 }
 TEXTS = ("text/", "application/xml", "application/json", "image/svg+xml")
 SMALL = 600
+BODY_SECONDS = 30.0
 
 
 @web.middleware
@@ -56,13 +63,13 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:
             return _plain(error)
-        response = error_page(request, error.status)
+        response = error_answer(request, error.status)
         if hdrs.ALLOW in error.headers:
             response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
         return response
     except Exception:
         log.exception("request failed", method=request.method, route=_route(request))
-        return error_page(request, 500)
+        return error_answer(request, 500)
 
 
 def _plain(redirect: web.HTTPException) -> web.Response:
@@ -121,22 +128,40 @@ async def compressed(request: web.Request, handler: Handler) -> web.StreamRespon
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes) or len(response.body) < SMALL:
         return response
     private = "no-store" in response.headers.get(hdrs.CACHE_CONTROL, "")
-    done = hdrs.CONTENT_ENCODING in response.headers
+    vary = response.headers.get(hdrs.VARY, "")
+    done = hdrs.CONTENT_ENCODING in response.headers or hdrs.ACCEPT_ENCODING.lower() in vary.lower()
     if done or private or not response.content_type.startswith(TEXTS):
         return response
     response.enable_compression()
-    vary = response.headers.get(hdrs.VARY, "")
-    if hdrs.ACCEPT_ENCODING.lower() not in vary.lower():
-        response.headers[hdrs.VARY] = ", ".join(filter(None, (vary, hdrs.ACCEPT_ENCODING)))
+    response.headers[hdrs.VARY] = ", ".join(filter(None, (vary, hdrs.ACCEPT_ENCODING)))
     return response
+
+
+@web.middleware
+async def awaited(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have the whole body before the handler begins, in bounded time; `client_max_size` bounds its size."""
+    known = request.match_info.http_exception is None
+    if known and request.can_read_body and not request.content_type.startswith("multipart/"):
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+    return await handler(request)
+
+
+@lru_cache(maxsize=8)
+def guards(base_url: str) -> Mapping[str, str]:
+    """The headers that protect readers of a site at this address."""
+    if base_url.startswith("https://"):
+        return HEADERS | {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+    return HEADERS
 
 
 async def guard_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers that protect readers, unless the route has set its own."""
-    for name, value in HEADERS.items():
+    for name, value in guards(request.app[PARTS].site.base_url).items():
         response.headers.setdefault(name, value)
-    if request.app[PARTS].site.base_url.startswith("https://"):
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
 
-MIDDLEWARES = (counted, compressed, validated, answered)
+MIDDLEWARES = (counted, compressed, validated, answered, awaited)
