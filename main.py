@@ -287,7 +287,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=lambda: publisher.refresh(clock())),
         *([bot] if bot else []),  # before the engine, and so after it at the end: they share connections
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
-        WebServer(app, settings.web.host, settings.web.port),
+        WebServer(app, settings.web.host, settings.web.port, front=feeds.front()),
         scheduler,
     ]
 

@@ -16,10 +16,14 @@ from aiohttp import web
 
 from config.settings import FeedSettings, OutgoingSettings
 from feeds.answering import Answering
+from feeds.custom import CustomFeeds
+from feeds.custom_routes import custom_routes
 from feeds.embed.room import TEMPLATES, embed_routes
+from feeds.front import FeedFront
+from feeds.moved import check_moves, moved_routes
 from feeds.publisher import Publisher
 from feeds.routes import feed_routes
-from feeds.streams import custom_links
+from feeds.streams import custom_links, streams
 from syndicator.domain.filters import Filter
 from syndicator.domain.ports import Clock, FeedLinks, Workplace
 from syndicator.domain.site import Site
@@ -55,6 +59,7 @@ class FeedRoom:
     ) -> None:
         self._site, self._taxonomy, self._texts = site, taxonomy, texts
         self._wake, self._outgoing = wake, outgoing
+        self._metrics = metrics
         self._hubs = hubs = hubs_of(settings, site)
         self.publisher = Publisher(
             database,
@@ -69,6 +74,16 @@ class FeedRoom:
             clock=clock,
         )
         self._answering = Answering(site.base_url, settings.max_age, hubs, clock)
+        self._moved = check_moves(settings.moved, site, taxonomy)
+        self.customs = CustomFeeds(
+            database,
+            site=site,
+            taxonomy=taxonomy,
+            texts=texts,
+            entries=settings.entries,
+            max_age=settings.max_age,
+            hubs=hubs,
+        )
         self._embeds = embed_routes(database, site=site, taxonomy=taxonomy, texts=texts, clock=clock)
 
     # -- the catalogue
@@ -78,7 +93,7 @@ class FeedRoom:
 
     def link(self, lang: str, topic: str) -> FeedLinks | None:
         """One stream."""
-        return self.publisher.link(lang, topic)
+        return self.publisher.link(lang, self._taxonomy.current(topic))
 
     def custom(self, wanted: Filter, lang: str) -> FeedLinks:
         """The feed of a filter."""
@@ -96,6 +111,10 @@ class FeedRoom:
     def templates(self) -> Sequence[Path]:
         """Where the room's pages have their templates."""
         return (TEMPLATES,)
+
+    def front(self) -> FeedFront:
+        """The fast way to the streams."""
+        return FeedFront(self.publisher, self._answering, self._metrics, streams(self._site, self._taxonomy))
 
     def workplaces(self) -> Sequence[Workplace]:
         """What has work of its own."""
