@@ -192,9 +192,14 @@ def _with(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _ready_made(parts: Parts, lang: str) -> list[tuple[FeedLinks, str]]:
+def _ready_made(parts: Parts, lang: str) -> list[tuple[FeedLinks, Link]]:
     """Every feed of a language, with its page."""
-    return [(stream, f"/{lang}/feeds/{stream.topic}") for stream in parts.catalogue.links(lang)]
+    t, found = parts.texts(lang), []
+    for stream in parts.catalogue.links(lang):
+        topic = parts.taxonomy.get(stream.topic)
+        label = topic.name(lang) if topic else t("All releases")
+        found.append((stream, Link(label, f"/{lang}/feeds/{stream.topic}")))
+    return found
 
 
 def _as_feeds(topics: Sequence[Link], slugs: Sequence[str], lang: str) -> list[Link]:
