@@ -13,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from syndicator.web import accounts, feed_pages, files, health, pages, release_page, rendering, subscribe
+from syndicator.web.api import routes as api
 from syndicator.web.limits import Limits
 from syndicator.web.middleware import MIDDLEWARES, guard_headers
 from syndicator.web.parts import PARTS, Parts
@@ -43,6 +44,7 @@ def make_app(
     app.add_routes(_public("{lang:" + "|".join(parts.site.languages) + "}"))
     app.add_routes(_personal())
     app.add_routes(_machines(static))
+    api.setup(app)
     return app
 
 

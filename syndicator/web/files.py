@@ -53,7 +53,7 @@ async def _public(parts: Parts, url: str) -> bool:
 async def robots(request: web.Request) -> web.Response:
     """GET /robots.txt: everything but private pages and searches."""
     site = request.app[PARTS].site
-    hidden = ["/confirm/", "/manage/", "/unsubscribe/", *(f"/{lang}/search" for lang in site.languages)]
+    hidden = ["/api/", "/confirm/", "/manage/", "/unsubscribe/", *(f"/{lang}/search" for lang in site.languages)]
     lines = ["User-agent: *", *(f"Disallow: {path}" for path in hidden), f"Sitemap: {site.base_url}/sitemap.xml"]
     return web.Response(text="\n".join(lines) + "\n", headers={"Cache-Control": "public, max-age=3600"})
 
