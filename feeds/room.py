@@ -106,7 +106,9 @@ class FeedRoom:
     # -- what the program plugs in
     def routes(self) -> list[web.RouteDef]:
         """Every address of the room."""
-        return [*feed_routes(self.publisher, self._answering), *self._embeds]
+        moved = moved_routes(self._moved, self._site, self._taxonomy)
+        customs = custom_routes(self.customs, self._answering)
+        return [*moved, *customs, *feed_routes(self.publisher, self._answering), *self._embeds]
 
     def templates(self) -> Sequence[Path]:
         """Where the room's pages have their templates."""
