@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
 
 from aiohttp import web
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.deeplink import bot_link
-from syndicator.domain.filters import MAX_LENGTH, BadFilter, Filter, canonical, parse
+from syndicator.domain.filters import MAX_LENGTH, BadFilter, Filter, canonical
 from syndicator.domain.ports import FeedLinks
 from syndicator.i18n import Translator
 from syndicator.store import releases
+from syndicator.web.asked import asked_filter
 from syndicator.web.copying import qr, with_copying
 from syndicator.web.listing import version_cards, with_query
 from syndicator.web.parts import PARTS, Parts
@@ -82,7 +82,7 @@ async def picker(request: web.Request) -> web.Response:
             wanted = Filter(langs=(lang,))
             errors[_field(error)] = refusal(error, t)
         kinds = await releases.kinds(session, parts.clock())
-    chosen = _chosen(query, lang)
+    chosen = _chosen(query, lang, parts)
     response = page(
         request,
         "feeds.html",
@@ -142,7 +142,7 @@ def _wanted(query: Sequence[tuple[str, str]], lang: str, parts: Parts) -> Filter
     Raises:
         BadFilter: a value cannot be used.
     """
-    wanted = parse(urlencode(query), languages=parts.site.languages, topics=parts.taxonomy.slugs)
+    wanted = asked_filter(query, parts.taxonomy, parts.site.languages)
     return wanted if wanted.langs else replace(wanted, langs=(lang,))
 
 
@@ -152,11 +152,12 @@ def _field(error: BadFilter) -> str:
     return key if key in ASKED else "form"
 
 
-def _chosen(query: Sequence[tuple[str, str]], lang: str) -> Chosen:
+def _chosen(query: Sequence[tuple[str, str]], lang: str, parts: Parts) -> Chosen:
     """What was sent, in bounds; boxes that are not on the form are not shown, so they are not kept."""
     sent = {name: [value[:MAX_LENGTH] for key, value in query if key == name] for name in ASKED}
     split = {name: tuple(part.strip().lower() for value in sent[name] for part in value.split(",")) for name in ASKED}
-    return Chosen(split["topic"], split["not"], split["kind"], " ".join(sent["q"]), split["lang"] or (lang,))
+    topics, without = (tuple(map(parts.taxonomy.current, split[name])) for name in ("topic", "not"))
+    return Chosen(topics, without, split["kind"], " ".join(sent["q"]), split["lang"] or (lang,))
 
 
 def _ranks(chosen: Sequence[str], languages: Sequence[str]) -> list[str]:
@@ -171,8 +172,8 @@ async def _followed(request: web.Request, session: AsyncSession, wanted: Filter,
     parts, t = request.app[PARTS], request.app[PARTS].texts(lang)
     now, links = parts.clock(), parts.catalogue.custom(wanted, lang)
     found = await releases.listing(session, wanted, parts.taxonomy, lang=lang, now=now, limit=NEWEST)
-    plain = canonical(replace(wanted, langs=()))
-    first = wanted.langs[0]
+    plain, first = canonical(replace(wanted, langs=())), wanted.langs[0]
+    spoken = "&".join(filter(None, (plain, f"language={first}")))
     alone = bot_link(parts.telegram_name(), *wanted.topics) if len(wanted.topics) == 1 else ""
     return Followed(
         links=links,
@@ -182,9 +183,9 @@ async def _followed(request: web.Request, session: AsyncSession, wanted: Filter,
         cards=version_cards(request, found, wanted.langs, lang),
         qr=qr(links.rss),
         everything=_with(f"/{first}/search", plain) if len(wanted.langs) == 1 else "",
-        subscribe=_with(f"/{lang}/subscribe", "&".join(filter(None, (plain, f"language={first}")))),
+        subscribe=_with(f"/{lang}/subscribe", spoken),
         telegram=alone or bot_link(parts.telegram_name()),
-        embed=_with(f"/{lang}/embed", canonical(wanted)),
+        embed=_with(f"/{lang}/embed", spoken),
     )
 
 

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from syndicator.domain.deeplink import bot_link
-from syndicator.domain.filters import BadFilter, Filter, parse
+from syndicator.domain.filters import BadFilter, Filter
 from syndicator.domain.model import Urgency
 from syndicator.store import releases
+from syndicator.web.asked import asked_filter
 from syndicator.web.errors import error_page
 from syndicator.web.listing import cards, listed, with_query
 from syndicator.web.parts import PARTS
@@ -151,7 +152,7 @@ def query_filter(request: web.Request) -> Filter:
         BadFilter: a value cannot be used.
     """
     asked = [(name, value) for name in ASKED for value in request.query.getall(name, ())]
-    return parse(urlencode(asked), topics=request.app[PARTS].taxonomy.slugs)
+    return asked_filter(asked, request.app[PARTS].taxonomy)
 
 
 async def privacy(request: web.Request) -> web.Response:

@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 
 import structlog
 from aiohttp import web
 
 from syndicator.domain.deeplink import bot_link
-from syndicator.domain.filters import BadFilter, Filter, parse
+from syndicator.domain.filters import BadFilter, Filter
 from syndicator.domain.model import Cadence
 from syndicator.i18n import Translator
 from syndicator.pipeline.subscribing import BadAddress
 from syndicator.store.subscriptions import Consent
+from syndicator.web.asked import asked_filter
 from syndicator.web.errors import TOO_MANY, error_page
 from syndicator.web.forms import HONEYPOT, Form, made_in_time, read_form, refuse_foreign, timed_token
 from syndicator.web.limits import Limits
@@ -137,7 +137,7 @@ def chosen_filter(form: Form, parts: Parts) -> Filter:
         BadFilter: the words or topics cannot be used.
     """
     fields = [(name, value) for name in ("lang", "topic", "not", "kind", "q") for value in form.all(name)]
-    return parse(urlencode(fields), topics=parts.taxonomy.slugs)
+    return asked_filter(fields, parts.taxonomy)
 
 
 def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], status: int = 200) -> web.Response:
