@@ -13,6 +13,7 @@ Rules, in order:
 6. What is first seen withdrawn stays hidden, unless it was public elsewhere: then readers are told that it is gone.
 7. Every effective change takes the next change number, from one row whose lock orders the writers: it is taken first,
    before any release's row, so that writers of several releases never wait for each other in a circle.
+8. What is kept unseen of a release that has opened takes none: who follows the numbers must not feel it.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ async def record(session: AsyncSession, draft: Draft, *, site_uids: Site, now: d
     """Store one language version; idempotent: the same draft again changes nothing (changed=False)."""
     await lock_changes(session)
     release, created = await _release_row(session, draft, site_uids, now)
+    before = None if release["opened_at"] is None else (await many(session, [release["id"]]))[release["id"]]
     work = await _begin(session, draft, site_uids, now, release, created=created)
     work.created = work.changed = created
     was = State(release["state"])
@@ -105,10 +107,10 @@ async def record(session: AsyncSession, draft: Draft, *, site_uids: Site, now: d
         await _write_topics(session, work)
         await _write_release(session, work)
         await open_variants(session, release["id"], now)
-    if work.changed:
-        number = await next_change(session)
-        await session.execute(update(RELEASE).where(RELEASE.c.id == release["id"]).values(change=number))
     stored = (await many(session, [release["id"]]))[release["id"]]
+    if work.changed and stored != before:
+        stored = replace(stored, change=await next_change(session))
+        await session.execute(update(RELEASE).where(RELEASE.c.id == release["id"]).values(change=stored.change))
     let_go = work.old is not None and work.old["said_state"] != State.DRAFT
     return Recorded(
         release=stored,
