@@ -106,6 +106,7 @@ _KEPT = (
     hdrs.VARY,
     hdrs.LINK,
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN,
+    hdrs.ACCESS_CONTROL_EXPOSE_HEADERS,
     "Content-Language",
     "Content-Security-Policy",
     "Cross-Origin-Resource-Policy",
