@@ -31,8 +31,10 @@ __all__ = ["Configurator"]
 
 _ = str  # marks a text for the catalogues
 
+PREVIEW = 640  # pixels of height; more than that scrolls
+
 _LAYOUTS = {"compact": _("Titles and dates"), "full": _("With summaries"), "cards": _("Cards")}
-_THEMES = {"auto": _("As the visitor's device is set"), "light": _("Light"), "dark": _("Dark")}
+_THEMES = {"auto": _("Automatic"), "light": _("Light"), "dark": _("Dark")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Configurator:
             most=MOST,
             longest_heading=LONGEST_HEADING,
             frame=frame_path(wanted),
-            height=frame_height(wanted),
+            height=min(PREVIEW, frame_height(wanted)),
             snippets=shown,
             oembed=site.oembed,
             address=site.base_url,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -27,7 +27,7 @@ from markupsafe import Markup
 from feeds.answering import plain
 from feeds.embed.scripts import FOLDER
 from feeds.embed.showing import Showcase
-from feeds.embed.wanted import Wanted, read
+from feeds.embed.wanted import THEMES, Wanted, read
 from feeds.streams import custom_links
 from syndicator.domain.filters import BadFilter, Filter, canonical
 from syndicator.domain.ports import Clock
@@ -57,7 +57,7 @@ def frame_path(wanted: Wanted) -> str:
 
 def fragment_path(wanted: Wanted) -> str:
     """The fragment, relative to the site."""
-    return f"/embed/fragment?{wanted.query}"
+    return f"/embed/fragment?{replace(wanted, theme=THEMES[0]).query}"  # it has no colours
 
 
 def more_address(wanted: Filter, site: Site) -> str:

@@ -16,7 +16,7 @@ from html import escape
 from feeds.embed.places import fragment_path, frame_path, more_address
 from feeds.embed.scripts import Script
 from feeds.embed.showing import Item
-from feeds.embed.wanted import Wanted
+from feeds.embed.wanted import LAYOUTS, THEMES, Wanted
 from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.site import Site
 from syndicator.domain.text import excerpt
@@ -56,7 +56,8 @@ def snippets(wanted: Wanted, items: Sequence[Item], script: Script, site: Site, 
             '  sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>'
         ),
         # nginx and Apache include what lies on their own host: the partner passes this path on to ours.
-        ssi=f'<!--#include virtual="/press{escape(fragment_path(wanted))}" -->',
+        # Nothing in the path needs escaping, and servers do not undo it there.
+        ssi=f'<!--#include virtual="/press{fragment_path(wanted)}" -->',
         esi=f'<esi:include src="{escape(fragment)}" onerror="continue"/>',
         policy=f"Content-Security-Policy: default-src 'self' {site.base_url}",
     )
@@ -91,9 +92,10 @@ def _attributes(wanted: Wanted, site: Site) -> Iterator[tuple[str, str | None]]:
     else:
         yield "filter", canonical(chosen)
     yield "limit", str(wanted.limit)
-    if wanted.layout != "compact":
+    if wanted.layout != LAYOUTS[0]:
         yield "layout", wanted.layout
-    yield "theme", wanted.theme
+    if wanted.theme != THEMES[0]:  # without it the element takes on the colours of the page
+        yield "theme", wanted.theme
     if wanted.heading:
         yield "heading", wanted.heading
     if wanted.images:

@@ -14,6 +14,12 @@
     en: ["Urgent", "Corrected", "All releases", "The list has changed"],
     ru: ["Срочно", "Исправлено", "Все сообщения", "Список обновлён"],
   };
+  // Browsers leave out small languages' dates, and the pages of ours write these.
+  const MONTHS = {
+    az: "yanvar fevral mart aprel may iyun iyul avqust sentyabr oktyabr noyabr dekabr",
+    en: "January February March April May June July August September October November December",
+    ru: "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+  };
   const CSS = `
 :host{display:block;font:var(--press-feed-font,inherit);color:var(--press-feed-ink,inherit);overflow-wrap:anywhere;position:relative;
 --i:#17212b;--p:#fff;--l:#7b8590;--a:#a3161a;--b:#fbf0d9;--c:#744a00}
@@ -58,6 +64,12 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
     } catch {
       return null;
     }
+  };
+  const day = (when, lang, timeZone) => {
+    if (!MONTHS[lang]) return when.toLocaleDateString(lang, { dateStyle: "long", timeZone });
+    const shape = { day: "numeric", month: "numeric", year: "numeric", timeZone };
+    const [month, date, year] = when.toLocaleDateString("en-US", shape).split("/");
+    return `${date} ${MONTHS[lang].split(" ")[month - 1]} ${year}${lang === "ru" ? " г." : ""}`;
   };
   const list = (value) => (Array.isArray(value) ? value : []);
 
@@ -259,11 +271,10 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
       const when = new Date(value), time = make("time", "time");
       if (typeof value != "string" || Number.isNaN(+when)) return null;
       time.dateTime = when.toISOString();
-      const shape = { dateStyle: "long" };
       try {
-        time.textContent = when.toLocaleDateString(lang, { ...shape, timeZone: this.getAttribute("time-zone") || undefined });
+        time.textContent = day(when, lang, this.getAttribute("time-zone") || undefined);
       } catch {
-        time.textContent = when.toLocaleDateString(undefined, shape);
+        time.textContent = day(when, "en"); // no such zone or language
       }
       return time;
     }
