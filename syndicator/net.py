@@ -36,12 +36,23 @@ from aiohttp import (
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-__all__ = ["Answer", "Broken", "Forbidden", "Outgoing", "TookTooLong", "Unreachable", "checked", "is_public"]
+__all__ = [
+    "Answer",
+    "Broken",
+    "Forbidden",
+    "Networks",
+    "Outgoing",
+    "TookTooLong",
+    "Unreachable",
+    "checked",
+    "is_public",
+    "networks",
+]
 
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
-LINES = 64
+LINES = 128
 LINES_EACH = 8
 # What ipaddress of Python 3.11 takes for global and IANA's registries do not.
 _SPECIAL = tuple(

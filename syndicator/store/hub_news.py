@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, exists, insert, select, update
+from sqlalchemy import RowMapping, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority, SubscriberRole
@@ -27,7 +27,7 @@ from syndicator.store.sending import OVERTAKEN
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, HUB_TOPIC, MESSAGE, SUBSCRIBER
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Topic", "announce", "begin_topic", "ensure_hub", "looked_at", "topics"]
+__all__ = ["Topic", "announce", "begin_topic", "ensure_hub", "forget_topic", "looked_at", "topics"]
 
 BATCH_SIZE = 500
 
@@ -69,6 +69,11 @@ async def begin_topic(session: AsyncSession, name: str, etag: str, built: int, n
 async def looked_at(session: AsyncSession, name: str, built: int) -> None:
     """A custom feed was made anew for that change, and is what it was."""
     await session.execute(update(HUB_TOPIC).where(HUB_TOPIC.c.name == name).values(built=built))
+
+
+async def forget_topic(session: AsyncSession, name: str) -> None:
+    """The feed is no more."""
+    await session.execute(delete(HUB_TOPIC).where(HUB_TOPIC.c.name == name))
 
 
 async def ensure_hub(session: AsyncSession, address: str, *, language: str, timezone: str, now: datetime) -> int:
