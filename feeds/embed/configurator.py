@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. The choice stands in the page's address (a GET form), so that it can be kept, sent on and changed.
-2. The preview is the frame itself, as partners' visitors would get it; the page's policy lets in nothing else.
+2. The preview is the frame itself, as partners' visitors would get it; beside it, the page's policy lets in only the
+   site's own button that copies.
 3. What cannot be used is said in the reader's language, with the form as it was filled in.
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
 
 from aiohttp import web
 from markupsafe import Markup
@@ -19,10 +19,12 @@ from markupsafe import Markup
 from feeds.embed.places import Places, frame_path, style_hash
 from feeds.embed.scripts import FOLDER, Scripts
 from feeds.embed.snippets import frame_height, snippets
-from feeds.embed.wanted import LAYOUTS, LONGEST_HEADING, MOST, THEMES, USUAL, Wanted
-from syndicator.domain.filters import BadFilter, Filter, parse
+from feeds.embed.wanted import FILTER_KEYS, LAYOUTS, LONGEST_HEADING, MOST, THEMES, USUAL, Wanted
+from syndicator.domain.filters import BadFilter, Filter
 from syndicator.domain.text import one_line
+from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
+from syndicator.web.asked import asked_filter
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import page
 from syndicator.web.views import topic_tree
@@ -49,7 +51,7 @@ class Configurator:
         """The form as it was filled in, and for a choice that holds, the preview and the lines to copy."""
         places, lang = self.places, request.match_info["lang"]
         site, t = places.site, places.texts(lang)
-        wanted, error = _chosen(request, lang, site.languages, places.taxonomy.slugs, t)
+        wanted, error = _chosen(request, lang, site.languages, places.taxonomy, t)
         shown = None
         if not error:
             items = await places.showcase.items(wanted, places.clock())
@@ -79,18 +81,18 @@ class Configurator:
             address=site.base_url,
         )
         response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; img-src 'self'; style-src 'self' {style_hash(self.style)}; frame-src 'self'; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            f"default-src 'none'; img-src 'self'; style-src 'self' {style_hash(self.style)}; "
+            "frame-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
         return response
 
 
 def _chosen(
-    request: web.Request, lang: str, languages: tuple[str, ...], topics: tuple[str, ...], t: Translator
+    request: web.Request, lang: str, languages: tuple[str, ...], taxonomy: Taxonomy, t: Translator
 ) -> tuple[Wanted, str]:
     """What the form says, and what is wrong with it; a wrong number or layout, which the form cannot send, is usual."""
     asked = request.query
-    language = asked.get("language", lang)
+    language = asked.get("language", asked.get("lang", "").partition(",")[0] or lang)
     language = language if language in languages else lang
     wanted = Wanted(
         Filter(langs=(language,)),
@@ -101,9 +103,8 @@ def _chosen(
         images=asked.get("images") == "1",
     )
     try:
-        text = urlencode([(name, v) for name in ("topic", "not", "kind", "q") for v in asked.getall(name, ())])
-        chosen = parse(text, topics=topics)
-        return replace(wanted, filter=replace(chosen, langs=(language,))), ""
+        fields = [(name, value) for name in FILTER_KEYS[1:] for value in asked.getall(name, ())]
+        return replace(wanted, filter=replace(asked_filter(fields, taxonomy), langs=(language,))), ""
     except BadFilter as error:
         return wanted, refusal(error, t)
 

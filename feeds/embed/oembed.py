@@ -33,6 +33,7 @@ from feeds.entry import entry_of
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Release, Standing
 from syndicator.domain.text import one_line, strip_illegal
+from syndicator.domain.topics import Topic
 from syndicator.domain.visibility import standing
 from syndicator.store import releases
 from syndicator.store.database import Database
@@ -96,11 +97,15 @@ class OEmbed:
         match path.split("/")[1:]:
             case [lang, "" | "topics"] | [lang, "topics", ""] | [lang] if lang in site.languages:
                 return await self._list(request, Filter(langs=(lang,)), bounds)
-            case [lang, "topics", slug] if lang in site.languages and self.places.taxonomy.get(slug):
-                return await self._list(request, Filter(langs=(lang,), topics=(slug,)), bounds)
+            case [lang, "topics", slug] if lang in site.languages and (topic := self._topic(slug)):
+                return await self._list(request, Filter(langs=(lang,), topics=(topic.slug,)), bounds)
             case [lang, "releases", name] if lang in site.languages and (named := _NAME.fullmatch(name)):
                 return await self._release(request, lang, int(named[1]), bounds)
         raise _Refused(404, _UNKNOWN)
+
+    def _topic(self, slug: str) -> Topic | None:
+        """By the slug of today or of before."""
+        return self.places.taxonomy.get(self.places.taxonomy.current(slug))
 
     async def _release(self, request: web.Request, lang: str, number: int, bounds: _Bounds) -> dict[str, str | int]:
         now = self.places.clock()

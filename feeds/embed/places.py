@@ -99,7 +99,7 @@ class Places:
         self, request: web.Request, template: str, path: Callable[[Wanted], str], headers: Mapping[str, str]
     ) -> web.Response:
         try:
-            wanted = read(tuple(request.query.items()), self._languages, self.taxonomy.slugs)
+            wanted = read(tuple(request.query.items()), self._languages, self.taxonomy)
         except BadFilter as error:
             return plain(400, str(error))
         items = await self.showcase.items(wanted, self.clock())

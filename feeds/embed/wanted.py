@@ -10,12 +10,14 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from syndicator.domain.filters import BadFilter, Filter, canonical, parse
+from syndicator.domain.filters import BadFilter, Filter, canonical
 from syndicator.domain.text import one_line
+from syndicator.domain.topics import Taxonomy
+from syndicator.web.asked import asked_filter
 
 __all__ = ["FILTER_KEYS", "LAYOUTS", "MOST", "THEMES", "Wanted", "read"]
 
@@ -56,8 +58,10 @@ class Wanted:
         return "&".join(filter(None, (canonical(self.filter), urlencode(more))))
 
 
-def read(query: Sequence[tuple[str, str]], languages: Sequence[str], topics: Collection[str]) -> Wanted:
-    """The parameters of an address; `languages` and `topics` are those that the site has, its first language first.
+def read(query: Sequence[tuple[str, str]], languages: Sequence[str], taxonomy: Taxonomy) -> Wanted:
+    """The parameters of an address; `languages` are those that the site has, its default one first.
+
+    A topic that was renamed is known by its old slug, too: partners' pages keep an address for years.
 
     Raises:
         BadFilter: one line that says which parameter is wrong and what is allowed.
@@ -67,8 +71,7 @@ def read(query: Sequence[tuple[str, str]], languages: Sequence[str], topics: Col
     if unknown is not None:
         allowed = ", ".join((*FILTER_KEYS, *_SHOWING))
         raise BadFilter(f"embed: unknown parameter {unknown[:40]!r}; allowed are {allowed}")
-    text = urlencode([(name, value) for name, value in asked if name in FILTER_KEYS])
-    wanted = parse(text, languages=languages, topics=topics)
+    wanted = asked_filter([(name, value) for name, value in asked if name in FILTER_KEYS], taxonomy, languages)
     if not wanted.langs:
         wanted = replace(wanted, langs=(languages[0],))
     last = dict(asked)
