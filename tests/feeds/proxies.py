@@ -45,6 +45,7 @@ def replaced(text: str, changes: dict[str, str]) -> str:
 
 
 def nginx_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]:
+    folder.mkdir()
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
         "ssl_certificate     /etc/ssl/press.example.org.pem;": "",
@@ -65,8 +66,9 @@ def nginx_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]
 
 
 def caddy_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]:
+    folder.mkdir()
     changes = {
-        "press.example.org {": f"http://127.0.0.1:{port} {{",
+        "press.example.org {": f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n",
         FOLDER: str(feeds),
         "127.0.0.1:8080": f"127.0.0.1:{service}",
     }
@@ -80,7 +82,6 @@ def caddy_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]
 async def proxy(kind: str, folder: Path, feeds: Path, service: int) -> AsyncIterator[str]:
     """That server in front of a service and the folder it keeps; gives its address."""
     program, port = need(kind), free_port()
-    folder.mkdir()
     arguments = {"nginx": nginx_files, "caddy": caddy_files}[kind](folder, feeds, port, service)
     environment = os.environ | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     log = folder / "log"
