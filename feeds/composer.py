@@ -5,14 +5,15 @@ Rules, in order:
 1. Only entries that are new or changed are rendered; only feeds that hold one of those, or whose window moved, are
    put together; only those whose bytes differ come out.
 2. An entry that cannot be rendered is logged by its number, once, and left out; its feed still ships.
-3. Last-Modified is the newest entry's change; where a feed changed otherwise (an entry left it), it is the time of the
+3. A live feed whose window is full names the month of its oldest entry, where the archives go on.
+4. Last-Modified is the newest entry's change; where a feed changed otherwise (an entry left it), it is the time of the
    refresh, so that a reader who only compares dates is never left behind.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,14 +23,15 @@ import structlog
 from feeds import build, files, opml, vocabulary
 from feeds.entry import entry_key, entry_of, moment
 from feeds.files import Kept, Stored
-from feeds.streams import ALL, Stream, describe, links, streams
+from feeds.months import month_addresses, month_of
+from feeds.streams import ALL, Channel, Logo, Stream, describe, links, streams
 from feeds.windows import Facts, Plan
 from syndicator.domain.model import Release
 from syndicator.domain.site import FEED_FORMATS, Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 
-__all__ = ["NOTHING_BUILT", "Composer", "Edition", "names_of"]
+__all__ = ["NOTHING_BUILT", "Composer", "Edition", "Piece", "modified_at", "names_of"]
 
 NOTHING_BUILT = -1
 
@@ -60,14 +62,21 @@ class Composer:
     """Makes editions for one site. `max_age` is in seconds; `entries` is a window's size."""
 
     def __init__(
-        self, site: Site, taxonomy: Taxonomy, texts: Texts, entries: int, max_age: int, hubs: tuple[str, ...] = ()
+        self,
+        site: Site,
+        taxonomy: Taxonomy,
+        texts: Texts,
+        entries: int,
+        max_age: int,
+        hubs: tuple[str, ...] = (),
+        logo: Logo | None = None,
     ) -> None:
         self._site, self._taxonomy, self._texts, self._max_age = site, taxonomy, texts, max_age
-        self._hubs = hubs
+        self._hubs, self._entries, self._zone = hubs, entries, site.zone
         self.streams = streams(site, taxonomy)
         self.lists = (vocabulary.NAME, opml.INDEX, *(f"{lang}.opml" for lang in site.languages))
         self.links = {stream: links(stream, site, taxonomy, texts) for stream in self.streams}
-        self._channels = {stream: describe(stream, site, taxonomy, texts) for stream in self.streams}
+        self.channels = {stream: describe(stream, site, taxonomy, texts, logo) for stream in self.streams}
         self.settings = self._digest(entries)
 
     def compose(self, old: Edition, found: Plan, built: int, now: datetime) -> tuple[Edition, dict[str, Stored]]:
@@ -97,13 +106,14 @@ class Composer:
                 if before is not None:
                     pieces[place] = before
                 continue
-            piece = self._render_entry(release, place[0], before)
+            piece = self.render_entry(release, place[0], before)
             if piece is not before:
                 fresh.add(place)
             pieces[place] = piece
         return pieces, fresh
 
-    def _render_entry(self, release: Release, lang: str, before: Piece | None) -> Piece:
+    def render_entry(self, release: Release, lang: str, before: Piece | None) -> Piece:
+        """The release's entry in that language; `before` itself where nothing in it has changed."""
         variant = release.variant(lang)
         if variant is None:
             return None, None
@@ -128,6 +138,7 @@ class Composer:
     ) -> dict[str, Stored]:
         """The feeds whose bytes differ from what is served, by name."""
         changed: dict[str, Stored] = {}
+        facts = {**old.facts, **found.facts}
         for stream, window in found.windows.items():
             names = names_of(stream)
             whole = all(name in old.served for name in names)
@@ -136,13 +147,26 @@ class Composer:
             held = [pieces[stream.lang, n][1] for n in window if (stream.lang, n) in pieces]
             fragments = [fragment for fragment in held if fragment is not None]
             newest = max((f.updated for f in fragments), default=build.UNDATED)
+            channel = self._live(stream, window, facts)
             for fmt, name in zip(FEED_FORMATS, names, strict=True):
-                body = build.render(fmt, self._channels[stream], fragments, self._max_age, self._hubs)
+                body = self.render(fmt, channel, fragments)
                 self._offer(changed, old, name, body, newest, now)
         for name in self.lists:
             if name not in old.served:
                 self._offer(changed, old, name, self._render_list(name), build.UNDATED, now)
         return changed
+
+    def render(self, fmt: str, channel: Channel, fragments: Sequence[build.Fragment]) -> bytes:
+        """One feed of this site, live or of a month; only what goes on changing is told to a hub."""
+        return build.render(fmt, channel, fragments, self._max_age, () if channel.current else self._hubs)
+
+    def _live(self, stream: Stream, window: tuple[int, ...], facts: Mapping[int, Facts]) -> Channel:
+        """A full window goes on in the month of its oldest entry (RFC 5005 §4); one with room holds everything."""
+        channel = self.channels[stream]
+        if len(window) < self._entries:
+            return channel
+        month = month_of(facts[window[-1]].public_at, self._zone)
+        return replace(channel, older=month_addresses(stream, month, self._site))
 
     def _render_list(self, name: str) -> bytes:
         if name == vocabulary.NAME:
@@ -150,7 +174,7 @@ class Composer:
         if name == opml.INDEX:
             return self._render_index()
         lang = name.removesuffix(".opml")
-        title = self._channels[Stream(lang, ALL)].title
+        title = self.channels[Stream(lang, ALL)].title
         return opml.render(title, [found for stream, found in self.links.items() if stream.lang == lang])
 
     def _render_index(self) -> bytes:
@@ -168,16 +192,9 @@ class Composer:
     ) -> None:
         etag = files.etag_of(body)
         before = old.kept.get(name)
-        if before is None:
-            modified = newest
-        elif before.etag == etag:
-            if name in old.served:
-                return
-            modified = before.last_modified
-        else:
-            later = before.last_modified + timedelta(seconds=1)
-            modified = newest if newest >= later else max(moment(now), later)
-        changed[name] = Stored(body, files.pack(body), etag, modified)
+        if before is not None and before.etag == etag and name in old.served:
+            return
+        changed[name] = Stored(body, files.pack(body), etag, modified_at(before, etag, newest, now))
 
     def _digest(self, entries: int) -> str:
         """Changes with anything, beside the releases, that decides a feed's bytes."""
@@ -185,7 +202,7 @@ class Composer:
         words = [(say(lang).date(build.UNDATED, site.zone), *map(say(lang), MESSAGES)) for lang in site.languages]
         topics = [(t.slug, t.parent, t.was, sorted(t.names.items())) for t in self._taxonomy.topics]
         versions = (build.RENDERER, feedgen.version.version_str, files.ENCODINGS)
-        channels = list(self._channels.values())
+        channels = list(self.channels.values())
         facts = (
             versions,
             replace(site, names=dict(site.names)),
@@ -197,6 +214,16 @@ class Composer:
             channels,
         )
         return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def modified_at(before: Kept | None, etag: str, newest: datetime, now: datetime) -> datetime:
+    """The Last-Modified of a feed with that ETag, after what was there `before`; `newest` is its newest change."""
+    if before is None:
+        return newest
+    if before.etag == etag:
+        return before.last_modified
+    later = before.last_modified + timedelta(seconds=1)
+    return newest if newest >= later else max(moment(now), later)
 
 
 def names_of(stream: Stream) -> tuple[str, ...]:

@@ -15,17 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from feeds import files
-from feeds.composer import NOTHING_BUILT, Composer, Edition, names_of
+from feeds.composer import NOTHING_BUILT, Composer, Edition, Piece, names_of
 from feeds.files import Manifest, Stored
 from feeds.shelf import Shelf, StoreShelf
-from feeds.streams import Stream
+from feeds.streams import Logo, Stream
 from feeds.windows import Plan, plan, touched
 from syndicator.domain.model import Release
 from syndicator.domain.ports import Clock, FeedLinks
@@ -47,7 +47,7 @@ class Publisher:
     """Every feed of the site.
 
     `entries` is a window's size, `max_age` is in seconds, `hubs` are named in every feed. `directory` is made if
-    missing.
+    missing. `refreshed` is called after feeds have moved on, for whoever follows them.
     """
 
     def __init__(
@@ -63,14 +63,17 @@ class Publisher:
         hubs: tuple[str, ...] = (),
         metrics: Metrics,
         clock: Clock,
+        logo: Logo | None = None,
+        refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self.max_age = max_age
         self.site = site
         self._shelf: Shelf = StoreShelf(database) if isinstance(database, Database) else database
         self._taxonomy = taxonomy
-        self._composer = Composer(site, taxonomy, texts, entries, max_age, hubs)
+        self.composer = self._composer = Composer(site, taxonomy, texts, entries, max_age, hubs, logo)
         self._directory, self._entries = directory, entries
         self._metrics, self.clock = metrics, clock
+        self._refreshed = refreshed
         self._state: Edition | None = None
         self._checked: datetime | None = None
         self._refreshing = asyncio.Lock()
@@ -101,6 +104,10 @@ class Publisher:
     def etags(self) -> Mapping[str, str]:
         """The validators of everything that is served, by name; for who tells others of a change."""
         return {name: kept.etag for name, kept in self._state.kept.items()} if self._state is not None else {}
+
+    def piece(self, lang: str, number: int) -> Piece | None:
+        """An entry as the live feeds hold it, if they do; for archives, which need not render it again."""
+        return self._state.pieces.get((lang, number)) if self._state is not None else None
 
     @property
     def built(self) -> int:
@@ -139,6 +146,7 @@ class Publisher:
         self._metrics.feeds_written.inc(written)
         if written:
             log.info("feeds written", count=written, change=after.built)
+        self._refreshed()
         return written
 
     # -- steps of a refresh

@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Release
-from syndicator.store import releases
+from syndicator.store import calendar, releases
+from syndicator.store.calendar import Moved, Placed
 from syndicator.store.database import Database
 
 __all__ = ["Shelf", "StoreShelf", "View"]
@@ -44,6 +46,22 @@ class View(Protocol):
 
     async def many(self, numbers: Sequence[int]) -> Mapping[int, Release]:
         """Several releases at once."""
+        ...
+
+    async def moved_since(self, change: int) -> Sequence[Moved]:
+        """Every release with a greater change number, whatever its state: only where it stands in time."""
+        ...
+
+    async def opening_after(self, after: datetime) -> Sequence[datetime]:
+        """Later times at which a release that has opened already may be shown, in order."""
+        ...
+
+    async def first_days(self, zone: ZoneInfo, now: datetime) -> Sequence[datetime]:
+        """The beginning of each month in which something may be shown."""
+        ...
+
+    async def within(self, start: datetime, end: datetime, now: datetime) -> Sequence[Placed]:
+        """What may be shown of that time, newest first: public ones, and those withdrawn after they had opened."""
         ...
 
 
@@ -90,3 +108,15 @@ class _StoreView:
         for start in range(0, len(numbers), _PAGE):
             found.update(await releases.many(self._session, numbers[start : start + _PAGE]))
         return found
+
+    async def moved_since(self, change: int) -> Sequence[Moved]:
+        return await calendar.moved_since(self._session, change)
+
+    async def opening_after(self, after: datetime) -> Sequence[datetime]:
+        return await calendar.opening_after(self._session, after)
+
+    async def first_days(self, zone: ZoneInfo, now: datetime) -> Sequence[datetime]:
+        return await calendar.first_days(self._session, zone, now)
+
+    async def within(self, start: datetime, end: datetime, now: datetime) -> Sequence[Placed]:
+        return await calendar.within(self._session, start, end, now)

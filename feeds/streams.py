@@ -111,7 +111,8 @@ def topics_of(stream: Stream, taxonomy: Taxonomy) -> tuple[str, ...] | None:
 
 def touched_by(langs: Iterable[str], topics: Iterable[str], site: Site, taxonomy: Taxonomy) -> Iterator[Stream]:
     """The streams that a release with these languages and topics belongs to."""
-    slugs = [ALL, *(slug for slug in taxonomy.slugs if slug in taxonomy.closure(topics))]
+    wanted = taxonomy.closure(topics)
+    slugs = [ALL, *(slug for slug in taxonomy.slugs if slug in wanted)]
     return (Stream(lang, slug) for lang in langs if lang in site.languages for slug in slugs)
 
 

@@ -14,6 +14,7 @@ from syndicator.domain.topics import Taxonomy, Topic
 from syndicator.domain.visibility import standing
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
+from syndicator.store.calendar import Moved, Placed
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LANGS = ("az", "en", "ru")
@@ -27,6 +28,7 @@ class FakeShelf:
         self.change = 0
         self.read = 0
         self.windows_asked = 0
+        self.months_asked = 0
         self.broken = None
 
     def put(self, release):
@@ -60,6 +62,26 @@ class FakeShelf:
             and standing(r.state, r.public_at, r.opened_at, now) is not Standing.HIDDEN
         ]
         return [r.number for r in sorted(fit, key=lambda r: (r.public_at, r.number), reverse=True)[:limit]]
+
+    async def moved_since(self, change):
+        found = sorted((r for r in self.releases.values() if r.change > change), key=lambda r: r.change)
+        return [Moved(r.number, r.public_at, r.opened_at, r.state) for r in found]
+
+    async def opening_after(self, after):
+        return sorted(r.public_at for r in self.releases.values() if r.opened_at and r.public_at > after)
+
+    def _shown(self, now):
+        hidden = Standing.HIDDEN
+        return [r for r in self.releases.values() if standing(r.state, r.public_at, r.opened_at, now) is not hidden]
+
+    async def first_days(self, zone, now):
+        return {r.public_at.astimezone(zone).replace(day=1, hour=0, minute=0) for r in self._shown(now)}
+
+    async def within(self, start, end, now):
+        self.months_asked += 1
+        found = [r for r in self._shown(now) if start <= r.public_at < end]
+        found.sort(key=lambda r: (r.public_at, r.number), reverse=True)
+        return [Placed(r.number, r.langs, r.topics) for r in found]
 
     async def many(self, numbers):
         self.read += len(numbers)
