@@ -61,6 +61,8 @@ def check_moves(moved: Mapping[str, str], site: Site, taxonomy: Taxonomy) -> dic
     for old in moved:
         if _is_ours(old, site, taxonomy):
             _refuse(old, "is an address of ours; only paths of an older system can be moved")
+        if set("{}") & set(unquote(old)):
+            _refuse(old, "holds a brace, which no address may (RFC 3986)")
     return {old: _end(old, moved, site, taxonomy) for old in moved}
 
 
@@ -119,7 +121,7 @@ Where = Callable[[web.Request], str]
 
 def moved_routes(moved: Mapping[str, str], site: Site, taxonomy: Taxonomy) -> list[web.RouteDef]:
     """Everything that leads elsewhere; what the settings say goes before guesses. `moved` is checked."""
-    old = [_leading(_literal(path), _to(target)) for path, target in moved.items()]
+    old = [_leading(unquote(path), _to(target)) for path, target in moved.items()]
     return [*old, *renamed_routes(site, taxonomy), *guesses(site, taxonomy)]
 
 
@@ -183,11 +185,6 @@ def _to(target: str) -> Where:
 
 def _by_language(pattern: str) -> Where:
     return lambda request: pattern.format(**request.match_info)
-
-
-def _literal(path: str) -> str:
-    """A path that is no pattern of routes, whatever it holds."""
-    return path.replace("{", "%7B").replace("}", "%7D")
 
 
 def _leading(path: str, where: Where) -> web.RouteDef:
