@@ -225,7 +225,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         telegram = FileTelegram(
             Path(settings.telegram.outbox), site=office.site, texts=office.texts, taxonomy=office.taxonomy
         )
-    channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram}
+    channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram, **feeds.channels()}
     settler = Settler(database, policies=policies(settings), clock=clock, metrics=office.metrics)
     work = Work(
         database,

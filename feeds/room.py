@@ -9,7 +9,8 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
@@ -20,12 +21,14 @@ from feeds.custom import CustomFeeds
 from feeds.custom_routes import custom_routes
 from feeds.embed.room import TEMPLATES, embed_routes
 from feeds.front import FeedFront
+from feeds.hub_room import HubRoom
 from feeds.moved import check_moves, moved_routes
 from feeds.publisher import Publisher
 from feeds.routes import feed_routes
 from feeds.streams import custom_links, streams
 from syndicator.domain.filters import Filter
-from syndicator.domain.ports import Clock, FeedLinks, Workplace
+from syndicator.domain.model import ChannelKind
+from syndicator.domain.ports import Channel, Clock, FeedLinks, Workplace
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
@@ -61,6 +64,7 @@ class FeedRoom:
         self._wake, self._outgoing = wake, outgoing
         self._metrics = metrics
         self._hubs = hubs = hubs_of(settings, site)
+        own_hub = hubs[:1] if settings.hub else ()  # only streams are told to other hubs, see `feeds.hub_room`
         self.publisher = Publisher(
             database,
             site=site,
@@ -82,7 +86,19 @@ class FeedRoom:
             texts=texts,
             entries=settings.entries,
             max_age=settings.max_age,
-            hubs=hubs,
+            hubs=own_hub,
+        )
+        self._beside = replace(self._answering, hubs=own_hub, _kept={})
+        self._hub = HubRoom(
+            settings,
+            outgoing,
+            database,
+            site=site,
+            taxonomy=taxonomy,
+            streams=self.publisher,
+            custom=self.customs,
+            clock=clock,
+            wake=wake,
         )
         self._embeds = embed_routes(database, site=site, taxonomy=taxonomy, texts=texts, clock=clock)
 
@@ -107,8 +123,9 @@ class FeedRoom:
     def routes(self) -> list[web.RouteDef]:
         """Every address of the room."""
         moved = moved_routes(self._moved, self._site, self._taxonomy)
-        customs = custom_routes(self.customs, self._answering)
-        return [*moved, *customs, *feed_routes(self.publisher, self._answering), *self._embeds]
+        customs = custom_routes(self.customs, self._beside)
+        streams_ = feed_routes(self.publisher, self._answering)
+        return [*moved, *customs, *streams_, *self._hub.routes(), *self._embeds]
 
     def templates(self) -> Sequence[Path]:
         """Where the room's pages have their templates."""
@@ -120,4 +137,8 @@ class FeedRoom:
 
     def workplaces(self) -> Sequence[Workplace]:
         """What has work of its own."""
-        return ()
+        return self._hub.workplaces()
+
+    def channels(self) -> Mapping[ChannelKind, Channel]:
+        """The ways out that lead to other programs."""
+        return self._hub.channels()
