@@ -1,0 +1,111 @@
+"""Pages looked at in real Chromium: what axe-core finds, whether they fit, in every light and width.
+
+A room that has pages of its own walks them so:
+
+    pytestmark = NEEDS_BROWSER
+
+    async def test_our_pages(...):
+        async with walking() as walker:
+            assert not await walker.faults(origin, ["/en/one", "/en/two"], looks("en"))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parent / "judges" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+HEIGHT = 800
+# Beside axe's own choice: what WCAG 2.2 AA asks of targets.
+ASKED = {"rules": {"target-size": {"enabled": True}}, "resultTypes": ["violations"]}
+RUN = """async (asked) => (await axe.run(document, asked)).violations.map(
+    (one) => one.id + ": " + one.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", "))"""
+
+NEEDS_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists() and "CI" not in os.environ, reason="/usr/bin/chromium is not installed"),
+]
+NEEDS_AXE = [
+    *NEEDS_BROWSER,
+    pytest.mark.skipif(not AXE.exists() and "CI" not in os.environ, reason="axe-core is missing: make judges"),
+]
+
+
+class Look(NamedTuple):
+    """How somebody sees a page."""
+
+    scheme: str
+    width: int
+
+
+LOOKS = tuple(Look(scheme, width) for scheme in ("light", "dark") for width in (1280, 320))
+_TURN = {"az": (0, 3), "en": (2, 1), "ru": (1, 2)}
+
+
+def looks(lang: str) -> Sequence[Look]:
+    """The looks to try in a language: all of them with WALK=all, else a wide and a narrow one, by turns.
+
+    Colours do not depend on the language, nor words on the colours: over three languages each look comes up, each
+    language is seen light and dark or in both widths, and every page in each.
+    """
+    return LOOKS if os.environ.get("WALK") == "all" else [LOOKS[place] for place in _TURN.get(lang, range(4))]
+
+
+@dataclass
+class Walker:
+    """One page of one browser; its site's policy is not in force, or axe could not run."""
+
+    page: Any
+
+    async def faults(self, origin: str, addresses: Iterable[str], seen_as: Sequence[Look]) -> list[str]:
+        """What is wrong with these pages, a line each."""
+        found = []
+        for address in addresses:
+            answer = await self.page.goto(origin + address)
+            if answer.status >= 500:
+                found.append(f"{address}: {answer.status}")
+            found += [f"{address} {fault}" for fault in await self.seen(seen_as)]
+        return found
+
+    async def seen(self, seen_as: Sequence[Look]) -> list[str]:
+        """What is wrong with the page as it stands, everything that folds unfolded."""
+        found = []
+        await self.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        for look in seen_as:
+            await self.page.set_viewport_size({"width": look.width, "height": HEIGHT})
+            await self.page.emulate_media(color_scheme=look.scheme)
+            wide = await self.page.evaluate("document.documentElement.scrollWidth")
+            if wide > look.width:
+                found.append(f"({look.scheme}, {look.width}): {wide} px wide")
+            found += [f"({look.scheme}, {look.width}): {fault}" for fault in await self.page.evaluate(RUN, ASKED)]
+        return found
+
+
+@asynccontextmanager
+async def browsing() -> AsyncIterator[Any]:
+    """A browser."""
+    from playwright.async_api import async_playwright  # noqa: PLC0415  # only where there is a browser
+
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+@asynccontextmanager
+async def walking() -> AsyncIterator[Walker]:
+    """A browser with axe in every page."""
+    async with browsing() as browser:
+        context = await browser.new_context(bypass_csp=True, reduced_motion="reduce")
+        await context.add_init_script(path=AXE)
+        yield Walker(await context.new_page())

@@ -1,0 +1,262 @@
+"""Every public page in real Chromium, over the sample releases: axe-core finds nothing, and everything fits.
+
+The service's own parts serve it: intake of the sample folder, the real catalogue of feeds, a real port. It costs about
+a minute with WALK=all, where each page is seen in every look, and a third of that without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+import config
+from config.settings import FeedSettings, OutgoingSettings
+from config.topics import load_topics
+from feeds.room import FeedRoom
+from syndicator.domain.filters import Filter
+from syndicator.domain.model import Cadence, ChannelKind, Revision, State, SubscriptionState, Urgency
+from syndicator.domain.ports import Clock
+from syndicator.domain.site import Site
+from syndicator.pipeline.intake import Intake
+from syndicator.pipeline.media import MediaFolder
+from syndicator.sources.directory import DirectorySource
+from syndicator.store import releases, subscriptions
+from syndicator.store.database import Database
+from syndicator.store.subscriptions import Consent
+from syndicator.web.app import make_app
+from syndicator.web.parts import Parts
+from tests.program import free_port
+from tests.walking import NEEDS_AXE, Walker, browsing, looks, walking
+
+pytestmark = NEEDS_AXE
+
+SAMPLES = Path(config.__file__).parent
+LANGUAGES = ("az", "en", "ru")
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+LONG = "Vətəndaşlığıolmayanşəxslərinqeydiyyatıvəsənədləşdirilməsinədairbildirişlərhaqqında"
+ARABIC = "إعلان: «Aldera» تفتح باب التسجيل"
+
+
+@dataclass
+class Office:
+    """The site, open at `origin`, with everything a page can show."""
+
+    origin: str
+    parts: Parts
+    numbers: dict[str, int]
+
+    def private(self, lang: str) -> list[str]:
+        """The pages behind the links of our mails, for somebody who reads that language."""
+        who, now, sign = self.numbers, self.parts.clock(), self.parts.tokens.sign
+        week = now + timedelta(days=7)
+        return [
+            f"/confirm/{sign('confirm', who[f'active {lang}'], week)}",
+            f"/confirm/{sign('confirm', who[f'pending {lang}'], week)}",
+            f"/manage/{sign('manage', who[f'reader {lang}'])}?done=changed",
+            f"/manage/{sign('manage', who[f'nobody {lang}'])}",
+            f"/unsubscribe/{sign('unsubscribe', who[f'reader {lang}'])}",
+            f"/unsubscribe/{sign('unsubscribe', who[f'nobody {lang}'])}",
+            f"/manage/forged?lang={lang}",
+        ]
+
+    def public(self, lang: str) -> list[str]:
+        """Every kind of page that anybody can open, in that language."""
+        slugs = self.numbers
+        pages = [
+            "",
+            *(f"releases/{slugs[name]}" for name in ("pictured", "tabled", "corrected", "withdrawn", "untranslated")),
+            "topics/",
+            "topics/protection",
+            "search",
+            "search?q=viza",
+            "search?q=zzz",
+            "search?q=a+b+c+d+e+f+g+h+i+j+k",
+            "feeds",
+            "feeds?topic=protection&not=refugees&kind=news&lang=ru&lang=az",
+            "feeds?q=a+b+c+d+e+f+g+h+i+j+k&not=visas&topic=nonsense",
+            f"feeds?q={LONG}",
+            "feeds/all",
+            "feeds/protection",
+            "embed?topic=protection",
+            "subscribe?topic=visas",
+            "privacy",
+            "nothing/at/all",
+        ]
+        return [f"/{lang}/{page}" for page in pages] + [f"/embed/frame?lang={lang}&layout=cards&images=1"]
+
+
+async def take_in(database: Database, parts: Parts, media: MediaFolder, clock: Clock) -> dict[str, int]:
+    """The sample releases, and beside them what they lack; returns the numbers of those to look at."""
+    source = DirectorySource("demo", SAMPLES / "demo", languages=LANGUAGES, default_language="az", zone=parts.site.zone)
+    intake = Intake(
+        database,
+        site=parts.site,
+        taxonomy=parts.taxonomy,
+        media=media,
+        announce_for=timedelta(hours=72),
+        clock=clock,
+        metrics=parts.metrics,
+        wake=lambda: None,
+    )
+    await intake.harvest(source)
+    async with database.writing() as session:
+        found = await releases.listing(
+            session, Filter(langs=LANGUAGES), parts.taxonomy, lang="az", now=clock(), limit=99
+        )
+        named = {
+            "pictured": next(r for r in found for v in r.variants if v.revision.image),
+            "tabled": next(r for r in found for v in r.variants if "<table" in v.revision.body),
+            "untranslated": next(r for r in found if r.langs == ("az",)),
+            "withdrawn": found[-1],
+            "corrected": await awkward(session, parts.site, clock()),
+        }
+        await releases.withdraw(session, named["withdrawn"].number, f"{LONG} {ARABIC}", clock())
+    return {name: release.number for name, release in named.items()}
+
+
+async def awkward(session, site, now):
+    """A release in every language that has been corrected, with words without end and a text of another script."""
+    for note in ("", f"{LONG}, {ARABIC}"):
+        for lang in LANGUAGES:
+            draft = releases.Draft(
+                source="desk",
+                key="awkward",
+                lang=lang,
+                slug="awkward",
+                kind="news",
+                urgency=Urgency.URGENT,
+                state=State.PUBLIC,
+                public_at=now,
+                revision=Revision(
+                    0,
+                    0,
+                    f"{ARABIC} {LONG}",
+                    f"{LONG} {ARABIC}",
+                    f"<p>{ARABIC}</p><h2>{LONG}</h2><p>{LONG} <strong>{ARABIC}</strong>{note}</p>",
+                    f"{ARABIC} {LONG}{note}",
+                    note=note,
+                ),
+                topics=(("protection", "source", ""), ("left-the-file-long-ago-" + "x" * 40, "source", "")),
+            )
+            recorded = await releases.record(session, draft, site_uids=site, now=now)
+    return recorded.release
+
+
+async def sign_up(database: Database, now: datetime) -> dict[str, int]:
+    """Readers of each language, one with much on their page and one with nothing."""
+    found, wish = {}, {"cadence": Cadence.IMMEDIATE, "consent": Consent(now, "test", "yes"), "now": now}
+    async with database.writing() as session:
+        for lang in LANGUAGES:
+            who = {"language": lang, "timezone": "Asia/Baku", "now": now}
+            reader = await subscriptions.ensure(session, ChannelKind.EMAIL, f"{'a' * 60}.{lang}@example.org", **who)
+            nobody = await subscriptions.ensure(session, ChannelKind.EMAIL, f"nobody.{lang}@example.org", **who)
+            for name, wanted in (("active", Filter(topics=("visas",), words=(LONG[:60],))), ("pending", Filter())):
+                state = SubscriptionState(name)
+                made = await subscriptions.subscribe(session, reader.id, wanted, state=state, **wish)
+                found[f"{name} {lang}"] = made.id
+            found |= {f"reader {lang}": reader.id, f"nobody {lang}": nobody.id}
+    return found
+
+
+@pytest.fixture
+async def office(parts: Parts, sqlite_database: Database, tmp_path: Path, clock) -> AsyncIterator[Office]:
+    clock.now = NOW
+    port = free_port()
+    site = replace(parts.site, base_url=f"http://127.0.0.1:{port}")
+    taxonomy, media = load_topics(SAMPLES / "topics.toml"), MediaFolder(tmp_path / "kept", 20_000_000)
+    room = FeedRoom(
+        FeedSettings(directory=str(tmp_path / "feeds"), entries=50, max_age=60),
+        sqlite_database,
+        site=site,
+        taxonomy=taxonomy,
+        texts=parts.texts,
+        metrics=parts.metrics,
+        folder=tmp_path / "feeds",
+        clock=clock,
+        wake=lambda: None,
+        outgoing=OutgoingSettings(),
+    )
+    parts = replace(parts, site=site, taxonomy=taxonomy, media=media, catalogue=room, publisher=room.publisher)
+    numbers = await take_in(sqlite_database, parts, media, clock) | await sign_up(sqlite_database, NOW)
+    runner = web.AppRunner(make_app(parts, room.routes(), room.templates()), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield Office(site.base_url, parts, numbers)
+    await runner.cleanup()
+
+
+async def test_axe_finds_nothing_on_any_page_and_all_of_them_fit(office):
+    async with walking() as walker:
+        for lang in LANGUAGES:
+            pages = [*office.public(lang), *office.private(lang)]
+            assert await walker.faults(office.origin, pages, looks(lang)) == []
+
+
+async def test_nor_on_what_a_form_says_when_it_is_wrong(office):
+    async with walking() as walker:
+        for lang in LANGUAGES:
+            await walker.page.goto(f"{office.origin}/{lang}/subscribe")
+            await walker.page.locator("#email").fill("nonsense")
+            await walker.page.locator("#email").press("Enter")
+            await walker.page.locator(".error-box").wait_for()
+            assert await walker.seen(looks(lang)) == []
+
+
+async def focused(page) -> str:
+    return str(await page.evaluate("document.activeElement.id"))
+
+
+async def tab_to(page, name: str) -> None:
+    """Press Tab until that field has the focus, as somebody without a mouse would."""
+    for _ in range(120):
+        await page.keyboard.press("Tab")
+        if await focused(page) == name:
+            return
+    pytest.fail(f"{name} cannot be reached with Tab")
+
+
+async def test_from_a_choice_to_an_address_by_keyboard_alone_and_without_scripts(office):
+    async with browsing() as browser:
+        context = await browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
+        page = await context.new_page()
+        await page.goto(f"{office.origin}/en/feeds")
+        await tab_to(page, "t-visas")
+        await page.keyboard.press("Space")
+        await tab_to(page, "q")
+        await page.keyboard.type("portal")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/en/feeds?*")
+        assert page.url.endswith("#feed")
+        await tab_to(page, "rss")
+        address = await page.locator("#rss").input_value()
+        assert address == f"{office.origin}/feeds/custom.rss?lang=en&topic=visas&q=portal"
+        assert not await page.locator("button[data-copy]").first.is_visible()
+        titles = await page.locator("#feed .card-title").all_inner_texts()
+        assert "E-visa portal now checks the photo while you apply" in [" ".join(one.split()) for one in titles]
+        answer = await context.request.get(address)
+        assert answer.status == 200
+        assert {title for title in titles if title in await answer.text()} == set(titles)
+        await context.close()
+
+
+async def test_with_scripts_one_press_copies_and_nothing_breaks_the_sites_policy(office):
+    async with browsing() as browser:
+        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        page, said = await context.new_page(), []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for path in ("feeds", "feeds/protection"):
+            await page.goto(f"{office.origin}/az/{path}")
+            await page.locator("button[data-copy=atom]").click()
+            await page.locator("#copied", has_text="Köçürüldü").wait_for(state="attached")
+            copied = await page.evaluate("navigator.clipboard.readText()")
+            assert copied == f"{office.origin}/feeds/az/{'all' if path == 'feeds' else 'protection'}.atom"
+            await page.locator("#json").focus()
+            assert (await page.evaluate("getSelection().toString()")).endswith(".json")
+        assert said == []
+        await context.close()
