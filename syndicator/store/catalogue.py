@@ -280,7 +280,7 @@ async def months(
 
 async def topic_totals(session: AsyncSession, taxonomy: Taxonomy, now: datetime) -> Mapping[tuple[str, str], int]:
     """How many public releases there are by (language, topic), its children's among them; `all` for every release."""
-    pairs = [(slug, above) for slug in taxonomy.slugs for above in (slug, *taxonomy.ancestors(slug))]
+    pairs = [(member, slug) for slug in taxonomy.slugs for member in sorted(taxonomy.descendants(slug))]
     every = _in_language(VARIANT.c.lang.is_not(None)).where(shown(now, withdrawn=False))
     query = every.with_only_columns(VARIANT.c.lang, func.count()).group_by(VARIANT.c.lang)
     found = {(lang, EVERYTHING): number for lang, number in await session.execute(query)}

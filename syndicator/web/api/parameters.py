@@ -18,11 +18,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from syndicator.domain.filters import MAX_VALUES, MAX_WORDS, BadFilter, Filter, canonical, parse
+from syndicator.domain.filters import MAX_VALUES, MAX_WORDS, BadFilter, Filter, canonical
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store.releases import Place
 from syndicator.web.api.problems import Refused
+from syndicator.web.asked import asked_filter
 
 __all__ = ["CHANGES", "RELEASES", "SEARCH", "USUAL_LIMIT", "Asked", "Parameter", "query_of", "read", "write_cursor"]
 
@@ -174,7 +175,7 @@ def _given(query: Sequence[tuple[str, str]], allowed: Sequence[Parameter]) -> di
 def _filter(given: Mapping[str, str], site: Site, taxonomy: Taxonomy) -> Filter:
     asked = [(name, given[name]) for name in _FILTER if name in given]
     try:
-        return parse(urlencode(asked), languages=site.languages, topics=taxonomy.slugs)
+        return asked_filter(asked, taxonomy, site.languages)
     except BadFilter as error:
         key = str(error).partition(":")[0]
         raise Refused(str(error), key if key in _FILTER else None) from error

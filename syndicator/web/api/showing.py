@@ -4,7 +4,7 @@ Rules, in order:
 
 1. Who calls has asked `domain.visibility.standing`; nothing of a withdrawn release's text is ever read here.
 2. Addresses are http(s) only, absolute and ASCII; a file without one is left out.
-3. What is empty becomes null.
+3. What is empty becomes null. A topic's former slug becomes the one in force.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class View:
             "urgency": release.urgency.value,
             "published": _moment(release.public_at),
             "updated": _moment(max(release.updated_at or release.public_at, release.public_at)),
-            "topics": [self._label(slug) for slug in dict.fromkeys(release.topics)],
+            "topics": [self._label(slug) for slug in dict.fromkeys(map(self.taxonomy.current, release.topics))],
             "languages": [one.lang for one in self._versions(release)],
         }
 
@@ -96,7 +96,8 @@ class View:
 
     def _whole(self, release: Release, variant: Variant, histories: Histories) -> models.Version:
         revision = variant.revision
-        streams = ["all", *sorted(self.taxonomy.closure(release.topics))]
+        about = self.taxonomy.closure(release.topics)
+        streams = ["all", *(slug for slug in self.taxonomy.slugs if slug in about)]
         links = (self.catalogue.link(variant.lang, slug) for slug in streams)
         return models.Version(
             **self._version(release, variant),
@@ -104,11 +105,7 @@ class View:
             text=revision.text,
             link=_ascii(safe(revision.link)) or None,
             rights=revision.rights or None,
-            corrections=[
-                models.Correction(at=_moment(one.created_at), note=one.note)
-                for one in histories.get((release.number, variant.lang), ())
-                if one.note and one.created_at
-            ],
+            corrections=_corrections(histories.get((release.number, variant.lang), ())),
             attachments=self._files(revision),
             feeds=[
                 models.StreamFeeds(topic=link.topic, title=link.title, feeds=feeds_of(link))
@@ -166,6 +163,16 @@ class View:
 def feeds_of(links: FeedLinks) -> models.Feeds:
     """One feed's addresses."""
     return models.Feeds(rss=links.rss, atom=links.atom, json_feed=links.json)
+
+
+def _corrections(history: Sequence[Revision]) -> list[models.Correction]:
+    """Each note with the time it was first said; a silent change repeats the note before it."""
+    before = [*(one.note for one in history[1:]), ""]
+    return [
+        models.Correction(at=_moment(one.created_at), note=one.note)
+        for one, note in zip(history, before, strict=True)
+        if one.created_at and one.note not in ("", note)
+    ]
 
 
 def _moment(when: datetime) -> datetime:
