@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import web
 
 from config.settings import FeedSettings, OutgoingSettings
 from feeds.answering import Answering
+from feeds.archives import Archives
+from feeds.archives_routes import archive_routes
 from feeds.custom import CustomFeeds
 from feeds.custom_routes import custom_routes
 from feeds.embed.room import TEMPLATES, embed_routes
@@ -76,6 +79,17 @@ class FeedRoom:
             hubs=hubs,
             metrics=metrics,
             clock=clock,
+            refreshed=wake,
+        )
+        self.archives = Archives(
+            database,
+            self.publisher,
+            site=site,
+            taxonomy=taxonomy,
+            texts=texts,
+            directory=folder,
+            metrics=metrics,
+            clock=clock,
         )
         self._answering = Answering(site.base_url, settings.max_age, hubs, clock)
         self._moved = check_moves(settings.moved, site, taxonomy)
@@ -124,8 +138,9 @@ class FeedRoom:
         """Every address of the room."""
         moved = moved_routes(self._moved, self._site, self._taxonomy)
         customs = custom_routes(self.customs, self._beside)
+        archives = archive_routes(self.archives, replace(self._answering, hubs=(), _kept={}))
         streams_ = feed_routes(self.publisher, self._answering)
-        return [*moved, *customs, *streams_, *self._hub.routes(), *self._embeds]
+        return [*moved, *customs, *streams_, *archives, *self._hub.routes(), *self._embeds]
 
     def templates(self) -> Sequence[Path]:
         """Where the room's pages have their templates."""
@@ -137,8 +152,16 @@ class FeedRoom:
 
     def workplaces(self) -> Sequence[Workplace]:
         """What has work of its own."""
-        return self._hub.workplaces()
+        return (self.archives, *self._hub.workplaces())
 
     def channels(self) -> Mapping[ChannelKind, Channel]:
         """The ways out that lead to other programs."""
         return self._hub.channels()
+
+    async def build_all(self, now: datetime) -> int:
+        """Every live feed and every archive, as of `now`; returns how many files were written.
+
+        Raises:
+            OSError: the store cannot be read or the folder cannot be written; what was there stays.
+        """
+        return await self.publisher.refresh(now) + await self.archives.build_all(now)
