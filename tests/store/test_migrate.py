@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
@@ -29,6 +31,14 @@ async def test_the_migrated_schema_is_that_of_the_tables(database):
 async def test_upgrading_twice_changes_nothing(database, database_url):
     await migrate.upgrade(database_url)
     assert await migrate.is_current(database)
+
+
+def test_the_steps_are_those_that_alembic_finds_in_one_line():
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert migrate._revisions() == found[::-1]
 
 
 async def test_a_first_upgrade_makes_file_and_folder(tmp_path):
