@@ -21,7 +21,14 @@ def release_paths(house: House, office: Outsider) -> list[str]:
     for one in office.releases.values():
         slugs = ["", "-", "-wrong", *(f"-{text.slug}" for text in office.texts if text.key == one.key)]
         found += [f"/{lang}/releases/{one.number}{slug}" for lang in house.site.languages for slug in slugs]
+        found.append(f"/api/v1/releases/{one.number}")
     return found
+
+
+def api_paths(house: House) -> list[str]:
+    lists = [f"releases?{query}" for query in ("", "topic=visas", "by=updated", "limit=1")]
+    lists += [f"releases?lang={lang}" for lang in house.site.languages]
+    return [f"/api/v1/{name}" for name in ("", *lists, "changes", "changes?limit=1", "topics")]
 
 
 def page_paths(house: House, office: Outsider) -> list[str]:
@@ -29,7 +36,7 @@ def page_paths(house: House, office: Outsider) -> list[str]:
     for lang in house.site.languages:
         found += [f"/{lang}/{name}" for name in ("", "feeds", "search", "search?topic=visas")]
         found += [f"/{lang}/topics/{slug}" for slug in house.taxonomy.slugs]
-    return [*found, *release_paths(house, office)]
+    return [*found, *api_paths(house), *release_paths(house, office)]
 
 
 def feed_paths(house: House) -> list[str]:
@@ -58,6 +65,15 @@ async def found_by_search(house: House, office: Outsider, texts: Iterable[Text])
         body = answers[f"/{lang}/search?q={word}"].text
         found[word] = body.replace(word, nothing) != empty[lang].text
     return found
+
+
+async def found_by_api(house: House, texts: Iterable[Text]) -> dict[str, bool]:
+    """The same of the API's search."""
+    nothing = "zq000nothingqz"
+    empty = await house.ask(f"/api/v1/search?q={nothing}")
+    words = {text.word(SOUGHT[text.number % 3]) for text in texts}
+    answers = {word: await house.ask(f"/api/v1/search?q={word}") for word in words}
+    return {word: answer.text.replace(word, nothing) != empty.text for word, answer in answers.items()}
 
 
 def letters(house: House) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 1. Only the publication store is a fake, at its port; mail and posts are the real channels' files.
 2. `work` does what the running service would do now, through the very jobs that `pipeline.work` finds.
 3. Nothing happens by itself: time moves when the test says so.
+4. Each question comes from another visitor, or a stranger who asks a thousand things within a second would be put off.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ class House:
 
     def __init__(self, url: str, folder: Path, site: Site, taxonomy: Taxonomy, texts: Texts) -> None:
         self.site, self.taxonomy, self.folder, self.now = site, taxonomy, folder, START
+        self._visitors = 0
         self.database = database = Database(url)
         self.source, self.metrics, self.tokens = FakeSource(), Metrics(), Tokens(b"a secret of the test, 32 bytes..")
         self.outbox, self.feeds = folder / "outbox", folder / "feeds"
@@ -229,7 +231,9 @@ class House:
         await configure_channels(self.database, ChannelKind.TELEGRAM, found, site=self.site, now=self.now)
 
     async def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._visitors = (self._visitors + 1) % 60_000
+        visitor = f"10.1.{self._visitors // 250}.{self._visitors % 250}"
+        named = {"X-Forwarded-For": visitor} | {name.replace("_", "-"): value for name, value in headers.items()}
         async with self.client.request(method, path, headers=named, allow_redirects=False) as answer:
             kept = {k.lower(): v for k, v in answer.headers.items() if k.lower() not in ("date", "server")}
             return Answer(answer.status, kept, await answer.read())
