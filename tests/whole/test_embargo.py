@@ -183,6 +183,8 @@ class Watch:
             assert not faces.told(head) - allowed, f"HEAD {path} tells {sorted(faces.told(head) - allowed)}"
         for word, found in (await faces.found_by_search(self.house, self.office, self.office.texts)).items():
             assert not found or word in allowed, f"search finds {word}"
+        for word, found in (await faces.found_by_api(self.house, self.office.texts)).items():
+            assert not found or word in allowed, f"the API's search finds {word}"
 
     async def _look_at_feeds(self) -> None:
         allowed = self.office.may_show() | self.office.old_titles()
@@ -237,12 +239,17 @@ class Watch:
             assert not text.shown - faces.told(page), f"the page of {text.slug} lacks {text.shown - faces.told(page)}"
             again = await self.house.ask(path, If_None_Match=page.headers["etag"])
             assert (again.status, again.body) == (304, b"")
+            told = faces.told(listed[f"/api/v1/releases/{known.number}"])
+            assert not text.shown - told, f"the API's {known.number} lacks {text.shown - told}"
+            assert not text.shown - faces.told(listed["/api/v1/changes"]), f"the API's changes lack {text.slug}"
             wrong = listed[f"/{lang}/releases/{known.number}-wrong"]
             assert (wrong.status, wrong.headers["location"].endswith(text.slug)) == (301, True)
             title = text.word("title")
-            for one in (f"/{lang}/", f"/{lang}/search", f"/{lang}/topics/{known.topic}", "/sitemap.xml"):
+            api = f"/api/v1/releases?lang={lang}"
+            for one in (f"/{lang}/", f"/{lang}/search", f"/{lang}/topics/{known.topic}", "/sitemap.xml", api):
                 assert title in faces.told(listed[one]), f"{one} lacks {title}"
             assert all((await faces.found_by_search(self.house, self.office, [text])).values())
+            assert all((await faces.found_by_api(self.house, [text])).values())
             for topic in ("all", *self.house.taxonomy.closure([known.topic])):
                 for fmt in ("rss", "atom", "json"):
                     entry = faces.told(listed[f"/feeds/{lang}/{topic}.{fmt}"])
@@ -252,6 +259,8 @@ class Watch:
         for one in self.office.releases.values():
             if one.withdrawn and one.opened:
                 assert one.reason in faces.told(listed[f"/en/releases/{one.number}"])
+                assert one.reason in faces.told(listed[f"/api/v1/releases/{one.number}"])
+                assert one.reason in faces.told(listed["/api/v1/changes"])
 
     def _read_letters(self) -> None:
         """New mails and posts say what may be seen now, and what opened has gone out."""
