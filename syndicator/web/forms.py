@@ -66,8 +66,11 @@ async def read_form(request: web.Request) -> Form:
         raise web.HTTPBadRequest
     if (request.content_length or 0) > MAX_BODY:
         raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY, actual_size=request.content_length or 0)
+    multipart = request.content_type == "multipart/form-data"
+    if not multipart and len(await request.read()) > MAX_BODY:  # it is here already: `middleware.awaited`
+        raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY, actual_size=len(await request.read()))
     try:
-        posted = await request.clone(client_max_size=MAX_BODY).post()
+        posted = await (request.clone(client_max_size=MAX_BODY) if multipart else request).post()
     except (ValueError, LookupError) as error:  # a charset that does not exist, bytes that are not in it, a torn part
         raise web.HTTPBadRequest from error
     fields: dict[str, list[str]] = {}

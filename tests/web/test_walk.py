@@ -194,7 +194,8 @@ async def test_axe_finds_nothing_on_any_page_and_all_of_them_fit(office):
     async with walking() as walker:
         for lang in LANGUAGES:
             pages = [*office.public(lang), *office.private(lang)]
-            assert await walker.faults(office.origin, pages, looks(lang)) == []
+            faults = await walker.faults(office.origin, pages, looks(lang))
+            assert not faults, "\n".join(faults)
 
 
 async def test_nor_on_what_a_form_says_when_it_is_wrong(office):
@@ -204,7 +205,8 @@ async def test_nor_on_what_a_form_says_when_it_is_wrong(office):
             await walker.page.locator("#email").fill("nonsense")
             await walker.page.locator("#email").press("Enter")
             await walker.page.locator(".error-box").wait_for()
-            assert await walker.seen(looks(lang)) == []
+            faults = await walker.seen(looks(lang))
+            assert not faults, "\n".join(faults)
 
 
 async def focused(page) -> str:
