@@ -1,0 +1,112 @@
+"""Custom feeds as topics, and other hubs that are told of every stream."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from feeds.files import etag_of
+from tests.hub.conftest import FEED
+
+CUSTOM = "custom.atom?lang=en,az&topic=visas"
+FILTER = "lang=en,az&topic=visas"
+
+
+async def test_a_custom_feed_is_made_anew_only_when_the_store_has_changed(house, subscribe, reader):
+    house.custom.held[FILTER] = "one"
+    await subscribe(reader.url(), topic=house.topic(CUSTOM))
+    before = house.custom.made
+    for _ in range(3):
+        await house.go()
+    assert house.custom.made == before
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert house.custom.made == before + 1
+    assert reader.got == []
+    house.custom.held[FILTER] = "two"
+    house.streams.put(FEED, "third")
+    await house.go()
+    assert reader.bodies() == ["two"]
+    assert reader.got[0].headers["Link"].endswith(f'<{house.topic(CUSTOM)}>; rel="self"')
+
+
+async def test_a_custom_feed_that_cannot_be_made_now_is_tried_again(house, subscribe, reader):
+    house.custom.held[FILTER] = "one"
+    house.custom.broken = OSError("crowded")
+    await subscribe(reader.url(), topic=house.topic(CUSTOM))
+    assert (await house.leases(), reader.asked) == ([], [])
+    house.custom.broken = None
+    house.later(minutes=2)
+    await house.run("hub-verify")
+    assert len(await house.leases()) == 1
+
+
+async def test_a_filter_that_fits_nothing_any_more_is_denied(house, subscribe, reader):
+    house.custom.held[FILTER] = "one"
+    await subscribe(reader.url(), topic=house.topic(CUSTOM))
+    del house.custom.held[FILTER]
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert reader.asked[-1]["hub.mode"] == "denied"
+    assert await house.leases() == []
+
+
+def pings(reader, path="/hub"):
+    return [parse_qs(got.body.decode()) for got in reader.got if got.path == path]
+
+
+async def test_other_hubs_are_told_of_every_changed_stream_and_of_nothing_before(build, reader):
+    house = build(hubs=(reader.url("/hub"),))
+    house.streams.put("az/visas.rss", "one")
+    house.streams.put("az.opml", "a list")
+    await house.go()
+    assert reader.got == []
+    house.streams.put("az/visas.rss", "two")
+    house.streams.put("az.opml", "another list")
+    await house.go()
+    await house.go()
+    topic = house.topic("az/visas.rss")
+    assert pings(reader) == [{"hub.mode": ["publish"], "hub.url": [topic], "hub.topic": [topic]}]
+    assert reader.got[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+async def test_a_hub_in_trouble_is_told_later_and_410_does_not_end_it(build, reader):
+    house = build(hubs=(reader.url("/hub"), reader.url("/other")))
+    await house.go()
+    reader.answers["/hub"] = 410
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert len(pings(reader, "/other")) == 1
+    reader.answers["/hub"] = 202
+    house.later(minutes=2)
+    await house.go()
+    assert len(pings(reader)) == 2
+    assert [state for _, state, _ in await house.states()] == ["sent", "sent"]
+
+
+async def test_a_hub_that_left_the_configuration_is_told_nothing_more(build, reader):
+    house = build(hubs=(reader.url("/hub"),))
+    await house.go()
+    reader.answers["/hub"] = 500
+    house.streams.put(FEED, "second")
+    await house.go()
+    house.hubs = ()
+    await house.restart()
+    house.later(minutes=5)
+    await house.go()
+    assert len(reader.got) == 1
+    assert (await house.states())[0][1:] == ("failed", "the hub is no longer configured")
+
+
+async def test_subscribers_and_hubs_are_told_side_by_side(build, reader):
+    from tests.hub.conftest import face_of  # noqa: PLC0415  # only here
+
+    house = build(hubs=(reader.url("/hub"),))
+    await house.go()
+    values = {"hub.mode": "subscribe", "hub.topic": house.topic(), "hub.callback": reader.url("/cb")}
+    async with face_of(house) as client, client.post("/hub", data=values):
+        pass
+    await house.go()
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert (len(pings(reader)), reader.bodies("/cb")) == (1, ["second"])
+    assert (await house.told())[FEED]["etag"] == etag_of(b"second")

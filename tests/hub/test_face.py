@@ -1,0 +1,192 @@
+"""What the hub's address answers: at once, in one line, and with bounds that no stranger can move."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+
+from tests.hub.conftest import FEED
+
+CALLBACK = "http://reader.example.org/cb"
+
+
+def form(house, **fields):
+    values = {"hub.mode": "subscribe", "hub.topic": house.topic(), "hub.callback": CALLBACK}
+    return {name: value for name, value in (values | fields).items() if value is not None}
+
+
+REFUSED = {
+    "no mode": ({"hub.mode": None}, 400, "hub.mode"),
+    "another mode": ({"hub.mode": "list"}, 400, "hub.mode"),
+    "no callback": ({"hub.callback": None}, 400, "hub.callback"),
+    "a callback that is no address": ({"hub.callback": "reader"}, 400, "hub.callback"),
+    "a file": ({"hub.callback": "file:///etc/passwd"}, 400, "hub.callback"),
+    "a fragment": ({"hub.callback": f"{CALLBACK}#x"}, 400, "fragment"),
+    "a name and a password": ({"hub.callback": "http://a:b@reader.example.org/"}, 400, "password"),
+    "a private address": ({"hub.callback": "http://10.0.0.1/"}, 400, "public"),
+    "a mail server's port": ({"hub.callback": "http://reader.example.org:25/"}, 400, "port 25"),
+    "letters outside ASCII": ({"hub.callback": "http://oxucu.example.org/ə"}, 400, "ASCII"),
+    "a line break": ({"hub.callback": "http://reader.example.org/\r\nX: y"}, 400, "ASCII"),
+    "a very long callback": ({"hub.callback": CALLBACK + "?" + "x" * 1000}, 400, "1000"),
+    "the hub itself": ({"hub.callback": "https://press.example.org/hub"}, 400, "itself"),
+    "the hub itself, in capitals": ({"hub.callback": "https://PRESS.example.org:443/x"}, 400, "itself"),
+    "no topic": ({"hub.topic": None}, 404, "hub.topic"),
+    "another site's topic": ({"hub.topic": "https://other.example.org/feeds/en/all.atom"}, 404, "hub.topic"),
+    "a feed there is not": ({"hub.topic": "https://press.example.org/feeds/en/none.atom"}, 404, "no feed"),
+    "an archive": ({"hub.topic": "https://press.example.org/feeds/en/all/2026-10.atom"}, 404, "no feed"),
+    "a list of feeds": ({"hub.topic": "https://press.example.org/feeds/en.opml"}, 404, "no feed"),
+    "a feed with a query": (
+        {"hub.topic": "https://press.example.org/feeds/en/all.atom?x=1"},
+        400,
+        "https://press.example.org/feeds/en/all.atom\n",
+    ),
+    "a filter in another order": (
+        {"hub.topic": "https://press.example.org/feeds/custom.atom?topic=visas&lang=en,az"},
+        400,
+        "https://press.example.org/feeds/custom.atom?lang=en,az&topic=visas\n",
+    ),
+    "a filter that is a stream": (
+        {"hub.topic": "https://press.example.org/feeds/custom.atom?lang=en&topic=visas"},
+        400,
+        "https://press.example.org/feeds/en/visas.atom\n",
+    ),
+    "a filter without a language": (
+        {"hub.topic": "https://press.example.org/feeds/custom.atom?kind=notice"},
+        400,
+        "language",
+    ),
+    "a bad filter": ({"hub.topic": "https://press.example.org/feeds/custom.atom?lang=xx"}, 400, "hub.topic"),
+    "a custom list": ({"hub.topic": "https://press.example.org/feeds/custom.opml?lang=en,az"}, 404, "no feed"),
+    "a term in words": ({"hub.lease_seconds": "ten days"}, 400, "hub.lease_seconds"),
+    "a negative term": ({"hub.lease_seconds": "-1"}, 400, "hub.lease_seconds"),
+    "a term in other digits": ({"hub.lease_seconds": "٣"}, 400, "hub.lease_seconds"),
+    "a long secret": ({"hub.secret": "ə" * 100}, 400, "hub.secret"),
+}
+
+
+@pytest.mark.parametrize(("fields", "status", "said"), REFUSED.values(), ids=REFUSED.keys())
+async def test_what_breaks_a_rule_is_refused_in_one_line(house, face, fields, status, said):
+    async with face() as client, client.post("/hub", data=form(house, **fields)) as answer:
+        text = await answer.text()
+    assert (answer.status, said in text) == (status, True), text
+    assert text.count("\n") == 1
+    assert "ə" * 100 not in text
+    assert await house.requests() == []
+
+
+async def test_parameters_that_are_not_known_are_ignored(house, face):
+    more = {"hub.verify": "sync", "hub.verify_token": "x", "foo": "bar", "hub.secret": "x" * 199}
+    async with face() as client, client.post("/hub", data=form(house, **more)) as answer:
+        assert answer.status == 202
+    assert len(await house.requests()) == 1
+
+
+async def test_a_ping_from_outside_is_welcome_and_harmless(house, face):
+    async with face() as client, client.post("/hub", data={"hub.mode": "publish", "hub.url": "x"}) as answer:
+        assert answer.status == 202
+    assert await house.requests() == []
+
+
+async def test_a_visitor_by_browser_is_told_what_this_is(face):
+    async with face() as client, client.get("/hub") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+        assert "hub.topic" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{}", "application/json", 415),
+        (b"hub.mode=subscribe&x=" + b"y" * 20_000, "application/x-www-form-urlencoded", 413),
+        (b"hub.mode=%ff%fe&hub.secret=%80", "application/x-www-form-urlencoded", 400),
+        (b"", "application/x-www-form-urlencoded", 400),
+        (b"hub.mode=subscribe", "application/x-www-form-urlencoded; charset=nonsense", 400),
+    ],
+)
+async def test_what_is_no_form_is_refused(face, body, kind, status):
+    async with face() as client, client.post("/hub", data=body, headers={"Content-Type": kind}) as answer:
+        assert answer.status == status
+
+
+async def test_feeds_that_are_still_being_built_can_be_asked_for_later(house, face):
+    house.streams.built = -1
+    async with face() as client, client.post("/hub", data=form(house)) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert await house.hub.pending(house.now) == []
+
+
+BOUNDS = {
+    "of one pair": ({"requests_pair": 2}, lambda n: {}, 429),
+    "of one host": ({"requests_host": 2}, lambda n: {"hub.callback": f"{CALLBACK}/{n}"}, 429),
+    "of all": ({"requests": 2}, lambda n: {"hub.callback": f"http://reader{n}.example.org/cb"}, 503),
+}
+
+
+@pytest.mark.parametrize(("bounds", "other", "status"), BOUNDS.values(), ids=BOUNDS.keys())
+async def test_waiting_requests_are_bounded(house, face, bounds, other, status):
+    statuses = []
+    async with face(**bounds) as client:
+        for number in range(3):
+            async with client.post("/hub", data=form(house, **other(number))) as answer:
+                statuses.append(answer.status)
+    assert statuses == [202, 202, status]
+    assert answer.headers["Retry-After"] == "600"
+    assert len(await house.requests()) == 2
+
+
+async def test_leases_and_custom_feeds_are_bounded_and_what_is_held_may_be_renewed(house, face, reader):
+    house.custom.held |= {f"lang=en,az&kind=kind{number}": "x" for number in range(3)}
+
+    async def ask(client, topic, callback):
+        fields = {"hub.topic": house.topic(topic), "hub.callback": reader.url(callback)}
+        async with client.post("/hub", data=form(house, **fields)) as answer:
+            status = answer.status
+        await house.run("hub-verify")
+        return status
+
+    async with face(custom_topics=1, leases=2, leases_host=9) as client:
+        assert await ask(client, "custom.atom?lang=en,az&kind=kind0", "/a") == 202
+        assert await ask(client, "custom.atom?lang=en,az&kind=kind1", "/a") == 503
+        assert await ask(client, FEED, "/a") == 202
+        assert await ask(client, FEED, "/b") == 503
+        assert await ask(client, FEED, "/a") == 202
+    async with face(leases_host=2) as client:
+        assert await ask(client, FEED, "/c") == 429
+    assert len(await house.leases()) == 2
+
+
+async def test_a_visitor_and_a_callbacks_host_have_so_many_turns(house, face):
+    async with face() as client:
+        for number in range(121):
+            async with client.post("/hub", data=form(house, **{"hub.mode": f"bad{number}"})) as answer:
+                pass
+        assert answer.status == 429
+        assert int(answer.headers["Retry-After"]) > 0
+        elsewhere = {"X-Forwarded-For": "192.0.2.77"}
+        for number in range(120):
+            fields = form(house, **{"hub.mode": "unsubscribe", "hub.callback": f"{CALLBACK}/{number}"})
+            headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+            async with client.post("/hub", data=fields, headers=headers) as answer:
+                assert answer.status == 202
+        async with client.post("/hub", data=form(house), headers=elsewhere) as answer:
+            assert answer.status == 429
+        house.later(minutes=11)
+        async with client.post("/hub", data=form(house), headers=elsewhere) as answer:
+            assert answer.status == 202
+
+
+async def test_no_log_holds_a_secret_a_callbacks_path_or_a_challenge(house, subscribe, reader):
+    with structlog.testing.capture_logs() as logs:
+        await subscribe(reader.url("/private-path", "?token=hidden-token"), secret="hidden-secret")
+        reader.answers["/private-path"] = 500
+        house.streams.put(FEED, "second")
+        await house.go()
+        async with house.database.reading() as session:
+            from syndicator.store import hub  # noqa: PLC0415  # only here
+
+            numbers = [lease["subscriber_id"] for lease in await house.leases()]
+            shown = repr(await hub.leases(session, numbers, house.now))
+    told = repr(logs) + shown
+    assert "callback" in told
+    for hidden in ("private-path", "hidden-token", "hidden-secret", reader.asked[0]["hub.challenge"]):
+        assert hidden not in told
