@@ -21,6 +21,7 @@ __all__ = ["LANGS", "NOW", "SITE", "TOPICS", "announce", "crowd", "library"]
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 LANGS = ("az", "en", "ru")
 TOPICS = 20
+CHUNK = 5000  # releases written in one transaction
 SITE = Site(
     "https://press.example.org",
     {"az": "Miqrasiya Xidməti", "en": "Migration Service", "ru": "Миграционная служба"},
@@ -99,25 +100,24 @@ async def announce(database: Database) -> int:
 
 
 async def library(database: Database, count: int) -> None:
-    """Public releases, each in three languages and on one or two topics."""
-    numbers = range(1, count + 1)
-    times = {n: NOW - timedelta(hours=count - n + 1) for n in numbers}
-    async with database.writing() as session:
-        await session.execute(insert(RELEASE), [_release(n, times[n]) for n in numbers])
-        topics = [
-            {"release_id": n, "topic": f"t{(n * step) % TOPICS}", "position": step} for n in numbers for step in (1, 3)
-        ]
-        unique = {(row["release_id"], row["topic"]): row for row in topics}
-        await session.execute(
-            insert(RELEASE_TOPIC), [row | {"chosen_by": "source", "reason": ""} for row in unique.values()]
-        )
-        await session.execute(
-            insert(VARIANT), [_variant(n, place, times[n]) for n in numbers for place in range(len(LANGS))]
-        )
-        await session.execute(
-            insert(REVISION), [_revision(n, place, times[n]) for n in numbers for place in range(len(LANGS))]
-        )
-        await session.execute(COUNTER.update().where(COUNTER.c.name == "change").values(value=count))
+    """Public releases, one an hour, each in three languages and on one or two topics."""
+    for first in range(1, count + 1, CHUNK):
+        numbers = range(first, min(first + CHUNK, count + 1))
+        times = {n: NOW - timedelta(hours=count - n + 1) for n in numbers}
+        topics = {(n, f"t{(n * step) % TOPICS}"): step for n in numbers for step in (3, 1)}
+        versions = [(n, place) for n in numbers for place in range(len(LANGS))]
+        async with database.writing() as session:
+            await session.execute(insert(RELEASE), [_release(n, times[n]) for n in numbers])
+            await session.execute(
+                insert(RELEASE_TOPIC),
+                [
+                    {"release_id": n, "topic": topic, "position": place, "chosen_by": "source", "reason": ""}
+                    for (n, topic), place in topics.items()
+                ],
+            )
+            await session.execute(insert(VARIANT), [_variant(n, place, times[n]) for n, place in versions])
+            await session.execute(insert(REVISION), [_revision(n, place, times[n]) for n, place in versions])
+            await session.execute(COUNTER.update().where(COUNTER.c.name == "change").values(value=numbers[-1]))
     async with database.writing() as session:
         await session.execute(text("ANALYZE"))
 
