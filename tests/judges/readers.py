@@ -1,0 +1,133 @@
+"""What other people's readers make of our feeds, in one plain form: a dict for each item.
+
+`id, title, url, published, updated` (seconds), `content` (HTML), `enclosures` [{url, type, length}], `categories`; a
+reader that does not tell one of them leaves it out. A reader that is not there skips with the reason; in CI it fails.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import feedparser
+import pytest
+
+HERE = Path(__file__).parent
+MODULES = HERE / "node_modules"
+
+Items = list[dict[str, Any]]
+
+
+def absent(what: str, remedy: str) -> None:
+    """Skip, or in CI fail."""
+    reason = f"{what} is not installed ({remedy})"
+    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
+def node(name: str, paths: Sequence[Path]) -> dict[Path, Any]:
+    """What a reader from npm says of these files; all in one process."""
+    program = shutil.which("node")
+    if program is None or not (MODULES / name).is_dir():
+        absent(name, "make judges")
+    command = [str(program), str(HERE / f"{name}.mjs"), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return {Path(path): told for path, told in json.loads(done.stdout).items()}
+
+
+def npm(name: str, paths: Sequence[Path]) -> dict[Path, Items]:
+    return {path: told["items"] for path, told in node(name, paths).items()}
+
+
+def by_feedparser(paths: Sequence[Path]) -> dict[Path, Items]:
+    return {path: [_parsed(entry) for entry in _sound(path).entries] for path in paths}
+
+
+def _sound(path: Path) -> Any:
+    feed = feedparser.parse(path.read_bytes())
+    assert not feed.bozo, (path, feed.get("bozo_exception"))
+    return feed
+
+
+def _parsed(entry: Any) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "url": entry.link,
+        "published": calendar.timegm(entry.published_parsed),
+        "updated": calendar.timegm(entry.updated_parsed),
+        "content": entry.content[0].value,
+        "enclosures": [{"url": e.href, "type": e.type, "length": int(e.get("length", 0))} for e in entry.enclosures],
+        "categories": [tag.label or tag.term for tag in entry.get("tags", ())],
+    }
+
+
+def by_reader(paths: Sequence[Path]) -> dict[Path, Items]:
+    """lemon24's `reader`, from files, into a database in memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries it brings
+        reader_of = pytest.importorskip("reader").make_reader
+    found = {}
+    with reader_of(":memory:", feed_root="/") as reader:
+        for path in paths:
+            reader.add_feed(path.as_uri())
+            reader.update_feed(path.as_uri())
+            found[path] = [_kept(entry) for entry in reader.get_entries(feed=path.as_uri())]
+    return found
+
+
+def _kept(entry: Any) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "url": entry.link,
+        "published": int(entry.published.timestamp()),
+        "updated": int((entry.updated or entry.published).timestamp()),
+        "content": next(c.value for c in entry.content if c.type == "text/html"),
+        "enclosures": [{"url": e.href, "type": e.type, "length": e.length or 0} for e in entry.enclosures],
+    }
+
+
+def by_newsboat(address: str, folder: Path) -> Items:
+    """newsboat, over HTTP as its readers use it, from the cache that it keeps: there an id is in one feed only."""
+    program = shutil.which("newsboat")
+    if program is None:
+        absent("newsboat", "Debian: apt install newsboat")
+    folder.mkdir()
+    (folder / "urls").write_text(f"{address}\n")
+    (folder / "config").write_text("download-retries 1\nrefresh-on-startup no\nmax-items 0\n")
+    files = ["-u", folder / "urls", "-c", folder / "cache.db", "-C", folder / "config"]
+    environment = os.environ | {"HOME": str(folder), "LC_ALL": "C.UTF-8", "TERM": "dumb", "no_proxy": "127.0.0.1"}
+    command = [str(program), *map(str, files), "-x", "reload"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    cache = sqlite3.connect(folder / "cache.db")
+    rows = cache.execute("SELECT guid, title, url, pubDate, content, enclosure_url, enclosure_type FROM rss_item")
+    found = [
+        {
+            "id": guid,
+            "title": title,
+            "url": url,
+            "dated": dated,
+            "content": content,
+            "enclosures": [{"url": enclosure, "type": kind}] if enclosure else [],
+        }
+        for guid, title, url, dated, content, enclosure, kind in rows
+    ]
+    cache.close()
+    return found
+
+
+def listparser(body: bytes) -> Any:
+    """An OPML file as listparser reads it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("listparser").parse(body)
