@@ -13,7 +13,7 @@ from aiohttp import ClientSession, DummyCookieJar, web
 
 from config.settings import FeedSettings, OutgoingSettings
 from feeds.room import FeedRoom
-from syndicator.domain.model import Attachment, Release, Revision, State, Urgency
+from syndicator.domain.model import Release, Revision, State, Urgency
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.i18n import Texts
@@ -79,12 +79,14 @@ class Press:
             )
             async with self.database.writing() as session:
                 recorded = await releases.record(session, draft, site_uids=self.site, now=self.now)
-        await self.room.publisher.refresh(self.now)
         return recorded.release
 
     async def withdraw(self, release: Release, reason: str) -> None:
         async with self.database.writing() as session:
             await releases.withdraw(session, release.number, reason, self.now)
+
+    async def spread(self) -> None:
+        """Bring the feeds up to date, as the service does after each change."""
         await self.room.publisher.refresh(self.now)
 
     async def answer(self, path: str, method: str = "GET", **headers: str) -> tuple[int, Any, str]:
@@ -105,13 +107,21 @@ class Partner:
 
     port: int
     pages: dict[str, tuple[str, str]] = field(default_factory=dict)
+    feed: dict[str, Any] | None = None  # for who pretends to be us
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def page(self, name: str, body: str, policy: str = "", attributes: str = ' lang="en"', head: str = "") -> str:
-        text = f"<!doctype html><html{attributes}><head><meta charset=utf-8><title>Partner</title>{head}</head><body>{body}</body></html>"
+        head = f'<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Partner</title>{head}'
+        text = f"<!doctype html><html{attributes}><head>{head}</head><body>{body}</body></html>"
         self.pages[name] = (text, policy)
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"{self.origin}/{name}"
 
     async def serve(self, request: web.Request) -> web.Response:
+        if request.path.startswith("/feeds/") and self.feed is not None:
+            return web.json_response(self.feed, headers={"Access-Control-Allow-Origin": "*"})
         text, policy = self.pages.get(request.match_info["name"], ("", "default-src 'none'"))
         headers = {"Content-Security-Policy": policy} if policy else {}
         return web.Response(text=text, content_type="text/html", headers=headers)
@@ -164,7 +174,6 @@ async def press(site, taxonomy, texts, sqlite_database, tmp_path: Path, now, mon
     async with ClientSession(cookie_jar=DummyCookieJar()) as session:
         opened = Press(room, parts, site, sqlite_database, session, now)
         held.append(opened)
-        await room.publisher.refresh(now)
         await opened.open()
         yield opened
         await opened.close()
@@ -180,5 +189,3 @@ async def partner() -> AsyncIterator[Partner]:
     await web.TCPSite(runner, "127.0.0.1", served.port).start()
     yield served
     await runner.cleanup()
-
-

@@ -42,7 +42,9 @@ def catalogue(path, lang):
 @pytest.mark.parametrize("lang", ["az", "ru"])
 def test_every_text_is_translated_and_none_is_left_over(lang):
     own = catalogue(LOCALE_DIR / lang / "embed.po", lang)
-    others = {name for path in (LOCALE_DIR / lang).glob("*.po") if path.stem != "embed" for name in catalogue(path, lang)}
+    others = {
+        name for path in (LOCALE_DIR / lang).glob("*.po") if path.stem != "embed" for name in catalogue(path, lang)
+    }
     said = every_text()
     assert said - others == set(own)
     for name, translated in own.items():
