@@ -4,7 +4,7 @@ Rules, in order:
 
 1. The unique name in its source makes the release; its languages come one by one, in any order (`consensus`).
 2. A new text is a new revision. With a note, after the release has opened, it is a major one: a correction that
-   is told. So is a note put to a text that has none.
+   is told. So is a note put to a text that has none. A silent change keeps the note that readers were given.
 3. What never opened may still move its time. What opened keeps `public_at` for good.
 4. A draft of a language that was never let go stays hidden; an open text is not taken back by a draft, only by
    withdrawing the release.
@@ -294,12 +294,18 @@ async def _write_revision(session: AsyncSession, variant: int, work: _Work, numb
             link=new.link,
             attachments=attachments_json(new.attachments),
             rights=new.rights,
-            note=new.note,
+            note=new.note or _kept_note(work),
             created_at=work.seen_at or work.now,
         )
     )
     await words.index(session, variant, new)
     await media.hold(session, variant, new)
+
+
+def _kept_note(work: _Work) -> str:
+    """The note that still holds: a mended comma does not unsay a correction. What nobody saw leaves nothing behind."""
+    shown = work.old is not None and work.old["opened_at"] is not None
+    return work.before.note if work.before is not None and shown and not work.major else ""
 
 
 async def _write_topics(session: AsyncSession, work: _Work) -> None:

@@ -122,7 +122,7 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         kind=kind_name(release.kind, t),
         urgent=release.urgency is Urgency.URGENT,
         updated_at=variant.updated_at if revision.major else None,
-        corrections=[r for r in history if r.note and r.created_at],
+        corrections=corrections(history),
         topics=topic_links(release.topics, parts.taxonomy, t),
         pictures=[a for a in images if is_local(a)],
         files=[_file(a, t.locale) for a in revision.attachments if safe(a.url) and not (a.is_image and is_local(a))],
@@ -131,6 +131,12 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         preview=_preview(revision.image, parts.site.base_url),
         versions=[(code, parts.texts(code).language_name, path) for code, path in paths.items() if code != lang],
     )
+
+
+def corrections(history: Sequence[Revision]) -> list[Revision]:
+    """The revisions that each note came with, newest first; a silent change repeats the note before it."""
+    before = [*(revision.note for revision in history[1:]), ""]
+    return [now for now, note in zip(history, before, strict=True) if now.note and now.note != note]
 
 
 def _streams(request: web.Request, release: Release, lang: str) -> list[FeedLinks]:

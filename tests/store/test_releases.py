@@ -48,6 +48,28 @@ async def test_saying_the_same_again_changes_nothing_whatever_the_order(database
     assert (before.kind, before.urgency, before.langs) == ("notice", Urgency.URGENT, ("az", "en", "ru"))
 
 
+async def test_a_mended_comma_does_not_unsay_a_correction(database, press, now):
+    async with database.writing() as session:
+        await press.record(session, text="Köhnə")
+        await press.record(session, text="Yeni", note="Tarix düzəldildi", now=now + HOUR)
+        mended = await press.record(session, text="Yeni.", now=now + 2 * HOUR)
+        again = await press.record(session, text="Yeni.", now=now + 3 * HOUR)
+    assert (mended.revised, mended.major) == (True, False)
+    assert mended.release.variants[0].revision.note == "Tarix düzəldildi"
+    assert not again.changed
+
+
+async def test_what_an_embargoed_text_said_before_it_opened_is_no_part_of_its_history(database, press, now):
+    async with database.writing() as session:
+        await press.record(session, text="Birinci", note="Səhv idi", public_at=now + HOUR)
+        await press.record(session, text="İkinci", now=now + HOUR / 2, public_at=now + HOUR)
+        await releases.open_due(session, now + HOUR)
+        history = await releases.history(session, 1, "az")
+        opened = await releases.get(session, 1)
+    assert [(r.text, r.note) for r in history] == [("İkinci", "")]
+    assert opened.variants[0].revision.note == ""
+
+
 async def test_a_change_without_a_note_is_silent_and_one_with_a_note_is_told(database, press, now):
     async with database.writing() as session:
         await press.record(session, text="Köhnə")

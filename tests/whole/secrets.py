@@ -171,6 +171,8 @@ class Known:
         self.texts[text.lang] = text
         if correction:
             self.notes.add(text.word("note"))
+        if self.opened and old is not None and not old.draft and old.noted:
+            self.notes.add(old.word("note"))  # a silent change does not unsay what was said
         self.settle(now)
 
     def withdraw(self, reason: str, lang: str | None = None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from syndicator.domain.model import State
@@ -291,6 +291,7 @@ async def watched(build, history) -> None:
 
 @settings(max_examples=examples(3), deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=histories)
+@example(history=[Write("a", "az", draft=False, hours=None, noted=True), Write("a", "az", False, None, False)])
 def test_nothing_is_seen_before_its_time_or_after_it_and_everything_in_it(build, run, history):
     run(watched(build, history))
 
