@@ -38,6 +38,7 @@ from config.logs import set_up_logs
 from config.settings import AnySource, DirectorySource, EmailSettings, Settings
 from config.settings import SqlSource as SqlSettings
 from config.topics import load_topics
+from feeds.moved import ask_moves
 from feeds.preview import feed_previews
 from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
@@ -346,6 +347,8 @@ class Root:
         asked = list(questions(settings, lambda source: open_sql(source, site)))
         if email.transport == "smtp":
             asked.append(("email relay", lambda: ask_relay(open_relay(email, site), clock())))
+        if settings.feeds.moved:
+            asked.append(("moved addresses", ask_moves(settings)))
         return [Check(name, ask) for name, ask in (*asked, *telegram_questions(settings.telegram, clock))]
 
 

@@ -56,7 +56,7 @@ class Writer:
             uid=site.custom_uid(query),
             lang=lang,
             title=custom_title(wanted, lang, site, self.taxonomy, self.texts),
-            description=say("Releases of {office} on: {topic}", office=office, topic=about),
+            description=say("Releases of {office} chosen by: {filter}", office=office, filter=about),
             page=site.custom_page(lang, query),
             author=office,
             home=site.home(lang),

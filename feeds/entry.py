@@ -192,7 +192,7 @@ def _file_name(attachment: Attachment) -> str:
 
 
 def _categories(release: Release, lang: str, site: Site, taxonomy: Taxonomy) -> Iterator[Category]:
-    for slug in dict.fromkeys(release.topics):
+    for slug in dict.fromkeys(map(taxonomy.current, release.topics)):
         topic = taxonomy.get(slug)
         if code := one_line(slug):
             yield Category(code, site.vocabulary, (one_line(topic.name(lang)) if topic else "") or code)

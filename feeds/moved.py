@@ -14,20 +14,21 @@ Rules, in order:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import NoReturn
 from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
-from config.settings import BadSettings
+from config.settings import BadSettings, Settings
+from config.topics import load_topics
 from feeds import vocabulary
 from feeds.opml import INDEX
 from feeds.streams import ALL, CUSTOM
 from syndicator.domain.site import FEED_FORMATS, Site
 from syndicator.domain.topics import Taxonomy
 
-__all__ = ["MAX_AGE", "check_moves", "guesses", "moved_for_good", "moved_routes", "renamed_routes"]
+__all__ = ["MAX_AGE", "ask_moves", "check_moves", "guesses", "moved_for_good", "moved_routes", "renamed_routes"]
 
 MAX_AGE = 86_400
 """Seconds that a cache may keep a redirect."""
@@ -114,6 +115,16 @@ def _is_feed(path: str, site: Site, taxonomy: Taxonomy) -> bool:
         return False
     lang, topic, fmt = found.groups()
     return lang in site.languages and fmt in FEED_FORMATS and (topic == ALL or taxonomy.get(topic) is not None)
+
+
+def ask_moves(settings: Settings) -> Callable[[], Awaitable[str]]:
+    """For the doctor: whether every move can be."""
+
+    async def ask() -> str:
+        moves = check_moves(settings.feeds.moved, settings.as_site(), load_topics(settings.topics_path))
+        return f"{len(moves)} old paths lead to addresses of ours"
+
+    return ask
 
 
 Where = Callable[[web.Request], str]

@@ -88,7 +88,7 @@ def card(release: Release, variant: Variant, site: Site, taxonomy: Taxonomy, t: 
 
 def topic_links(slugs: Sequence[str], taxonomy: Taxonomy, t: Translator) -> tuple[Link, ...]:
     """Topics by name; one that has left the topic file is a name without a page."""
-    topics = ((slug, taxonomy.get(slug)) for slug in slugs)
+    topics = ((slug, taxonomy.get(slug)) for slug in dict.fromkeys(map(taxonomy.current, slugs)))
     return tuple(
         Link(topic.name(t.lang), f"/{t.lang}/topics/{slug}") if topic else Link(slug) for slug, topic in topics
     )

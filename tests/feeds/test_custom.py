@@ -98,7 +98,7 @@ async def test_it_says_what_it_is_in_every_format(customs, make, library):
     said = json.loads((await customs.find(wanted, "json", make.now)).body)
     assert said["feed_url"] == address.format("json")
     assert said["_syndicator"]["id"] == "tag:press.example.org,2026:feed:custom:lang=en&topic=law,visas"
-    assert said["description"] == "Releases of Migration Service & Co on: Law, Visas"
+    assert said["description"] == "Releases of Migration Service & Co chosen by: Law, Visas"
 
 
 async def test_without_a_language_it_speaks_the_sites_own(customs, library, make):
