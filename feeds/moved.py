@@ -44,6 +44,7 @@ _OWN = re.compile(
     r"|/(?:favicon\.svg|robots\.txt|sitemap\.xml|healthz|readyz|metrics|embed-[^/]*\.js)?"
 )
 _PAGES = re.compile(r"|releases/.*|topics/?|search|feeds|privacy|subscribe|embed")
+_PICTURE = re.compile(r"[^/]+\.(?:png|svg)")
 _MONTH = r"\d{4}-\d{2}"
 
 
@@ -93,7 +94,8 @@ def _is_ours(path: str, site: Site, taxonomy: Taxonomy) -> bool:
     """Whether something of ours stands at that path, or a part of the site that only requests can tell."""
     path = unquote(path)
     if path.startswith("/feeds/"):
-        return path.removeprefix("/feeds/") in _lists(site) or _is_feed(path, site, taxonomy)
+        name = path.removeprefix("/feeds/")
+        return name in _lists(site) or _PICTURE.fullmatch(name) is not None or _is_feed(path, site, taxonomy)
     if _OWN.fullmatch(path):
         return True
     lang, _, rest = path.removeprefix("/").partition("/")

@@ -4,10 +4,12 @@ import pytest
 from aiohttp import ClientSession, DummyCookieJar, web
 from yarl import URL
 
+from config.loading import load
 from config.settings import BadSettings
-from feeds.moved import check_moves, moved_routes
+from feeds.moved import ask_moves, check_moves, moved_routes
 from syndicator.domain.topics import Taxonomy, Topic
-from syndicator.web.app import _public
+from syndicator.web.app import _machines, _personal, _public
+from syndicator.web.static_files import StaticFiles
 from tests.feeds.customs import serving
 
 
@@ -162,14 +164,43 @@ def test_a_move_that_cannot_be_stops_the_start_with_one_line(site, renamed, move
     assert "\n" not in str(refused.value)
 
 
-FILLED = {"lang": "en", "slug": "visas", "topic": "visas", "name": "7-a", "token": "t", "path": "a", "version": "1"}
+FILLED = {
+    "lang": "en",
+    "slug": "visas",
+    "topic": "visas",
+    "name": "7-a",
+    "token": "t",
+    "path": "a.png",
+    "ext": "rss",
+    "version": "1",
+}
 
 
-def test_no_page_of_the_site_can_be_moved_away(site, renamed):
+def test_no_address_of_the_site_can_be_moved_away(site, renamed):
     """Whatever addresses the site gets, an old path may not take one's place."""
     router = web.Application().router
-    router.add_routes(_public("{lang}"))
+    router.add_routes([*_public("{lang}"), *_personal(), *_machines(StaticFiles())])
     for resource in router.resources():
         path = resource.canonical.format_map(FILLED)
         with pytest.raises(BadSettings, match="address of ours"):
             check_moves({path: "/feeds/az/all.rss"}, site, renamed)
+
+
+@pytest.mark.parametrize("name", ["index.opml", "en.opml", "topics.json", "custom.opml", "logo.png"])
+def test_no_list_or_picture_can_be_moved_away(site, renamed, name):
+    with pytest.raises(BadSettings, match="address of ours"):
+        check_moves({f"/feeds/{name}": "/feeds/az/all.rss"}, site, renamed)
+
+
+async def test_the_doctor_looks_at_the_moves(settings_with):
+    assert (
+        await ask_moves(settings_with({"/old.rss": "/feeds/az/all.rss"}))() == "1 old paths lead to addresses of ours"
+    )
+    with pytest.raises(BadSettings, match="leads in a circle"):
+        await ask_moves(settings_with({"/old.rss": "/old.rss"}))()
+
+
+@pytest.fixture
+def settings_with():
+    shipped = load(None, {}, demo=True)
+    return lambda moved: shipped.model_copy(update={"feeds": shipped.feeds.model_copy(update={"moved": moved})})
