@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench.figures import table
 
-SECTIONS = ("arrival", "embargo", "fanout", "delivery", "feeds", "start")
+SECTIONS = ("arrival", "embargo", "fanout", "delivery", "feeds", "serving", "rendering", "cold", "readers", "start")
 
 
 def main() -> None:

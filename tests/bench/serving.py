@@ -38,6 +38,7 @@ __all__ = ["measure"]
 REQUESTS = 4000
 ROUNDS = 6
 CONNECTIONS = 16
+QUIET = 2.0  # seconds
 FEED = "/feeds/en/all.rss"
 NOT_SENT = ("content-length", "date", "server")
 
@@ -81,7 +82,7 @@ def measure(folder: Path) -> Iterator[Figure]:
         stack.callback(_end, program)
         program.start()
         wait_for(lambda: len(program.feed()["items"]) == 50, "the feed")
-        time.sleep(2)  # until nothing is left to do
+        time.sleep(QUIET)  # until nothing is left to do
         assert program.process is not None
         for name, asked in _kinds(program):
             status, body, headers = program.get(FEED, asked)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import arrival, delivery, fanout, feeds
+from tests.bench import arrival, cold, delivery, fanout, feeds, readers, rendering, serving
 from tests.bench.figures import Figure, spread, table
 from tests.program import ROOT
 
@@ -60,9 +60,44 @@ def test_every_reader_of_a_small_crowd_gets_a_mail_through_the_pipeline(tmp_path
 
 @pytest.mark.slow
 def test_a_changed_release_costs_less_than_building_every_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RELEASES": 20, "REQUESTS": 20, "ROUNDS": 1}.items():
-        monkeypatch.setattr(feeds, name, value)
+    monkeypatch.setattr(feeds, "SIZES", (20, 30))
     found = measured(feeds.measure(tmp_path))
-    assert 0 < found["CPU of a refresh after one changed release"].ratio < 1
-    assert found["CPU of a refresh after none"].ratio < 1
-    assert sum("requests/s" in what for what in found) == 2
+    assert found["CPU, 30 releases x 3 languages x 20 topics: one changed"].ratio > 0
+    assert found["CPU, 30 releases x 3 languages x 20 topics: none changed"].ratio < 1
+    assert "growth of one change, 20 to 30 releases" in found
+
+
+@pytest.mark.slow
+def test_a_feed_is_served_beside_a_bare_handler_and_nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"REQUESTS": 40, "CONNECTIONS": 4, "ROUNDS": 1, "QUIET": 0}.items():
+        monkeypatch.setattr(serving, name, value)
+    found = list(serving.measure(tmp_path))
+    assert sum("requests a second" in one.what and "bare" in one.beside for one in found) == 2
+    assert any("nginx" in one.what + one.beside for one in found)
+
+
+@pytest.mark.slow
+def test_a_cold_start_comes_to_a_first_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RELEASES": 20, "ROUNDS": 1}.items():
+        monkeypatch.setattr(cold, name, value)
+    found = measured(cold.measure(tmp_path))
+    assert "cold start, 20 releases, until the first feed" in found
+    assert "warm start, 20 releases, until /readyz" in found
+
+
+@pytest.mark.slow
+def test_an_entry_that_changed_costs_less_than_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "ROUNDS", 3)
+    cold_ones, changed = [one for one in rendering.measure(tmp_path) if "django" in one.beside]
+    assert changed.ratio < cold_ones.ratio
+
+
+@pytest.mark.slow
+def test_a_small_crowd_of_readers_polls_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"READERS": 60, "ROUNDS": 6, "WARM": 3, "CHANGE_EVERY": 2}.items():
+        monkeypatch.setattr(readers, name, value)
+    errors, _, memory, files = readers.measure(tmp_path)
+    assert errors.measured == "0", errors
+    assert "180 whole, 180 unchanged" in errors.what
+    assert memory.ratio < 1.2
+    assert files.ratio < 1.2
