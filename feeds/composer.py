@@ -70,11 +70,13 @@ class Composer:
         max_age: int,
         hubs: tuple[str, ...] = (),
         logo: Logo | None = None,
+        pictures: Mapping[str, bytes] | None = None,
     ) -> None:
         self._site, self._taxonomy, self._texts, self._max_age = site, taxonomy, texts, max_age
         self._hubs, self._entries, self._zone = hubs, entries, site.zone
         self.streams = streams(site, taxonomy)
-        self.lists = (vocabulary.NAME, opml.INDEX, *(f"{lang}.opml" for lang in site.languages))
+        self._pictures = dict(pictures or {})  # beside the feeds, so that whoever serves the folder has them
+        self.lists = (*self._pictures, vocabulary.NAME, opml.INDEX, *(f"{lang}.opml" for lang in site.languages))
         self.links = {stream: links(stream, site, taxonomy, texts) for stream in self.streams}
         self.channels = {stream: describe(stream, site, taxonomy, texts, logo) for stream in self.streams}
         self.settings = self._digest(entries)
@@ -169,6 +171,8 @@ class Composer:
         return replace(channel, older=month_addresses(stream, month, self._site))
 
     def _render_list(self, name: str) -> bytes:
+        if name in self._pictures:
+            return self._pictures[name]
         if name == vocabulary.NAME:
             return vocabulary.render(self._site, self._taxonomy)
         if name == opml.INDEX:
@@ -212,6 +216,7 @@ class Composer:
             self._hubs,
             words,
             channels,
+            {name: files.etag_of(body) for name, body in self._pictures.items()},
         )
         return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()
 

@@ -8,16 +8,18 @@ Rules, in order:
    that fails leaves both as they were and is simply done again.
 3. After a restart the feeds on disk are served as they are if the manifest vouches for them: same renderer, site,
    topics and settings, same bytes. What does not match is built again.
-4. One refresh at a time; rendering and writing happen in a thread, off the event loop.
+4. Where nothing was ever built, each language's feed of everything comes first, and is served before the others are.
+5. One refresh at a time; rendering and writing happen in a thread, off the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
 import structlog
 
@@ -25,7 +27,7 @@ from feeds import files
 from feeds.composer import NOTHING_BUILT, Composer, Edition, Piece, names_of
 from feeds.files import Manifest, Stored
 from feeds.shelf import Shelf, StoreShelf
-from feeds.streams import Logo, Stream
+from feeds.streams import ALL, Logo, Stream
 from feeds.windows import Plan, plan, touched
 from syndicator.domain.model import Release
 from syndicator.domain.ports import Clock, FeedLinks
@@ -41,6 +43,13 @@ MANY = 1000
 """So many changes at once, and every window is asked anew."""
 
 log = structlog.get_logger()
+
+
+class _Terms(TypedDict):
+    site: Site
+    taxonomy: Taxonomy
+    entries: int
+    now: datetime
 
 
 class Publisher:
@@ -64,13 +73,15 @@ class Publisher:
         metrics: Metrics,
         clock: Clock,
         logo: Logo | None = None,
+        pictures: Mapping[str, bytes] | None = None,
         refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self.max_age = max_age
         self.site = site
         self._shelf: Shelf = StoreShelf(database) if isinstance(database, Database) else database
         self._taxonomy = taxonomy
-        self.composer = self._composer = Composer(site, taxonomy, texts, entries, max_age, hubs, logo)
+        self.composer = self._composer = Composer(site, taxonomy, texts, entries, max_age, hubs, logo, pictures)
+        self._first = tuple(stream for stream in self._composer.streams if stream.topic == ALL)
         self._directory, self._entries = directory, entries
         self._metrics, self.clock = metrics, clock
         self._refreshed = refreshed
@@ -136,20 +147,40 @@ class Publisher:
         async with self._refreshing:
             if self._state is None:
                 self._state = await asyncio.to_thread(self._restore)  # served at once, even if the store cannot be read
-            before = self._state
-            found = await self._look(before, now)
-            if found is None:
-                self._checked = now
-                return 0
-            after, written = await asyncio.to_thread(self._rebuild, before, *found, now)
-            self._state, self._checked = after, now
-        self._metrics.feeds_written.inc(written)
-        if written:
-            log.info("feeds written", count=written, change=after.built)
-        self._refreshed()
+            written = 0
+            if self._state.built == NOTHING_BUILT and (first := self._missing(self._first)):
+                written += await self._advance(*await self._look_at(first, now), now)
+            found = await self._look(self._state, now)
+            if found is not None:
+                written += await self._advance(*found, now)
+            self._checked = now
+        if found is not None:
+            self._refreshed()
         return written
 
     # -- steps of a refresh
+    async def _advance(self, found: Plan, built: int, now: datetime) -> int:
+        """Write what the plan makes other, and serve it."""
+        before = self._state or Edition()
+        self._state, written = await asyncio.to_thread(self._rebuild, before, found, built, now)
+        self._metrics.feeds_written.inc(written)
+        if written:
+            log.info("feeds written", count=written, change=built)
+        return written
+
+    def _missing(self, streams: Iterable[Stream]) -> set[Stream]:
+        served = self._state.served if self._state is not None else {}
+        return {stream for stream in streams if any(name not in served for name in names_of(stream))}
+
+    async def _look_at(self, streams: Iterable[Stream], now: datetime) -> tuple[Plan, int]:
+        """What these streams need, where nothing was ever built; that does not count as built up to any change."""
+        async with self._shelf.open() as view:
+            found = await plan(view, streams, {}, held={}, facts={}, **self._terms(now))
+        return found, NOTHING_BUILT
+
+    def _terms(self, now: datetime) -> _Terms:
+        return {"site": self.site, "taxonomy": self._taxonomy, "entries": self._entries, "now": now}
+
     def _restore(self) -> Edition:
         """What the last process left, as far as it can be believed."""
         manifest = files.read_manifest(self._directory)
@@ -169,7 +200,7 @@ class Publisher:
 
     async def _look(self, state: Edition, now: datetime) -> tuple[Plan, int] | None:
         """What must be built, and up to which change; None where everything stands as it should."""
-        broken = {stream for stream in self._composer.streams if any(n not in state.served for n in names_of(stream))}
+        broken = self._missing(self._composer.streams)
         lists = any(name not in state.served for name in self._composer.lists)
         due = state.due(now)
         async with self._shelf.open() as view:
@@ -187,10 +218,7 @@ class Publisher:
                 moved,
                 held={} if everything else state.windows,
                 facts={} if everything else state.facts,
-                site=self.site,
-                taxonomy=self._taxonomy,
-                entries=self._entries,
-                now=now,
+                **self._terms(now),
             )
             wanted = {n for s, w in found.windows.items() for n in w if (s.lang, n) not in state.pieces}
             found.releases.update(await view.many(sorted(wanted - found.releases.keys())))

@@ -25,6 +25,7 @@ from feeds.custom_routes import custom_routes
 from feeds.embed.room import TEMPLATES, embed_routes
 from feeds.front import FeedFront
 from feeds.hub_room import HubRoom
+from feeds.logo import picture_routes, read_pictures
 from feeds.moved import check_moves, moved_routes
 from feeds.publisher import Publisher
 from feeds.routes import feed_routes
@@ -68,6 +69,7 @@ class FeedRoom:
         self._metrics = metrics
         self._hubs = hubs = hubs_of(settings, site)
         own_hub = hubs[:1] if settings.hub else ()  # only streams are told to other hubs, see `feeds.hub_room`
+        pictures = self._pictures = read_pictures(settings.logo, site)
         self.publisher = Publisher(
             database,
             site=site,
@@ -79,6 +81,8 @@ class FeedRoom:
             hubs=hubs,
             metrics=metrics,
             clock=clock,
+            logo=pictures.logo,
+            pictures=pictures.bodies,
             refreshed=wake,
         )
         self.archives = Archives(
@@ -101,6 +105,7 @@ class FeedRoom:
             entries=settings.entries,
             max_age=settings.max_age,
             hubs=own_hub,
+            logo=pictures.logo,
         )
         self._beside = replace(self._answering, hubs=own_hub, _kept={})
         self._hub = HubRoom(
@@ -140,7 +145,8 @@ class FeedRoom:
         customs = custom_routes(self.customs, self._beside)
         archives = archive_routes(self.archives, replace(self._answering, hubs=(), _kept={}))
         streams_ = feed_routes(self.publisher, self._answering)
-        return [*moved, *customs, *streams_, *archives, *self._hub.routes(), *self._embeds]
+        pictures = picture_routes(self._pictures, self._site, self._answering.clock)
+        return [*moved, *pictures, *customs, *streams_, *archives, *self._hub.routes(), *self._embeds]
 
     def templates(self) -> Sequence[Path]:
         """Where the room's pages have their templates."""

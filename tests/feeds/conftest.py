@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from feeds.archives import Archives
 from feeds.publisher import Publisher
 from syndicator.domain.model import Attachment, Release, Revision, Standing, State, Urgency, Variant
 from syndicator.domain.site import Site
@@ -194,6 +195,18 @@ def texts():
 @pytest.fixture
 def shelf():
     return FakeShelf()
+
+
+@pytest.fixture
+def archive(shelf, site, taxonomy, texts, tmp_path):
+    """Make archives beside a publisher; a second one is the same service after a restart."""
+
+    def archives(publisher, **changed):
+        values = {"directory": tmp_path / "feeds", "metrics": Metrics(), "clock": lambda: NOW}
+        plain = {"site": site, "taxonomy": taxonomy, "texts": texts}
+        return Archives(shelf, publisher, **(plain | values | changed))
+
+    return archives
 
 
 @pytest.fixture

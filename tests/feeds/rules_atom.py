@@ -8,6 +8,7 @@ from tests.feeds.rules_common import (
     RFC3339,
     XML_LANG,
     foreign,
+    history,
     instant,
     iri,
     language,
@@ -18,6 +19,7 @@ from tests.feeds.rules_common import (
     served_at,
     tree,
     unique,
+    web_address,
 )
 
 FEED_ONCE = {"generator", "icon", "id", "logo", "rights", "subtitle", "title", "updated"}
@@ -37,6 +39,10 @@ def atom(body, served, now):
     yield from foreign("feed", root, ATOM)
     yield from _container("feed", root, FEED_ONCE, now)
     yield from served_at("feed", root, served, "application/atom+xml")
+    yield from history("feed", root, served, "application/atom+xml")
+    for name in ("icon", "logo"):
+        for one in root.findall(f"{{{ATOM}}}{name}"):
+            yield from web_address(f"feed: {name}", one.text)
     yield from language("feed: xml:lang", root.get(XML_LANG))
     authored = root.find(f"{{{ATOM}}}author") is not None
     for entry in entries:

@@ -16,8 +16,9 @@ ATOM, CONTENT, DC = (
     "http://purl.org/dc/elements/1.1/",
 )
 MEDIA, AT = "http://search.yahoo.com/mrss/", "http://purl.org/atompub/tombstones/1.0"
+HISTORY = "http://purl.org/syndication/history/1.0"
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-EXTENSIONS = {ATOM, CONTENT, DC, MEDIA, AT}
+EXTENSIONS = {ATOM, CONTENT, DC, HISTORY, MEDIA, AT}
 LANGUAGES = set(Locale("en").languages)
 MIME = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*", re.IGNORECASE | re.ASCII)
 IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
@@ -213,3 +214,26 @@ def media(what, node):
         for said in one:
             if not (said.text or "").strip():
                 yield f"{what}: media: empty {etree.QName(said).localname}"
+
+
+def history(what, node, served, kind):
+    """Archives (RFC 5005 section 4): marked once, neighbours of the same kind, and never themselves."""
+    marks = node.findall(f"{{{HISTORY}}}*")
+    links = [link for link in node.findall(f"{{{ATOM}}}link") if link.get("rel") in NEIGHBOURS]
+    times = Counter(link.get("rel") for link in links)
+    yield from (f"{what}: {many} times {rel}" for rel, many in times.items() if many > 1)
+    yield from (f"{what}: no such element: {one.tag}" for one in marks if one.tag != f"{{{HISTORY}}}archive")
+    if len(marks) > 1 or any(one.attrib or one.text or len(one) for one in marks):
+        yield f"{what}: fh:archive: more than one empty element"
+    if bool(marks) != bool(times["current"]):
+        yield f"{what}: fh:archive and the link to the current feed do not stand together"
+    if times["next-archive"] and not marks:
+        yield f"{what}: names a newer archive and is none itself"
+    for link in links:
+        if link.get("href") == served:
+            yield f"{what}: {link.get('rel')} is this very document"
+        if link.get("type") not in (None, kind):
+            yield f"{what}: {link.get('rel')} is of another kind: {link.get('type')!r}"
+
+
+NEIGHBOURS = ("current", "prev-archive", "next-archive")

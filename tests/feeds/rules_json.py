@@ -68,6 +68,10 @@ def json_feed(body, served, now):
         yield f"feed: not version 1.1: {feed.get('version')!r}"
     if feed.get("feed_url") != served:
         yield f"feed: feed_url is not the address that was served: {feed.get('feed_url')!r}"
+    if feed.get("next_url") == served:
+        yield "feed: next_url is this very document"
+    for hub in feed.get("hubs") or []:
+        yield from _members("feed: hub", hub, {"type": str, "url": str}, ("type", "url"))
     items = [item for item in feed.get("items") or [] if isinstance(item, dict)]
     for item in items:
         yield from _json_item(item, now)

@@ -7,6 +7,7 @@ from tests.feeds.rules_common import (
     CONTENT,
     DC,
     foreign,
+    history,
     instant,
     iri,
     language,
@@ -61,6 +62,7 @@ def rss(body, served, now):
             yield f"title: & and < are not written in hex: {title!r}"
     yield from _channel(channel, now)
     yield from served_at("channel", channel, served, "application/rss+xml")
+    yield from history("channel", channel, served, "application/rss+xml")
     for item in channel.findall("item"):
         yield from _item(item, now)
     yield from unique("guid", [item.findtext("guid") for item in channel.findall("item")])
@@ -81,6 +83,12 @@ def _channel(channel, now):
         yield f"channel: ttl: not a whole number of minutes: {channel.findtext('ttl')!r}"
     for image in channel.findall("image"):
         yield from web_address("channel: image", image.findtext("url"))
+        if not re.search(r"[.](png|gif|jpe?g)$", image.findtext("url") or ""):
+            yield f"channel: image: neither PNG, GIF nor JPEG: {image.findtext('url')!r}"
+        for side, most in (("width", 144), ("height", 400)):
+            if not 0 < int(image.findtext(side) or 1) <= most:
+                yield f"channel: image: its {side} is not from 1 to {most}"
+        yield from _known("channel: image", image, {"url", "title", "link", "width", "height", "description"})
         for name in ("title", "link"):
             if image.findtext(name) != channel.findtext(name):
                 yield f"channel: image: its {name} is not the channel's"
@@ -104,6 +112,8 @@ def _item(item, now):
     yield from mail_date(f"{what}: pubDate", item.findtext("pubDate"), now)
     if item.find(UPDATED) is not None:
         yield from instant(f"{what}: atom:updated", item.findtext(UPDATED), now)
+    if item.find(f"{{{DC}}}language") is not None:
+        yield from language(f"{what}: dc:language", item.findtext(f"{{{DC}}}language"))
     yield from _texts(what, item)
     yield from _author(what, item)
     for enclosure in item.findall("enclosure"):

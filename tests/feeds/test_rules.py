@@ -8,7 +8,8 @@ import pytest
 
 from feeds import build
 from feeds.entry import entry_of
-from feeds.streams import ALL, Stream, describe
+from feeds.months import archive_channel
+from feeds.streams import ALL, Logo, Stream, describe
 from syndicator.domain.model import Attachment, State
 from tests.feeds.rules import judge
 from tests.program import ROOT, make_program
@@ -52,13 +53,19 @@ def good(site, taxonomy, texts, make):
     withdrawn = replace(make.release(3), state=State.WITHDRAWN, withdrawn_at=make.now, reason="Error")
     entries = [entry_of(r, r.variant("en"), site, taxonomy, texts) for r in (withdrawn, corrected, plain)]
     fragments = [build.fragment_of(entry) for entry in entries]
-    channel = describe(Stream("en", ALL), site, taxonomy, texts)
-    return {fmt: build.render(fmt, channel, fragments, 60) for fmt in FORMATS}
+    live = describe(Stream("en", ALL), site, taxonomy, texts, Logo(f"{BASE}/l.png", f"{BASE}/i.png", (144, 72)))
+    say = texts("en")
+    archive = archive_channel(live, "2025-10", older="2025-09", newer="2025-11", translated=LANGS, site=site, say=say)
+    return {
+        **{fmt: build.render(fmt, live, fragments, 60, ["https://hub.example.org/"]) for fmt in FORMATS},
+        **{f"{fmt} archive": build.render(fmt, archive, fragments, 60) for fmt in FORMATS},
+    }
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_a_feed_with_everything_in_it_obeys_every_rule(good, make, fmt):
     assert judge(fmt, good[fmt], f"{BASE}/feeds/en/all.{fmt}", make.now) == []
+    assert judge(fmt, good[f"{fmt} archive"], f"{BASE}/feeds/en/all/2025-10.{fmt}", make.now) == []
 
 
 # (format, what to replace, once, by what, what the judge must say)
@@ -166,6 +173,35 @@ BROKEN = [
     ("json", '"summary":', '"url":"https://x.example/","summary":', "named twice"),
     ("json", '"items":[', '"items":[,', "not JSON"),
 ]
+
+
+# the same for an archive
+BROKEN_ARCHIVES = [
+    *((fmt, "<fh:archive/>", "", "do not stand together") for fmt in ("rss", "atom")),
+    *((fmt, "<fh:archive/>", "<fh:archive/><fh:archive/>", "more than one empty") for fmt in ("rss", "atom")),
+    *((fmt, "<fh:archive/>", "<fh:archive/><fh:complete/>", "no such element") for fmt in ("rss", "atom")),
+    *((fmt, "all/2025-09", "all/2025-10", "prev-archive is this very document") for fmt in ("rss", "atom")),
+    *((fmt, 'rel="current"', 'rel="related"', "do not stand together") for fmt in ("rss", "atom")),
+    *((fmt, 'rel="current"', 'rel="prev-archive"', "2 times prev-archive") for fmt in ("rss", "atom")),
+    ("rss", 'rel="prev-archive" type="application/rss+xml"', 'rel="prev-archive" type="text/xml"', "of another kind"),
+    ("rss", "/l.png</url>", "/l.svg</url>", "neither PNG, GIF nor JPEG"),
+    ("rss", "<width>144</width>", "<width>145</width>", "its width is not"),
+    ("rss", "<height>72</height>", "<height>401</height>", "its height is not"),
+    ("rss", "<width>144</width>", "<breadth>144</breadth>", "no such element: breadth"),
+    ("rss", "<dc:language>en</dc:language>", "<dc:language>English</dc:language>", "dc:language: not a language"),
+    ("atom", f"<logo>{BASE}", "<logo>", "logo: not an absolute"),
+    ("atom", f"<icon>{BASE}", "<icon>", "icon: not an absolute"),
+    ("json", f'"icon":"{BASE}', '"icon":"', "icon: not an absolute"),
+    ("json", "all/2025-09", "all/2025-10", "next_url is this very document"),
+]
+
+
+@pytest.mark.parametrize(("fmt", "right", "wrong", "words"), BROKEN_ARCHIVES)
+def test_the_judge_refuses_a_broken_archive(good, make, fmt, right, wrong, words):
+    text = good[f"{fmt} archive"].decode()
+    assert right in text
+    faults = judge(fmt, text.replace(right, wrong, 1).encode(), f"{BASE}/feeds/en/all/2025-10.{fmt}", make.now)
+    assert [fault for fault in faults if words in fault], faults
 
 
 @pytest.mark.parametrize(("fmt", "right", "wrong", "words"), BROKEN)
