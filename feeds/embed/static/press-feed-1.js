@@ -59,7 +59,7 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
   };
   const web = (value, base) => {
     try {
-      const url = new URL(value, base);
+      const url = typeof value == "string" ? new URL(value, base) : {};
       return /^https?:$/.test(url.protocol) ? url : null;
     } catch {
       return null;
