@@ -135,7 +135,9 @@ async def listing_after(
     `since` (included) and `until` (not included) bound the time of publication, or with `by_update` that of the last
     correction.
     """
-    query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=False))
+    # Of two upper bounds SQLite takes any one for the index: so both are the nearest, or deep parts would cost more.
+    newest = min([now, *([until] if until else []), *([after.public_at] if after else [])])
+    query = _wanted(session, filter_, taxonomy, lang).where(shown(newest, withdrawn=False))
     query = query.where(_within(since, until, by_update=by_update))
     if after is not None:
         here = tuple_(literal(after.public_at, RELEASE.c.public_at.type), literal(after.number, Integer))
