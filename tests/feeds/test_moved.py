@@ -164,6 +164,19 @@ def test_a_move_that_cannot_be_stops_the_start_with_one_line(site, renamed, move
     assert "\n" not in str(refused.value)
 
 
+async def test_a_stream_holds_what_was_filed_under_its_topics_old_slug(publish, shelf, make, renamed):
+    publisher = publish(taxonomy=renamed)
+    shelf.put(make.release(1, topics=("entry-rules",)))
+    await publisher.refresh(make.now)
+    shelf.put(make.release(2, topics=("entry",)))
+    await publisher.refresh(make.now)
+    feed = publisher.find("en/stay.atom").body
+    assert b"Title 1" in feed
+    assert b"Title 2" in feed
+    assert b'term="stay"' in feed
+    assert b"entry" not in feed.replace(b"<entry", b"").replace(b"</entry", b"").replace(b"deleted-entry", b"")
+
+
 FILLED = {
     "lang": "en",
     "slug": "visas",
