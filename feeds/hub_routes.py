@@ -109,10 +109,10 @@ async def _form(request: web.Request) -> dict[str, str]:
     """
     if request.content_type != FORM:
         raise BadAsking(f"Content-Type: {FORM} is allowed", 415)
+    if (request.content_length or 0) > MAX_BODY or len(await request.read()) > MAX_BODY:
+        raise BadAsking(f"at most {MAX_BODY} bytes are allowed", 413)
     try:
-        posted = await request.clone(client_max_size=MAX_BODY).post()
-    except web.HTTPRequestEntityTooLarge:
-        raise BadAsking(f"at most {MAX_BODY} bytes are allowed", 413) from None
+        posted = await request.post()  # of what has been read
     except (ValueError, LookupError):
         raise BadAsking("the form cannot be read; it must be UTF-8") from None
     found: dict[str, str] = {}

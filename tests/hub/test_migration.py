@@ -13,15 +13,15 @@ from syndicator.domain.model import ChannelKind
 from syndicator.store import ledger, migrate, subscriptions
 from syndicator.store.database import Database, engine_for
 
-FILL = (
-    "INSERT INTO subscriber (channel, address, role, resolved, language, timezone, other_language, state, state_reason,"
-    " created_at) VALUES ('email', 'a@example.org', 'person', '', 'az', 'Asia/Baku', 'urgent', 'active', '',"
-    " '2026-11-01 09:00:00')",
-    "INSERT INTO message (key, kind, major, priority, cursor, matched, created_at) VALUES ('digest:1', 'digest', 0, 20,"
-    " 0, '{}', '2026-11-01 09:00:00')",
-    "INSERT INTO delivery (message_id, subscriber_id, lang, state, attempts, due_at, reason, answer) VALUES (1, 1, 'az',"
-    " 'failed', 3, '2026-11-01 09:00:00', 'full', '{}')",
-)
+FILL = """
+INSERT INTO subscriber
+    (channel, address, role, resolved, language, timezone, other_language, state, state_reason, created_at)
+VALUES ('email', 'a@example.org', 'person', '', 'az', 'Asia/Baku', 'urgent', 'active', '', '2026-11-01 09:00:00');
+INSERT INTO message (key, kind, major, priority, cursor, matched, created_at)
+VALUES ('digest:1', 'digest', 0, 20, 0, '{}', '2026-11-01 09:00:00');
+INSERT INTO delivery (message_id, subscriber_id, lang, state, attempts, due_at, reason, answer)
+VALUES (1, 1, 'az', 'failed', 3, '2026-11-01 09:00:00', 'full', '{}')
+"""
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -34,7 +34,7 @@ async def test_a_filled_database_goes_forward(kind, tmp_path, postgresql):
             await connection.execute(text("CREATE SCHEMA public"))
     async with engine.begin() as connection:
         await connection.run_sync(to_first)
-        for statement in FILL:
+        for statement in FILL.split(";"):
             await connection.execute(text(statement))
     await engine.dispose()
     await migrate.upgrade(url)
