@@ -11,10 +11,11 @@ from lxml import etree
 
 from feeds.custom import Bounds, Crowded
 from feeds.windows import KEEP_WITHDRAWN
-from syndicator.domain.filters import BadFilter, parse
+from syndicator.domain.filters import BadFilter, canonical, parse
 from syndicator.domain.model import State
 from syndicator.domain.topics import Taxonomy, Topic
 from tests.feeds.customs import FakeLibrary, customs_on
+from tests.feeds.rules import judge
 
 SECOND = timedelta(seconds=1)
 
@@ -129,6 +130,17 @@ async def test_a_late_translation_is_no_new_entry(customs, library, make):
     [after] = await held(customs, "lang=az,ru", make.now)
     assert (before["language"], after["language"]) == ("ru", "az")
     assert before["id"] == after["id"]
+
+
+@pytest.mark.parametrize("fmt", ["rss", "atom", "json"])
+@pytest.mark.parametrize("text", ["lang=en&topic=law,visas", "lang=ru,az,en&q=body", "lang=az&q=nobody"])
+async def test_it_obeys_every_rule_of_its_format(customs, library, make, fmt, text):
+    withdrawn = make.release(3, state=State.WITHDRAWN, opened_at=make.now, withdrawn_at=make.now, reason="Error & co")
+    corrected = make.revise(make.release(2, langs=("en",)), at=make.now, note="The fee was wrong.")
+    library.put(make.release(1, attachments=(make.picture(),), rights="© The Service"), corrected, withdrawn)
+    wanted = parse(text)
+    served = f"https://press.example.org/feeds/custom.{fmt}?{canonical(wanted)}"
+    assert judge(fmt, (await customs.find(wanted, fmt, make.now)).body, served, make.now) == []
 
 
 # -- withdrawal and embargo
