@@ -76,11 +76,11 @@ def by_reader(paths: Sequence[Path]) -> dict[Path, Items]:
         warnings.simplefilter("ignore")  # of the libraries it brings
         reader_of = pytest.importorskip("reader").make_reader
     found = {}
-    with reader_of(":memory:", feed_root="/") as reader:
+    with reader_of(":memory:", feed_root=str(paths[0].parent)) as reader:
         for path in paths:
-            reader.add_feed(path.as_uri())
-            reader.update_feed(path.as_uri())
-            found[path] = [_kept(entry) for entry in reader.get_entries(feed=path.as_uri())]
+            reader.add_feed(path.name)
+            reader.update_feed(path.name)
+            found[path] = [_kept(entry) for entry in reader.get_entries(feed=path.name)]
     return found
 
 
@@ -96,13 +96,16 @@ def _kept(entry: Any) -> dict[str, Any]:
     }
 
 
-def by_newsboat(address: str, folder: Path) -> Items:
-    """newsboat, over HTTP as its readers use it, from the cache that it keeps: there an id is in one feed only."""
+def by_newsboat(addresses: Sequence[str], folder: Path) -> dict[str, Items]:
+    """newsboat, over HTTP as its readers use it, from the cache that it keeps; there an id is in one feed only.
+
+    It tells of enclosures that can be heard or seen as films, no others.
+    """
     program = shutil.which("newsboat")
     if program is None:
         absent("newsboat", "Debian: apt install newsboat")
     folder.mkdir()
-    (folder / "urls").write_text(f"{address}\n")
+    (folder / "urls").write_text("\n".join(addresses) + "\n")
     (folder / "config").write_text("download-retries 1\nrefresh-on-startup no\nmax-items 0\n")
     files = ["-u", folder / "urls", "-c", folder / "cache.db", "-C", folder / "config"]
     environment = os.environ | {"HOME": str(folder), "LC_ALL": "C.UTF-8", "TERM": "dumb", "no_proxy": "127.0.0.1"}
@@ -110,18 +113,9 @@ def by_newsboat(address: str, folder: Path) -> Items:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     cache = sqlite3.connect(folder / "cache.db")
-    rows = cache.execute("SELECT guid, title, url, pubDate, content, enclosure_url, enclosure_type FROM rss_item")
-    found = [
-        {
-            "id": guid,
-            "title": title,
-            "url": url,
-            "dated": dated,
-            "content": content,
-            "enclosures": [{"url": enclosure, "type": kind}] if enclosure else [],
-        }
-        for guid, title, url, dated, content, enclosure, kind in rows
-    ]
+    found: dict[str, Items] = {address: [] for address in addresses}
+    for address, *row in cache.execute("SELECT feedurl, guid, title, url, pubDate, content FROM rss_item"):
+        found[address].append(dict(zip(("id", "title", "url", "dated", "content"), row, strict=True)))
     cache.close()
     return found
 

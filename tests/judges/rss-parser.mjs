@@ -3,8 +3,9 @@ import Parser from "rss-parser";
 import { list, time, told } from "./common.mjs";
 
 const parser = new Parser();
+const file = (one) => ({ url: one.url, type: one.type, length: Number(one.length) });
 
-await told(async (text) => {
+await told(async (text, kind) => {
   const feed = await parser.parseString(text);
   return {
     title: feed.title,
@@ -14,8 +15,9 @@ await told(async (text) => {
       url: item.link,
       published: time(item.pubDate),
       content: item["content:encoded"] ?? item.content,
-      enclosures: list(item.enclosure).map((file) => ({ url: file.url, type: file.type, length: Number(file.length) })),
-      categories: item.categories?.map((one) => one._ ?? one), // it knows those of RSS only
+      // it knows enclosures and categories of RSS only
+      enclosures: kind === "rss" ? list(item.enclosure).map(file) : undefined,
+      categories: kind === "rss" ? list(item.categories).map((one) => one._ ?? one) : undefined,
     })),
   };
 });
