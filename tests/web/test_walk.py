@@ -23,6 +23,7 @@ from feeds.room import FeedRoom
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence, ChannelKind, Revision, State, SubscriptionState, Urgency
 from syndicator.domain.ports import Clock
+from syndicator.domain.topics import Taxonomy
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.sources.directory import DirectorySource
@@ -268,3 +269,21 @@ async def test_with_scripts_one_press_copies_and_nothing_breaks_the_sites_policy
             assert (await page.evaluate("getSelection().toString()")).endswith(".json")
         assert said == []
         await context.close()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+async def test_topics_with_names_without_end_fit_a_small_phone(parts, open_site, newsroom, lang):
+    name = {"az": LONG, "en": LONG * 2, "ru": f"{ARABIC} {LONG}"}
+    topics = [{"slug": "a" * 64, "name": name}, {"slug": "below", "parent": "a" * 64, "name": name}]
+    visitor = await open_site(replace(parts, taxonomy=Taxonomy.from_mapping({"topic": topics})))
+    release = await newsroom.publish(topics=["below"])
+    origin = str(visitor.client.make_url("")).rstrip("/")
+    pages = ["", "topics/", "topics/below", "feeds?topic=below&not=" + "a" * 64, "feeds/below", "search?topic=below"]
+    wide = {}
+    async with browsing() as browser:
+        page = await browser.new_page(viewport={"width": 320, "height": 640})
+        for path in (*pages, "subscribe", f"releases/{release.number}-office-hours"):
+            await page.goto(f"{origin}/{lang}/{path}")
+            await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            wide[path] = await page.evaluate("document.documentElement.scrollWidth")
+    assert {path: width for path, width in wide.items() if width > 320} == {}
