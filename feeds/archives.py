@@ -261,4 +261,4 @@ class Archives:
         after = {m: held for m, held in {**before, month: streams}.items() if held}
         todo = {m: rank for m, rank in progress.todo.items() if m != month}
         self._present = after
-        await self._remember(replace(progress, todo=todo | dict.fromkeys(beside(before, after), 0)))
+        await self._remember(replace(progress, todo=dict.fromkeys(beside(before, after), 1) | todo))

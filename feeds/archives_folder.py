@@ -52,7 +52,7 @@ class Month:
 class Progress:
     """Up to which change, and which moment, all months were looked through.
 
-    `todo` are the months to build, by rank: 0 because something changed there, 1 because all are built anew.
+    `todo` are the months to build, by rank: 0 because something changed there, 1 for every other reason.
     `revisit` is when the clock alone brings a release into view.
     """
 

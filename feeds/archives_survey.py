@@ -68,7 +68,7 @@ class Surveyor:
             unsure, before = dirty | progress.todo.keys(), {month: held.streams for month, held in done.items()}
         after = {**before, **await self._present(view, unsure, now)}
         after = {month: streams for month, streams in after.items() if streams}
-        todo = {**dict.fromkeys(beside(before, after), 0), **progress.todo, **dict.fromkeys(dirty, 0)}
+        todo = {**dict.fromkeys(beside(before, after), 1), **progress.todo, **dict.fromkeys(dirty, 0)}
         checked, revisit = max(now, progress.checked), next((when for when in later if when > now), None)
         return Progress(self.settings, last, checked, revisit, todo), after
 

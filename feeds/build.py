@@ -96,7 +96,7 @@ def _feed_generator(
     if rights := next((f.rights for f in fragments if f.rights), ""):
         generator.rights(rights)
     if channel.logo is not None:
-        _add_logo(generator, channel, channel.logo)
+        _add_logo(fmt, generator, channel, channel.logo)
     generator.mended.archive = bool(channel.current)
     generator.mended.links = [*({"rel": "hub", "href": hub} for hub in hubs), *_links(channel, fmt)]
     generator.mended.tombstones = [f.tombstone for f in fragments if f.tombstone]
@@ -122,13 +122,14 @@ def _links(channel: Channel, fmt: str) -> Iterator[Link]:
         }
 
 
-def _add_logo(generator: Any, channel: Channel, logo: Logo) -> None:
+def _add_logo(fmt: str, generator: Any, channel: Channel, logo: Logo) -> None:
     """RSS's image says title and link of the channel (RSS 2.0); Atom has a wide logo and a square icon (RFC 4287)."""
-    if logo.logo:
-        generator.logo(logo.logo)
-    if logo.icon:
-        generator.icon(logo.icon)
-    if logo.logo and logo.size is not None:
+    if fmt == "atom":  # in RSS, feedgen would make an image of any logo
+        if logo.logo:
+            generator.logo(logo.logo)
+        if logo.icon:
+            generator.icon(logo.icon)
+    elif logo.logo and logo.size is not None:
         width, height = map(str, logo.size)
         generator.image(logo.logo, title=channel.title, link=channel.page, width=width, height=height)
 
