@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from email.message import EmailMessage
+from itertools import cycle
 from urllib.parse import unquote
 
 from tests.whole.house import Answer, House
@@ -36,11 +37,21 @@ def page_paths(house: House, office: Outsider) -> list[str]:
     for lang in house.site.languages:
         found += [f"/{lang}/{name}" for name in ("", "feeds", "search", "search?topic=visas")]
         found += [f"/{lang}/topics/{slug}" for slug in house.taxonomy.slugs]
-    return [*found, *api_paths(house), *release_paths(house, office)]
+    quoted = [
+        f"/oembed?url={house.site.home(lang)}releases/{one.number}"
+        for lang, one in zip(cycle(house.site.languages), office.releases.values(), strict=False)
+    ]
+    return [*found, *quoted, *api_paths(house), *release_paths(house, office)]
 
 
 def feed_paths(house: House) -> list[str]:
-    return [*house.feed_names(), *(f"/feeds/{lang}.opml" for lang in house.site.languages)]
+    return [*house.feed_names(), *house.archive_names(), *(f"/feeds/{lang}.opml" for lang in house.site.languages), *embed_paths(house)]
+
+
+def embed_paths(house: House) -> list[str]:
+    """They say of a withdrawn release what feeds say."""
+    languages = ",".join(house.site.languages)
+    return [f"/embed/frame?lang={languages}&limit=20", f"/embed/fragment?lang={languages}&layout=full", "/en/embed"]
 
 
 async def look(house: House, paths: Iterable[str], method: str = "GET", **headers: str) -> dict[str, Answer]:
