@@ -24,6 +24,7 @@ __all__ = ["measure"]
 
 RELEASES = 10_000
 ROUNDS = 3
+KINDS = ("cold", "warm")
 LIMIT = 2.0
 FEED = "/feeds/az/all.rss"
 PATIENCE = 60.0
@@ -33,7 +34,7 @@ TOPIC = '[[topic]]\nslug = "{slug}"\nname = {{ az = "{az}", en = "{en}", ru = "{
 def measure(folder: Path) -> Iterator[Figure]:
     """Some starts of each kind in turn; the best counts."""
     program = _program(folder)
-    starts: dict[str, list[tuple[float, float, float, float]]] = {"cold": [], "warm": []}
+    starts: dict[str, list[tuple[float, float, float, float]]] = {kind: [] for kind in KINDS}
     try:
         for _ in range(ROUNDS):
             for kind, found in starts.items():

@@ -37,7 +37,7 @@ def measure(folder: Path) -> Iterator[Figure]:
     for count in SIZES:
         place = folder / str(count)
         place.mkdir()
-        found = child("feeds", str(place), str(count))
+        found = child("feeds", str(place), str(count), str(CHANGES))
         costs[count] = found
         beside = f"full build {found['whole']:.0f} ms"
         what = f"CPU, {count:,} releases x 3 languages x 20 topics:"
@@ -50,7 +50,7 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 # -- refreshing
-async def _refresh(folder: str, count: int) -> None:
+async def _refresh(folder: str, count: int, changes: int) -> None:
     url = f"sqlite:///{folder}/feeds.db"
     await migrate.upgrade(url)
     database = Database(url)
@@ -68,7 +68,7 @@ async def _refresh(folder: str, count: int) -> None:
     )
     whole, files = await _cost(publisher)
     costs = []
-    for turn in range(CHANGES):
+    for turn in range(changes):
         await _edit(database, count - turn)
         costs.append(await _cost(publisher))
     none, written = await _cost(publisher)
@@ -99,4 +99,4 @@ async def _edit(database: Database, number: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_refresh(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(_refresh(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

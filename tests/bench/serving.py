@@ -91,8 +91,11 @@ def measure(folder: Path) -> Iterator[Figure]:
                 ours = Server("ours", program.port, psutil.Process(program.process.pid))
                 bare = peers.enter_context(_bare(folder, status, body, kept))
                 servers = [ours, bare]
-                if tree := peers.enter_context(nginx(folder, folder / "var" / "feeds")):
+                if tree := peers.enter_context(nginx(folder / f"nginx-{name}", folder / "var" / "feeds", program.port)):
                     servers.append(Server("nginx", *tree))
+                for server in servers:
+                    answer = program.get(f"http://127.0.0.1:{server.port}{FEED}", asked)
+                    assert answer[:2] == (status, body), server.name
                 _compare(servers, asked)
             yield from _figures(f"GET {name} ({len(body):,} bytes)", servers)
 
