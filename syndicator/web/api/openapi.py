@@ -137,7 +137,6 @@ def _parameter(one: Parameter, known: Mapping[str, Sequence[str]]) -> dict[str, 
     if one.name in known:
         allowed = list(known[one.name])
         schema["items"] = {"type": "string", **({"enum": allowed} if allowed else {})}
-        schema["maxItems"] = min(schema["maxItems"], max(1, len(allowed)))
         example = allowed[:1] or example
     return {
         "name": one.name,

@@ -29,6 +29,7 @@ __all__ = ["CHANGES", "RELEASES", "SEARCH", "USUAL_LIMIT", "Asked", "Parameter",
 
 USUAL_LIMIT = 20
 MAX_LIMIT = 100
+MAX_TYPED = 500
 GREATEST = 2**31 - 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +54,7 @@ class Parameter:
 
 
 def _several(name: str, about: str, items: Mapping[str, Any], example: Sequence[str]) -> Parameter:
-    schema = {"type": "array", "items": items, "minItems": 1, "maxItems": MAX_VALUES, "uniqueItems": True}
+    schema = {"type": "array", "items": items, "maxItems": MAX_VALUES}
     return Parameter(name, about, schema, example, listed=True)
 
 
@@ -71,7 +72,7 @@ _WORDS = Parameter(
     "q",
     f"All of these words, at most {MAX_WORDS}, each as the beginning of a word of title, summary or text. "
     "Case, Azerbaijani letters and ё do not matter.",
-    {"type": "string", "minLength": 1, "maxLength": 500},
+    {"type": "string", "maxLength": MAX_TYPED},
     "viza",
 )
 _SINCE = Parameter("since", "Not before this time: RFC 3339, or a date in the office's zone.", _TIMES, "2026-11-01")
@@ -174,6 +175,11 @@ def _given(query: Sequence[tuple[str, str]], allowed: Sequence[Parameter]) -> di
 
 def _filter(given: Mapping[str, str], site: Site, taxonomy: Taxonomy) -> Filter:
     asked = [(name, given[name]) for name in _FILTER if name in given]
+    for name, text in asked:
+        if name == "q" and len(text) > MAX_TYPED:
+            raise Refused(f"q: {len(text)} characters; at most {MAX_TYPED} are allowed", name)
+        if name != "q" and text.count(",") >= MAX_VALUES:
+            raise Refused(f"{name}: {text.count(',') + 1} values; at most {MAX_VALUES} are allowed", name)
     try:
         return asked_filter(asked, taxonomy, site.languages)
     except BadFilter as error:
@@ -192,7 +198,9 @@ def _time(name: str, text: str | None, site: Site) -> datetime | None:
             return datetime.fromisoformat(found[1]).replace(tzinfo=site.zone).astimezone(UTC)
         # In a query string "+" is a space: who did not encode it means an offset all the same.
         return datetime.fromisoformat(text.upper().replace(" ", "+")).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+    except OverflowError:  # in UTC it falls outside the years that there are
+        return datetime.min.replace(tzinfo=UTC) if text.startswith("0") else datetime.max.replace(tzinfo=UTC)
+    except ValueError as error:
         raise Refused(_bad_time(name, text), name) from error
 
 

@@ -57,7 +57,7 @@ def kind_url(request: web.Request, kind: str) -> str:
 def problem(said: Problem, headers: dict[str, str] | None = None) -> web.Response:
     """The answer."""
     kept = {hdrs.CACHE_CONTROL: "no-store" if said.status >= 429 else "no-cache"} | HEADERS | (headers or {})
-    body = said.model_dump_json(exclude={"parameter"} if said.parameter is None else None).encode()
+    body = said.model_dump_json().encode()
     return web.Response(status=said.status, body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE} | kept)
 
 
