@@ -48,6 +48,7 @@ OPTIONAL = {"timezone"}
 E = TypeVar("E", ChannelKind, Cadence)
 ALLOWED = (Cadence.IMMEDIATE,)  # for a digest nothing would ever be sent
 FILTERS = 10_000  # distinct texts kept in mind
+PEOPLE = (ChannelKind.TELEGRAM, ChannelKind.EMAIL)  # programs subscribe at the hub, and confirm by themselves
 GROUP = 1000
 GAP_SECONDS = 0.1  # a writer that waits for its turn on SQLite asks again within that time
 
@@ -111,7 +112,7 @@ class _Check:
         """A row as it is meant, or a ValueError with what is wrong and what is allowed."""
         site = self._site
         value = {name: (raw.get(name) or "").strip() for name in COLUMNS}
-        channel = _one_of(value, "channel", list(ChannelKind))
+        channel = _one_of(value, "channel", PEOPLE)
         timezone = value["timezone"] or site.timezone
         if timezone not in self._zones:
             raise ValueError(f"timezone: {timezone!r} is no IANA time zone such as Asia/Baku")

@@ -29,7 +29,7 @@ from syndicator.store.upsert import insert_for
 
 __all__ = ["Topic", "announce", "begin_topic", "ensure_hub", "forget_topic", "looked_at", "topics"]
 
-BATCH_SIZE = 500
+BATCH_SIZE = 32  # as many as are asked side by side: a batch held up by a dead callback holds up no other
 
 
 @dataclass(frozen=True, slots=True)

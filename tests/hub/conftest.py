@@ -190,9 +190,11 @@ class House:
             await ledger.sweep(session, self.now)
         async with self.database.reading() as session:
             batches = await ledger.open_batches(session, self.now)
-        for batch in batches:
-            args = {"batch": batch.id, "channel": batch.channel.value}
-            await self.delivery.deliver(Job("deliver", "x", batch.priority, self.now, args=args), Never())
+        jobs = [
+            Job("deliver", "x", batch.priority, self.now, args={"batch": batch.id, "channel": batch.channel.value})
+            for batch in batches
+        ]
+        await asyncio.gather(*(self.delivery.deliver(job, Never()) for job in jobs))
 
     async def go(self):
         """Everything that is due, until nothing is."""

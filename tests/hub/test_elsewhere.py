@@ -110,3 +110,13 @@ async def test_subscribers_and_hubs_are_told_side_by_side(build, reader):
     await house.go()
     assert (len(pings(reader)), reader.bodies("/cb")) == (1, ["second"])
     assert (await house.told())[FEED]["etag"] == etag_of(b"second")
+
+
+def test_a_callback_is_no_person_that_could_be_imported(site, taxonomy):
+    from syndicator.pipeline.importing import BadRow, read_rows  # noqa: PLC0415  # only here
+
+    head = "address,channel,language,filter,cadence,consent_at,consent_source,consent_text\n"
+    row = "http://reader.example.org/,websub,az,,immediate,2026-11-01T10:00:00+04:00,desk,yes\n"
+    (bad,) = read_rows([head, row], site, taxonomy)
+    assert isinstance(bad, BadRow)
+    assert "email" in bad.reason
