@@ -319,9 +319,8 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
 async def _bounded(request: web.Request) -> bytes | None:
     if (request.content_length or 0) > _MAX_BODY:
         return None
-    body = b""
-    async for chunk in request.content.iter_chunked(65536):
-        body += chunk
-        if len(body) > _MAX_BODY:
-            return None
-    return body
+    try:
+        body = await request.read()  # the application has read it already, in bounded time; streams are read once only
+    except web.HTTPRequestEntityTooLarge:
+        return None
+    return body if len(body) <= _MAX_BODY else None
