@@ -45,7 +45,12 @@ def page_paths(house: House, office: Outsider) -> list[str]:
 
 
 def feed_paths(house: House) -> list[str]:
-    return [*house.feed_names(), *house.archive_names(), *(f"/feeds/{lang}.opml" for lang in house.site.languages), *embed_paths(house)]
+    return [
+        *house.feed_names(),
+        *house.archive_names(),
+        *(f"/feeds/{lang}.opml" for lang in house.site.languages),
+        *embed_paths(house),
+    ]
 
 
 def embed_paths(house: House) -> list[str]:
