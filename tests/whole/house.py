@@ -161,6 +161,7 @@ class House:
             publisher=self.publisher,
             channels=list(channels),
             wake=_nothing,
+            workplaces=[self.room.archives],
             **shared,
         )
         parts = Parts(
@@ -241,6 +242,13 @@ class House:
     def feed_names(self) -> Sequence[str]:
         topics = ("all", *self.taxonomy.slugs)
         return [f"/feeds/{lang}/{t}.{fmt}" for lang in self.site.languages for t in topics for fmt in FEED_FORMATS]
+
+    def archive_names(self) -> Sequence[str]:
+        """The months of everything in each language: all that there are, and those around now."""
+        around = {f"{self.now + timedelta(days=days):%Y-%m}" for days in (-31, 0, 31)}
+        months = sorted(around | set(self.room.archives._present or ()))
+        langs = self.site.languages
+        return [f"/feeds/{lang}/all/{month}.{fmt}" for lang in langs for month in months for fmt in FEED_FORMATS]
 
     def mails(self) -> dict[str, EmailMessage]:
         found = sorted(self.outbox.glob("*.eml"))

@@ -124,7 +124,11 @@ def test_an_edit_touches_only_the_feeds_that_hold_it(build, run, history, words,
             await lived(house, [*history, Save("edited", "en", 1, chosen)])
             held = {"all", *house.taxonomy.closure(chosen)}
             names = [f"/feeds/en/{topic}.{fmt}" for topic in held for fmt in FEED_FORMATS]
-            with untouched(house, *names, "manifest.json"):
+            # their months, the versions behind the names, and what vouches for them
+            months = [
+                f"{folder}/en/{topic}{of}" for folder in ("/feeds", "/.versions") for topic in held for of in "./"
+            ]
+            with untouched(house, *names, *months, "manifest.json", "/.archives/"):
                 await save_and_work(house, Save("edited", "en", words, chosen))
             for name in names:
                 assert f"number {words}." in (await house.ask(name)).text, name
