@@ -68,7 +68,9 @@ class Configurator:
             wanted=wanted,
             words=" ".join(request.query.getall("q", ())),
             error=error,
-            ticked=[places.taxonomy.current(s.strip()) for v in request.query.getall("topic", ()) for s in v.split(",")],
+            ticked=[
+                places.taxonomy.current(s.strip()) for v in request.query.getall("topic", ()) for s in v.split(",")
+            ],
             topics=topic_tree(places.taxonomy, t),
             languages=[(code, places.texts(code).language_name) for code in site.languages],
             layouts=[(name, t(said)) for name, said in _LAYOUTS.items()],
