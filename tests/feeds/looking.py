@@ -2,9 +2,8 @@
 
 import json
 
-FEEDS = (
-    3 * 4 * 3 + (3 + 1) + 1
-)  # languages × (all + 3 topics) × formats, a list for each language and of all, the topics
+# languages × (all + 3 topics) × formats; a list for each language and one of all; the topics
+FEEDS = 3 * 4 * 3 + (3 + 1) + 1
 
 
 def stamps(folder):
