@@ -82,7 +82,7 @@ def measure(folder: Path) -> Iterator[Figure]:
         stack.callback(_end, program)
         program.start()
         wait_for(lambda: len(program.feed()["items"]) == 50, "the feed")
-        time.sleep(QUIET)  # until nothing is left to do
+        _rest(program)
         assert program.process is not None
         for name, asked in _kinds(program):
             status, body, headers = program.get(FEED, asked)
@@ -103,6 +103,16 @@ def measure(folder: Path) -> Iterator[Figure]:
 def _kinds(program: Program) -> list[tuple[str, dict[str, str]]]:
     tag = program.get(FEED)[2]["etag"]
     return [("304", {"If-None-Match": tag}), ("gzip", {"Accept-Encoding": "gzip"})]
+
+
+def _rest(program: Program) -> None:
+    """Wait until the feed has stood as it is for a while: the same bytes for everybody, and nothing left to do."""
+    for _ in range(60):
+        before = program.get(FEED)[2]["etag"]
+        time.sleep(QUIET)
+        if program.get(FEED)[2]["etag"] == before:
+            return
+    raise AssertionError("the feed does not come to rest")
 
 
 def _end(program: Program) -> None:

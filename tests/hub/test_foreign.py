@@ -42,12 +42,11 @@ def test_a_foreign_subscriber_and_a_foreign_hub_get_each_change(program, tmp_pat
         wait_for(lambda: ours.confirmed and theirs.confirmed, "both hubs to ask their subscriber")
 
         program.write("second.en.txt", TEXT.format(day=2))
-        wait_for(lambda: ours.heard and theirs.heard, "both subscribers to hear of it")
-        (topic, body), *more = ours.heard
-        assert (topic, more) == (feed, [])
-        assert body == program.get("/feeds/en/all.atom")[1]
-        assert b"2 December" in body
-        assert theirs.heard[0] == (feed, body)
+        wait_for(lambda: told(ours, b"2 December") and told(theirs, b"2 December"), "both subscribers to hear of it")
+        body = program.get("/feeds/en/all.atom")[1]
+        assert ours.heard[-1] == theirs.heard[-1] == (feed, body)
+        # the news of the first release may still have been on its way when they subscribed; nothing comes twice
+        assert len({body for _, body in ours.heard}) == len(ours.heard) <= 2
         assert feed in hub.pinged
         assert f"{program.base}/feeds/az/all.atom" not in hub.pinged  # nothing changed there
 
@@ -55,8 +54,8 @@ def test_a_foreign_subscriber_and_a_foreign_hub_get_each_change(program, tmp_pat
         wait_for(lambda: "unsubscribe" in ours.confirmed, "the hub to ask whether it leaves")
         wait_for(lambda: leases(program) == 0, "the lease to end")
         program.write("third.en.txt", TEXT.format(day=3))
-        wait_for(lambda: len(theirs.heard) > 1, "the other subscriber to hear of it")
-        assert len(ours.heard) == 1
+        wait_for(lambda: told(theirs, b"3 December"), "the other subscriber to hear of it")
+        assert not told(ours, b"3 December")
         channels = {row["channel"] for row in program.deliveries(state="sent")}
         assert "websub" in channels
         assert json.loads(program.command("subscribers", "list", "--json").stdout or "[]") == [
@@ -65,6 +64,10 @@ def test_a_foreign_subscriber_and_a_foreign_hub_get_each_change(program, tmp_pat
             if row["channel"] != "websub"
         ]
         assert program.stop() == 0
+
+
+def told(subscriber: FlaskSubscriber, words: bytes) -> bool:
+    return any(words in body for _, body in list(subscriber.heard))
 
 
 def leases(program) -> int:
