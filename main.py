@@ -19,31 +19,26 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 gc.disable()
 
-from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
 from bots.email.doctor import ask_relay
-from bots.email.headers import own_host
-from bots.email.outbox import FileTransport
+from bots.email.opening import open_email, open_relay
 from bots.email.preview import email_preview
-from bots.email.smtp import SmtpTransport
 from bots.telegram.doctor import telegram_questions
 from bots.telegram.outbox import FileTelegram
 from bots.telegram.pauses import DatabasePauses
 from bots.telegram.preview import telegram_preview
 from config.logs import set_up_logs
-from config.settings import AnySource, DirectorySource, EmailSettings, Settings
-from config.settings import SqlSource as SqlSettings
+from config.settings import Settings
 from config.topics import load_topics
 from feeds.moved import ask_moves
 from feeds.preview import feed_previews
 from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
-from syndicator.domain.model import BodyFormat, ChannelKind
+from syndicator.domain.model import ChannelKind
 from syndicator.domain.ports import Channel, Source
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
@@ -63,7 +58,7 @@ from syndicator.pipeline.service import Guard, Part, Running, serve
 from syndicator.pipeline.settling import Settler, policies
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.pipeline.work import Work
-from syndicator.sources import directory, sql
+from syndicator.sources.opening import open_source, open_sql
 from syndicator.sources.single import DocumentReader
 from syndicator.store import ledger, meta, migrate
 from syndicator.store.database import Database, MissingDatabase, shown
@@ -158,62 +153,12 @@ async def open_office(settings: Settings, database: Database, wake: Callable[[],
     )
 
 
-def open_source(source: AnySource, site: Site) -> Source:
-    """The publication store that a section of the settings names."""
-    if isinstance(source, DirectorySource):
-        return directory.DirectorySource(
-            source.name,
-            Path(source.path),
-            languages=site.languages,
-            default_language=site.default_language,
-            zone=site.zone,
-            withdraw_missing=source.withdraw_missing,
-            boilerplate=source.boilerplate,
-            rights=source.rights,
-        )
-    return open_sql(source, site)
-
-
-def open_sql(source: SqlSettings, site: Site) -> sql.SqlSource:
-    """A query as a publication store."""
-    return sql.SqlSource(
-        source.name,
-        source.url.get_secret_value(),
-        source.query,
-        body_format=BodyFormat(source.body_format),
-        zone=ZoneInfo(source.timezone) if source.timezone else site.zone,
-        languages=site.languages,
-    )
-
-
-def open_email(office: Office) -> Channel:
-    """Mail over the relay, or into a folder."""
-    email, compiler = office.settings.email, office.compiler()
-    if email.transport == "file":
-        return EmailChannel(compiler, FileTransport(Path(email.outbox)))
-    return EmailChannel(compiler, open_relay(email, office.site))
-
-
-def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
-    """The way to the relay; nothing is connected yet."""
-    return SmtpTransport(
-        email.host,
-        email.port,
-        local_hostname=own_host(site),
-        tls=email.tls,
-        user=email.user,
-        password=email.password.get_secret_value() if email.password else "",
-        connections=email.connections,
-        timeout=email.timeout,
-    )
-
-
 async def parts_of(office: Office, bell: Bell) -> list[Part]:
     """The running service, in the order of its start."""
     settings, database = office.settings, office.database
     feeds = office.feeds(Path(settings.feeds.directory), bell.ring)
     publisher = feeds.publisher
-    email = open_email(office)
+    email = open_email(settings.email, office.compiler(), office.site)
     bot = None
     telegram: Channel
     if settings.telegram.token is not None:
