@@ -6,7 +6,7 @@ Rules, in order:
 2. What was withdrawn is gone: 410, its number, the reason and the date; nothing of its text, not even in the address.
 3. What is public has one address a language; any other spelling of it leads there (301).
 4. Where a language is missing, the page says which ones there are.
-5. What was corrected says so first, newest correction first; so does a text that came with a note at first sight.
+5. What was corrected says so first, newest correction first; what that means, `domain.corrections` decides.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from babel import Locale
 from markupsafe import Markup
 from yarl import URL
 
+from syndicator.domain.corrections import corrections
 from syndicator.domain.model import Attachment, Release, Revision, Standing, Urgency, Variant
 from syndicator.domain.ports import FeedLinks
 from syndicator.domain.text import repeats_opening
@@ -106,6 +107,7 @@ def _missing(request: web.Request, release: Release, lang: str) -> web.Response:
 def _shown(request: web.Request, release: Release, variant: Variant, history: Sequence[Revision]) -> web.Response:
     parts, lang = request.app[PARTS], variant.lang
     t, revision = parts.texts(lang), variant.revision
+    told = corrections(release, variant, history)
     paths = release_paths(release, parts.site)
     images = [a for a in revision.attachments if a.is_image]
     return page(
@@ -121,8 +123,8 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         body=Markup(scrolling(revision.body, t("Table"))),  # noqa: S704
         kind=kind_name(release.kind, t),
         urgent=release.urgency is Urgency.URGENT,
-        updated_at=variant.updated_at if revision.major else None,
-        corrections=corrections(history),
+        updated_at=told[0].at if told else None,
+        corrections=told,
         topics=topic_links(release.topics, parts.taxonomy, t),
         pictures=[a for a in images if is_local(a)],
         files=[_file(a, t.locale) for a in revision.attachments if safe(a.url) and not (a.is_image and is_local(a))],
@@ -131,12 +133,6 @@ def _shown(request: web.Request, release: Release, variant: Variant, history: Se
         preview=_preview(revision.image, parts.site.base_url),
         versions=[(code, parts.texts(code).language_name, path) for code, path in paths.items() if code != lang],
     )
-
-
-def corrections(history: Sequence[Revision]) -> list[Revision]:
-    """The revisions that each note came with, newest first; a silent change repeats the note before it."""
-    before = [*(revision.note for revision in history[1:]), ""]
-    return [now for now, note in zip(history, before, strict=True) if now.note and now.note != note]
 
 
 def _streams(request: web.Request, release: Release, lang: str) -> list[FeedLinks]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from syndicator.domain.corrections import is_corrected
 from syndicator.domain.model import Attachment, Release, Urgency, Variant
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
@@ -81,7 +82,7 @@ def card(release: Release, variant: Variant, site: Site, taxonomy: Taxonomy, t: 
         kind=kind_name(release.kind, t),
         published=release.public_at,
         urgent=release.urgency is Urgency.URGENT,
-        corrected=variant.revision.major > 0,
+        corrected=is_corrected(variant.revision),
         topics=topic_links(release.topics, taxonomy, t),
     )
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from syndicator.domain.corrections import corrections, is_corrected
 from syndicator.domain.model import Attachment, Release, Revision, Variant
 from syndicator.domain.ports import FeedCatalogue, FeedLinks
 from syndicator.domain.site import Site
@@ -90,7 +91,7 @@ class View:
             "summary": revision.summary or None,
             "page": _ascii(self.site.release(variant.lang, release.number, variant.slug)),
             "updated": _moment(max(variant.updated_at, release.public_at)),
-            "corrected": revision.major > 0,
+            "corrected": is_corrected(revision),
             "image": next((file for file in files if file.media_type.startswith("image/")), None),
         }
 
@@ -105,7 +106,7 @@ class View:
             text=revision.text,
             link=_ascii(safe(revision.link)) or None,
             rights=revision.rights or None,
-            corrections=_corrections(histories.get((release.number, variant.lang), ())),
+            corrections=_corrections(release, variant, histories),
             attachments=self._files(revision),
             feeds=[
                 models.StreamFeeds(topic=link.topic, title=link.title, feeds=feeds_of(link))
@@ -165,14 +166,9 @@ def feeds_of(links: FeedLinks) -> models.Feeds:
     return models.Feeds(rss=links.rss, atom=links.atom, json_feed=links.json)
 
 
-def _corrections(history: Sequence[Revision]) -> list[models.Correction]:
-    """Each note with the time it was first said; a silent change repeats the note before it."""
-    before = [*(one.note for one in history[1:]), ""]
-    return [
-        models.Correction(at=_moment(one.created_at), note=one.note)
-        for one, note in zip(history, before, strict=True)
-        if one.created_at and one.note not in ("", note)
-    ]
+def _corrections(release: Release, variant: Variant, histories: Histories) -> list[models.Correction]:
+    told = corrections(release, variant, histories.get((release.number, variant.lang), ()))
+    return [models.Correction(at=_moment(one.at), note=one.note) for one in told]
 
 
 def _moment(when: datetime) -> datetime:
