@@ -32,7 +32,7 @@ from feeds.streams import Addresses, Channel, Logo
 
 __all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "fragment_of", "render"]
 
-RENDERER = 3
+RENDERER = 4
 UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 """The date of a feed that holds nothing; older than any release, so that its first one moves it on."""
 
@@ -104,7 +104,10 @@ def _feed_generator(
 
 
 def _links(channel: Channel, fmt: str) -> Iterator[Link]:
-    """The neighbours in time (RFC 5005 §4), then those in other languages."""
+    """The neighbours in time (RFC 5005 §4), then those in other languages.
+
+    In Atom these are "related": newsboat takes the last alternate of a feed for its page. RSS has a `<link>` for that.
+    """
     neighbours: dict[str, Addresses] = {
         "current": channel.current,
         "prev-archive": channel.older,
@@ -115,7 +118,7 @@ def _links(channel: Channel, fmt: str) -> Iterator[Link]:
             yield {"rel": relation, "type": MEDIA_TYPES[fmt], "href": addresses[fmt]}
     for other in channel.siblings:
         yield {
-            "rel": "alternate",
+            "rel": "related" if fmt == "atom" else "alternate",
             "type": MEDIA_TYPES[fmt],
             "hreflang": other.lang,
             "href": other.addresses[fmt],

@@ -53,7 +53,7 @@ class Writer:
         said = replace(wanted, langs=()) if len(wanted.langs) == 1 else wanted
         about = strip_illegal(filter_in_words(said, self.taxonomy, say))
         return Channel(
-            uid=site.custom_uid(query),
+            uid=site.custom_uid(canonical(self._as_first_named(wanted))),
             lang=lang,
             title=custom_title(wanted, lang, site, self.taxonomy, self.texts),
             description=say("Releases of {office} chosen by: {filter}", office=office, filter=about),
@@ -89,6 +89,11 @@ class Writer:
             if self.taxonomy.get(slug) is not None
         ]
         return opml.render(own.title, [own, *streams])
+
+    def _as_first_named(self, wanted: Filter) -> Filter:
+        """The filter in the slugs that its topics had first: what its id goes by."""
+        topics, without = (tuple(sorted(map(self.taxonomy.original, of))) for of in (wanted.topics, wanted.without))
+        return replace(wanted, topics=topics, without=without)
 
     def _links(self, wanted: Filter) -> FeedLinks:
         return custom_links(wanted, wanted.langs[0], self.site, self.taxonomy, self.texts)

@@ -6,7 +6,8 @@ Rules, in order:
 2. A topic's stream holds the releases of that topic and of every topic below it.
 3. A stream in language L holds language versions in L, nothing else.
 4. A filter that takes just what a stream holds is that stream; every other one is a custom feed.
-5. A stream's id and addresses come from `domain.site`; its words from the catalogues and the topic file.
+5. A stream's id and addresses come from `domain.site`; its words from the catalogues and the topic file. The id goes by
+   the topic's first slug, so that it outlives every change of name; addresses go by today's.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def describe(stream: Stream, site: Site, taxonomy: Taxonomy, texts: Texts, logo:
         description = say("Releases of {office} on: {topic}", office=office, topic=name)
     others = (Stream(other, stream.topic) for other in site.languages if other != lang)
     return Channel(
-        uid=site.feed_uid(lang, stream.topic),
+        uid=site.feed_uid(lang, taxonomy.original(stream.topic)),
         lang=lang,
         title=title,
         description=description,

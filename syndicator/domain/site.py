@@ -159,9 +159,9 @@ class Site:
         return f"tag:{self.authority},{minted.year}:release:{lang}:{number}"
 
     def custom_uid(self, query: str) -> str:
-        """A custom feed's id; `query` is the filter's canonical text."""
+        """A custom feed's id; `query` is the filter's canonical text, in the slugs that its topics had first."""
         return f"tag:{self.authority},2026:feed:custom:{query}"
 
     def feed_uid(self, lang: str, topic: str) -> str:
-        """A feed's own id; independent of any move of its address, or of the whole site's."""
+        """A feed's own id, whatever becomes of its address or of the whole site's; `topic` is the first slug it had."""
         return f"tag:{self.authority},2026:feed:{lang}:{topic}"

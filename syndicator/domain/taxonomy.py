@@ -6,8 +6,9 @@ Rules, in order:
 2. A topic names itself in at least one language; its parent is another topic of the file, and no circle closes.
 3. Its words are phrases with a weight, by language; a negative weight speaks against it.
 4. `topic=parent` includes the children: a release's topics are closed with all ancestors when a filter asks.
-5. A topic that was renamed says what it `was`. The old slug is no topic, but it goes on meaning the new one: whoever
-   holds it (a release, a subscription, an address) finds the topic, and matches whatever the new slug matches.
+5. A topic that was renamed says what it `was`, the oldest slug first. An old slug is no topic, but it goes on meaning
+   the new one: whoever holds it (a release, a subscription, an address) finds the topic, and matches whatever the new
+   slug matches. Permanent ids are minted under the first slug that a topic had.
 6. A taxonomy never changes. A slug it does not know is kept as it is: the file may have moved on.
 """
 
@@ -47,7 +48,7 @@ def is_slug(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One subject label. `words` is language -> phrase -> weight, as written in the file; `was` its former slugs."""
+    """One subject label. `words` is language -> phrase -> weight, as in the file; `was` its former slugs, oldest first."""
 
     slug: str
     names: Mapping[str, str]
@@ -148,6 +149,11 @@ class Taxonomy:
     def current(self, slug: str) -> str:
         """The slug in force: the new one for a former slug, any other as it is."""
         return self.renamed.get(slug, slug)
+
+    def original(self, slug: str) -> str:
+        """The slug that its topic had first; one that is no topic's as it is."""
+        topic = self.get(slug)
+        return topic.was[0] if topic is not None and topic.was else self.current(slug)
 
     def get(self, slug: str) -> Topic | None:
         """The topic of that slug, or that had it once; or None."""

@@ -137,6 +137,16 @@ def test_the_document_says_who_where_and_in_what_language(feed, make):
         ("alternate", "application/rss+xml", "az", f"{base}/feeds/az/entry.rss"),
         ("alternate", "application/rss+xml", "ru", f"{base}/feeds/ru/entry.rss"),
     ]
+    # one alternate in Atom: newsboat takes the last one of a feed for its page
+    assert [(x.get("rel"), x.get("hreflang"), x.get("href")) for x in atom.findall("atom:link", NS)] == [
+        ("self", None, f"{base}/feeds/en/entry.atom"),
+        ("alternate", "en", f"{base}/en/topics/entry"),
+        ("related", "az", f"{base}/feeds/az/entry.atom"),
+        ("related", "ru", f"{base}/feeds/ru/entry.atom"),
+    ]
+    assert [one["url"] for one in document["_syndicator"]["translations"]] == [
+        f"{base}/feeds/{lang}/entry.json" for lang in ("az", "ru")
+    ]
     assert atom.get("{http://www.w3.org/XML/1998/namespace}lang") == "en"
     assert atom.findtext("atom:id", namespaces=NS) == "tag:press.example.org,2026:feed:en:entry"
     assert atom.findtext("atom:author/atom:name", namespaces=NS) == "Migration Service & Co"

@@ -174,7 +174,8 @@ async def test_a_stream_holds_what_was_filed_under_its_topics_old_slug(publish, 
     assert b"Title 1" in feed
     assert b"Title 2" in feed
     assert b'term="stay"' in feed
-    assert b"entry" not in feed.replace(b"<entry", b"").replace(b"</entry", b"").replace(b"deleted-entry", b"")
+    named = feed.replace(b"2026:feed:en:entry<", b"")  # the id stays what it was
+    assert b"entry" not in named.replace(b"<entry", b"").replace(b"</entry", b"").replace(b"deleted-entry", b"")
 
 
 FILLED = {

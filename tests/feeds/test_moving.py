@@ -3,9 +3,13 @@
 import json
 from dataclasses import replace
 
+import pytest
 from lxml import etree
 
+from feeds.custom_writer import Writer
 from feeds.streams import ALL, Stream, describe
+from syndicator.domain.filters import parse
+from syndicator.domain.topics import Taxonomy, Topic
 from tests.program import Program, make_program, wait_for
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -17,6 +21,39 @@ def test_a_feeds_id_is_of_what_it_was_minted_under_and_its_addresses_of_today(si
     here, there = (describe(Stream("en", ALL), one, taxonomy, texts) for one in (site, moved))
     assert here.uid == there.uid == "tag:press.example.org,2026:feed:en:all"
     assert there.page == "https://elsewhere.example/en/"
+
+
+@pytest.mark.parametrize("was", [("visas",), ("visas", "visa-rules")])
+async def test_a_topic_that_was_renamed_keeps_the_id_of_its_feed_in_every_format_and_of_its_archives(
+    publish, archive, shelf, make, was
+):
+    """However often it is renamed: the id is of the slug that it had first."""
+    shelf.put(make.release(1, topics=("visas",)))
+    month = make.release(1).public_at.strftime("%Y-%m")
+    taxonomy = Taxonomy((Topic("entry-visas", {"en": "Visas"}, was=was),))
+    publisher = publish(taxonomy=taxonomy)
+    await publisher.refresh(make.now)
+    archives = archive(publisher, taxonomy=taxonomy)
+    await archives.build_all(make.now)
+    for stem in ("en/entry-visas", f"en/entry-visas/{month}"):
+        for fmt in ("rss", "atom", "json"):
+            stored = publisher.find(f"{stem}.{fmt}") or await archives.find(f"{stem}.{fmt}")
+            if fmt == "atom":
+                assert facts(stored.body)[0][0] == "tag:press.example.org,2026:feed:en:visas"
+            elif fmt == "json":
+                assert json.loads(stored.body)["_syndicator"]["id"] == "tag:press.example.org,2026:feed:en:visas"
+            assert f"/feeds/{stem}.{fmt}".encode() in stored.body
+
+
+def test_a_custom_feed_keeps_its_id_when_its_topics_are_renamed(site, taxonomy, texts):
+    renamed = Taxonomy(
+        (Topic("entry-visas", {"en": "Visas"}, was=("visas",)), Topic("a-law", {"en": "Law"}, was=("law",)))
+    )
+    before, after = (Writer(site, one, texts, 60) for one in (taxonomy, renamed))
+    old = before.channel(parse("lang=en&topic=visas,law&not=entry"))
+    new = after.channel(parse("lang=en&topic=entry-visas,a-law&not=entry"))
+    assert old.uid == new.uid == "tag:press.example.org,2026:feed:custom:lang=en&topic=law,visas&not=entry"
+    assert old.addresses != new.addresses
 
 
 def atom_of(program: Program, out: str) -> bytes:

@@ -18,6 +18,7 @@ await told(async (text) => {
   const feed = await parse(text);
   return {
     title: words(list(feed.title)[0]),
+    url: feed.home_page_url ?? links(feed.link).find((one) => one.rel === undefined || one.rel === "alternate")?.href,
     items: list(feed.items).map((item) => ({
       id: words(item.guid ?? item.id),
       title: words(item.title),

@@ -43,6 +43,12 @@ const ITEMS = {
     })),
 };
 
+const PAGES = {
+  rss: (feed) => feed.link,
+  atom: (feed) => feed.links.find((link) => link.rel === "alternate" || !link.rel)?.href,
+  json: (feed) => feed.home_page_url,
+};
+
 const flat = (outlines) => list(outlines).flatMap((one) => [one, ...flat(one.outlines)]);
 
 await told((text, kind) => {
@@ -51,5 +57,5 @@ await told((text, kind) => {
     return { title: opml.head?.title, feeds: flat(opml.body?.outlines).map((one) => one.xmlUrl).filter(Boolean) };
   }
   const { format, feed } = parseFeed(text);
-  return { format, title: words(feed.title), items: ITEMS[format](feed) };
+  return { format, title: words(feed.title), url: PAGES[format](feed), items: ITEMS[format](feed) };
 });

@@ -1,7 +1,8 @@
-"""What other people's readers make of our feeds, in one plain form: a dict for each item.
+"""What other people's readers make of our feeds, in one plain form: `title` and page (`url`) of the feed, and its `items`.
 
-`id, title, url, published, updated` (seconds), `content` (HTML), `enclosures` [{url, type, length}], `categories`; a
-reader that does not tell one of them leaves it out. A reader that is not there skips with the reason; in CI it fails.
+Of each item `id, title, url, published, updated` (seconds), `content` (HTML), `enclosures` [{url, type, length}],
+`categories`; a reader that does not tell one of them leaves it out. A reader that is not there skips with the reason;
+in CI it fails.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import pytest
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
 
-Items = list[dict[str, Any]]
+Told = dict[str, Any]
+"""A feed: its title, its page, its items."""
 
 
 def absent(what: str, remedy: str) -> None:
@@ -43,12 +45,13 @@ def node(name: str, paths: Sequence[Path]) -> dict[Path, Any]:
     return {Path(path): told for path, told in json.loads(done.stdout).items()}
 
 
-def npm(name: str, paths: Sequence[Path]) -> dict[Path, Items]:
-    return {path: told["items"] for path, told in node(name, paths).items()}
-
-
-def by_feedparser(paths: Sequence[Path]) -> dict[Path, Items]:
-    return {path: [_parsed(entry) for entry in _sound(path).entries] for path in paths}
+def by_feedparser(paths: Sequence[Path]) -> dict[Path, Told]:
+    found = {}
+    for path in paths:
+        parsed = _sound(path)
+        items = [_parsed(entry) for entry in parsed.entries]
+        found[path] = {"title": parsed.feed.title, "url": parsed.feed.link, "items": items}
+    return found
 
 
 def _sound(path: Path) -> Any:
@@ -70,7 +73,7 @@ def _parsed(entry: Any) -> dict[str, Any]:
     }
 
 
-def by_reader(paths: Sequence[Path]) -> dict[Path, Items]:
+def by_reader(paths: Sequence[Path]) -> dict[Path, Told]:
     """lemon24's `reader`, from files, into a database in memory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries it brings
@@ -80,7 +83,8 @@ def by_reader(paths: Sequence[Path]) -> dict[Path, Items]:
         for path in paths:
             reader.add_feed(path.name)
             reader.update_feed(path.name)
-            found[path] = [_kept(entry) for entry in reader.get_entries(feed=path.name)]
+            feed, items = reader.get_feed(path.name), [_kept(entry) for entry in reader.get_entries(feed=path.name)]
+            found[path] = {"title": feed.title, "url": feed.link, "items": items}
     return found
 
 
@@ -96,7 +100,7 @@ def _kept(entry: Any) -> dict[str, Any]:
     }
 
 
-def by_newsboat(addresses: Sequence[str], folder: Path) -> dict[str, Items]:
+def by_newsboat(addresses: Sequence[str], folder: Path) -> dict[str, Told]:
     """newsboat, over HTTP as its readers use it, from the cache that it keeps; there an id is in one feed only.
 
     It tells of enclosures that can be heard or seen as films, no others.
@@ -113,9 +117,10 @@ def by_newsboat(addresses: Sequence[str], folder: Path) -> dict[str, Items]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     cache = sqlite3.connect(folder / "cache.db")
-    found: dict[str, Items] = {address: [] for address in addresses}
+    feeds = cache.execute("SELECT rssurl, title, url FROM rss_feed")
+    found: dict[str, Told] = {address: {"title": title, "url": url, "items": []} for address, title, url in feeds}
     for address, *row in cache.execute("SELECT feedurl, guid, title, url, pubDate, content FROM rss_item"):
-        found[address].append(dict(zip(("id", "title", "url", "dated", "content"), row, strict=True)))
+        found[address]["items"].append(dict(zip(("id", "title", "url", "dated", "content"), row, strict=True)))
     cache.close()
     return found
 

@@ -9,6 +9,7 @@ await told(async (text, kind) => {
   const feed = await parser.parseString(text);
   return {
     title: feed.title,
+    url: feed.link,
     items: feed.items.map((item) => ({
       id: item.guid ?? item.id,
       title: item.title,

@@ -58,11 +58,15 @@ JPEG = bytes.fromhex(
 
 @dataclass(frozen=True)
 class Judged:
-    """The feeds of a running service: each as a file by its address's path, and what is meant by it."""
+    """The feeds of a running service: each as a file by its address's path, and what is meant by it.
+
+    `meant` are the items, `named` the feed's own title and page.
+    """
 
     program: Program
     files: dict[str, Path]
     meant: dict[str, list[dict[str, Any]]]
+    named: dict[str, tuple[str, str]]
 
     def of(self, *formats: str) -> dict[str, Path]:
         return {path: file for path, file in self.files.items() if file.suffix[1:] in formats}
@@ -124,7 +128,7 @@ def gather(program: Program, folder: Path) -> Judged:
     wanted = [(stem, f"{stem}.{fmt}") for stem in stems for fmt in FORMATS]
     wanted += [("mixed", f"/feeds/custom.{fmt}?{MIXED}") for fmt in FORMATS]
     wanted += [("az", "/feeds/az.opml"), ("index", "/feeds/index.opml")]
-    files, meant = {}, {}
+    files, meant, named = {}, {}, {}
     for number, (stem, path) in enumerate(wanted):
         wait_for(lambda path=path: program.get(path)[0] == 200, path)
         body = program.get(path)[1]
@@ -132,9 +136,12 @@ def gather(program: Program, folder: Path) -> Judged:
         files[path] = folder / f"{number}.{suffix}"
         files[path].write_bytes(body)
         if suffix == "json":
-            meant[stem] = [_meant(item) for item in json.loads(body)["items"]]
+            document = json.loads(body)
+            meant[stem] = [_meant(item) for item in document["items"]]
+            named[stem] = (document["title"], document["home_page_url"])
     assert all(meant.values())
-    return Judged(program, files, {path: meant[stem] for stem, path in wanted if stem in meant})
+    by_path = [(stem, path) for stem, path in wanted if stem in meant]
+    return Judged(program, files, {p: meant[s] for s, p in by_path}, {p: named[s] for s, p in by_path})
 
 
 def _meant(item: dict[str, Any]) -> dict[str, Any]:
@@ -158,8 +165,14 @@ def words(markup: str) -> str:
     return " ".join(lxml_html.fromstring(f"<div>{markup}</div>").text_content().split())
 
 
-def faults(told: list[dict[str, Any]], meant: list[dict[str, Any]], path: str) -> list[str]:
+def faults(judged: Judged, feed: readers.Told, path: str) -> list[str]:
     """Where a reader understood something else, a line each."""
+    named = (feed["title"], feed["url"])
+    about = [] if named == judged.named[path] else [f"{path}: {named}, meant {judged.named[path]}"]
+    return about + _faults(feed["items"], judged.meant[path], path)
+
+
+def _faults(told: list[dict[str, Any]], meant: list[dict[str, Any]], path: str) -> list[str]:
     if sorted(str(one["id"]) for one in told) != sorted(one["id"] for one in meant):
         return [f"{path}: {len(told)} items, {len(meant)} meant, or other ids: {[one['id'] for one in told][:3]}"]
     ours = {one["id"]: one for one in meant}
@@ -190,9 +203,9 @@ def _all_there(told: list[dict[str, Any]], meant: list[dict[str, Any]], path: st
     return sorted(told, key=str) == sorted(meant, key=str)
 
 
-def compare(judged: Judged, told: dict[Path, list[dict[str, Any]]]) -> list[str]:
+def compare(judged: Judged, told: dict[Path, readers.Told]) -> list[str]:
     names = {file: path for path, file in judged.files.items()}
-    return [line for file, items in told.items() for line in faults(items, judged.meant[names[file]], names[file])]
+    return [line for file, feed in told.items() for line in faults(judged, feed, names[file])]
 
 
 def test_what_is_judged_holds_everything_that_is_hard_to_read(judged: Judged) -> None:
@@ -223,7 +236,7 @@ def test_reader_reads_what_we_meant(judged: Judged) -> None:
     ("name", "formats"), [("rss-parser", ("rss", "atom")), ("feedsmith", FORMATS), ("feedme", FORMATS)]
 )
 def test_a_reader_of_npm_reads_what_we_meant(judged: Judged, name: str, formats: tuple[str, ...]) -> None:
-    assert compare(judged, readers.npm(name, [*judged.of(*formats).values()])) == []
+    assert compare(judged, readers.node(name, [*judged.of(*formats).values()])) == []
 
 
 @pytest.mark.parametrize("fmt", ["rss", "atom"])
@@ -234,7 +247,7 @@ def test_newsboat_reads_what_we_meant(judged: Judged, tmp_path: Path, fmt: str) 
     }
     for name, paths in apart.items():
         told = readers.by_newsboat([judged.program.base + path for path in paths], tmp_path / name)
-        found = [line for path in paths for line in faults(told[judged.program.base + path], judged.meant[path], path)]
+        found = [line for path in paths for line in faults(judged, told[judged.program.base + path], path)]
         assert found == []
 
 
