@@ -8,6 +8,7 @@ Rules, in order:
 3. A live feed whose window is full names the month of its oldest entry, where the archives go on.
 4. Last-Modified is the newest entry's change; where a feed changed otherwise (an entry left it), it is the time of the
    refresh, so that a reader who only compares dates is never left behind.
+5. `served` may be ahead of `kept`, where the disk would not take it: such a feed comes out again until it stands.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class Edition:
     def due(self, now: datetime) -> list[int]:
         """Releases to be looked at again though nothing was written."""
         return sorted(number for number, when in self.revisit.items() if when <= now)
+
+    def stands(self, name: str) -> bool:
+        """Whether the feed is served, and as the files have it."""
+        served, kept = self.served.get(name), self.kept.get(name)
+        return served is not None and kept is not None and served.etag == kept.etag
 
 
 class Composer:
@@ -143,7 +149,7 @@ class Composer:
         facts = {**old.facts, **found.facts}
         for stream, window in found.windows.items():
             names = names_of(stream)
-            whole = all(name in old.served for name in names)
+            whole = all(map(old.stands, names))
             if whole and window == old.windows.get(stream) and not any((stream.lang, n) in fresh for n in window):
                 continue
             held = [pieces[stream.lang, n][1] for n in window if (stream.lang, n) in pieces]
@@ -154,7 +160,7 @@ class Composer:
                 body = self.render(fmt, channel, fragments)
                 self._offer(changed, old, name, body, newest, now)
         for name in self.lists:
-            if name not in old.served:
+            if not old.stands(name):
                 self._offer(changed, old, name, self._render_list(name), build.UNDATED, now)
         return changed
 
@@ -195,8 +201,10 @@ class Composer:
         changed: dict[str, Stored], old: Edition, name: str, body: bytes, newest: datetime, now: datetime
     ) -> None:
         etag = files.etag_of(body)
-        before = old.kept.get(name)
-        if before is not None and before.etag == etag and name in old.served:
+        before, served = old.kept.get(name), old.served.get(name)
+        if served is not None and served.etag == etag:
+            if not old.stands(name):
+                changed[name] = served
             return
         changed[name] = Stored(body, files.pack(body), etag, modified_at(before, etag, newest, now))
 

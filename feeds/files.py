@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,12 +36,16 @@ __all__ = [
     "Manifest",
     "Stored",
     "etag_of",
+    "kept_data",
+    "kept_from",
     "kept_of",
     "load",
     "pack",
     "read_manifest",
+    "remains",
     "remove",
     "save",
+    "time_of",
     "write_manifest",
 ]
 
@@ -98,18 +102,31 @@ def pack(body: bytes) -> dict[str, bytes]:
     return packed
 
 
-def save(directory: Path, files: Mapping[str, Stored]) -> None:
+def save(directory: Path, files: Mapping[str, Stored], *, together: bool = False) -> None:
     """Write these feeds. A file's time is its Last-Modified, so that a plain web server says the same.
+
+    `together`: all are made safe by one sync of everything, which is cheaper for hundreds of files.
 
     Raises:
         OSError: a file could not be written; what is public is whole, and as it was unless all files were written.
     """
-    tree.swap(directory, {name: _version(stored) for name, stored in files.items()})
+    tree.swap(directory, {name: _version(stored) for name, stored in files.items()}, together=together)
 
 
 def remove(directory: Path, names: Iterable[str]) -> None:
-    """Take away feeds that are no more."""
+    """Take away feeds that are no more, or that nobody may read as they stand. Needs no room on the disk."""
     tree.drop(directory, names)
+
+
+def remains(directory: Path, names: Iterable[str]) -> dict[str, Kept]:
+    """What is public under these names though no manifest knows it: tags and times, and no digest to believe it by."""
+    found = {}
+    for name in names:
+        path = directory / name
+        tag = tree.tag_of(directory, name)
+        if tag is not None and path.exists():
+            found[name] = Kept(f'"{tag}"', datetime.fromtimestamp(path.stat().st_mtime, UTC), {})
+    return found
 
 
 def load(directory: Path, name: str, kept: Kept) -> Stored | None:
@@ -153,10 +170,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     data = {
         "settings": manifest.settings,
         "built": manifest.built,
-        "files": {
-            name: {"etag": k.etag, "last_modified": k.last_modified.isoformat(), "digests": dict(k.digests)}
-            for name, k in sorted(manifest.files.items())
-        },
+        "files": kept_data(manifest.files),
         "windows": {f"{s.lang}/{s.topic}": numbers for s, numbers in sorted(manifest.windows.items())},
         "revisit": {str(number): when.isoformat() for number, when in sorted(manifest.revisit.items())},
     }
@@ -165,24 +179,43 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     tree.sync_folder(directory)
 
 
-def _parse(data: Any) -> Manifest:
-    files = {
-        name: Kept(str(k["etag"]), _time(k["last_modified"]), dict(k["digests"])) for name, k in data["files"].items()
+def kept_data(files: Mapping[str, Kept]) -> dict[str, Any]:
+    """These validators as a manifest holds them, in JSON."""
+    return {
+        name: {"etag": kept.etag, "last_modified": kept.last_modified.isoformat(), "digests": dict(kept.digests)}
+        for name, kept in sorted(files.items())
     }
-    if unsafe := [name for name in files if not _NAME.fullmatch(name)]:
-        raise ValueError(f"not a feed's name: {unsafe[0]!r}")
+
+
+def kept_from(data: Any, fits: Callable[[str], bool]) -> dict[str, Kept]:
+    """The validators that a manifest holds.
+
+    Raises:
+        ValueError: a name does not fit; names become paths.
+        KeyError, TypeError, AttributeError: the data are no such thing.
+    """
+    if unsafe := [name for name in data if not fits(name)]:
+        raise ValueError(f"not a name of a feed: {unsafe[0]!r}")
+    return {
+        name: Kept(str(one["etag"]), time_of(one["last_modified"]), dict(one["digests"])) for name, one in data.items()
+    }
+
+
+def time_of(text: str) -> datetime:
+    """A time that a manifest holds, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _parse(data: Any) -> Manifest:
+    files = kept_from(data["files"], lambda name: _NAME.fullmatch(name) is not None)
     windows = {_stream(name): tuple(int(n) for n in numbers) for name, numbers in data["windows"].items()}
-    revisit = {int(number): _time(when) for number, when in data["revisit"].items()}
+    revisit = {int(number): time_of(when) for number, when in data["revisit"].items()}
     return Manifest(str(data["settings"]), int(data["built"]), files, windows, revisit)
 
 
 def _stream(name: str) -> Stream:
     lang, _, topic = name.partition("/")
     return Stream(lang, topic)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _digests(packed: Mapping[str, bytes]) -> dict[str, str]:

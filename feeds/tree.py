@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-__all__ = ["VERSIONS", "Version", "drop", "points_to", "replace_file", "swap", "sync_folder"]
+__all__ = ["VERSIONS", "Version", "drop", "points_to", "replace_file", "swap", "sync_folder", "tag_of"]
 
 VERSIONS = ".versions"
 _WRITERS = 4  # a disk syncs what comes at once together: 63 files in a fifth of the time, on a busy one
@@ -45,8 +45,10 @@ class Version:
         return sorted(self.parts, reverse=True)
 
 
-def swap(directory: Path, versions: Mapping[str, Version]) -> None:
+def swap(directory: Path, versions: Mapping[str, Version], *, together: bool = False) -> None:
     """Let these names stand for these versions, and let go of the ones before.
+
+    `together`: one sync of everything before the links turn, instead of one for each file.
 
     Raises:
         OSError: something could not be written. Before the first link turned, every name stands for what it did;
@@ -54,14 +56,19 @@ def swap(directory: Path, versions: Mapping[str, Version]) -> None:
     """
     for home in {_home(directory, name) for name in versions}:
         home.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(_WRITERS) as writers:
-        ready = list(writers.map(lambda one: _prepare(*one), _parts(directory, versions)))
+    parts = _parts(directory, versions)
+    if together:
+        ready = [_prepare(*one, synced=False) for one in parts]
+        os.sync()
+    else:
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            ready = list(writers.map(lambda one: _prepare(*one), parts))
     for beside, place in filter(None, ready):
         os.replace(beside, place)  # noqa: PTH105  # hundreds in a row: text is half the cost of Path
     for name, version in versions.items():
         _turn(directory, name, version)
-    for folder in {(directory / name).parent for name in versions}:
-        sync_folder(folder)
+    for folder in {(directory / name).parent for name in versions} if not together else ():
+        sync_folder(folder)  # together: a link that a crash undoes stands for the version before, see rule 4
     _sweep(directory, {name: version.tag for name, version in versions.items()})
 
 
@@ -77,6 +84,13 @@ def drop(directory: Path, names: Iterable[str]) -> None:
         for emptied in (folder, directory / VERSIONS / folder.relative_to(directory)):
             if emptied.is_dir() and not any(emptied.iterdir()):
                 emptied.rmdir()
+
+
+def tag_of(directory: Path, name: str) -> str | None:
+    """The tag of the version that the public name stands for; None where it is no such link."""
+    path = directory / name
+    found = _WRITTEN.fullmatch(path.readlink().name) if path.is_symlink() else None
+    return found["tag"] if found else None
 
 
 def points_to(directory: Path, name: str, tag: str) -> bool:
@@ -119,12 +133,12 @@ def _parts(directory: Path, versions: Mapping[str, Version]) -> Iterator[tuple[s
             yield place, suffix, version
 
 
-def _prepare(place: str, suffix: str, version: Version) -> tuple[str, str] | None:
+def _prepare(place: str, suffix: str, version: Version, *, synced: bool = True) -> tuple[str, str] | None:
     """Write one file; where it lies beside its place, says what is to be named how."""
     data = version.parts[suffix]
-    if suffix and _create(place + suffix, data, version.modified):
+    if suffix and _create(place + suffix, data, version.modified, synced=synced):
         return None  # nobody looks for a coding before its identity is there
-    return _write_beside(place + suffix, data, version.modified), place + suffix
+    return _write_beside(place + suffix, data, version.modified, synced=synced), place + suffix
 
 
 def _turn(directory: Path, name: str, version: Version) -> None:
@@ -156,27 +170,28 @@ def _sweep(directory: Path, tags: Mapping[str, str]) -> None:
                 (home / found.string).unlink(missing_ok=True)
 
 
-def _create(place: str, data: bytes, modified: datetime) -> bool:
-    """A new synced file; False where there is one, which somebody may be reading."""
+def _create(place: str, data: bytes, modified: datetime, *, synced: bool) -> bool:
+    """A new file; False where there is one, which somebody may be reading."""
     try:
-        _write(place, data, modified, "xb")
+        _write(place, data, modified, "xb", synced=synced)
     except FileExistsError:
         return False
     return True
 
 
-def _write_beside(place: str, data: bytes, modified: datetime | None) -> str:
-    """A synced file beside its place; its name."""
+def _write_beside(place: str, data: bytes, modified: datetime | None, *, synced: bool = True) -> str:
+    """A file beside its place; its name."""
     folder, _, name = place.rpartition("/")
     beside = f"{folder}/.{name}.tmp"
-    _write(beside, data, modified, "wb")
+    _write(beside, data, modified, "wb", synced=synced)
     return beside
 
 
-def _write(place: str, data: bytes, modified: datetime | None, mode: Literal["wb", "xb"]) -> None:
+def _write(place: str, data: bytes, modified: datetime | None, mode: Literal["wb", "xb"], *, synced: bool) -> None:
     with open(place, mode) as file:  # noqa: PTH123
         file.write(data)
         file.flush()
         if modified is not None:
             os.utime(file.fileno(), (modified.timestamp(), modified.timestamp()))
-        os.fsync(file.fileno())
+        if synced:
+            os.fsync(file.fileno())

@@ -23,7 +23,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 
-__all__ = ["KEEP_WITHDRAWN", "Facts", "Plan", "facts_of", "plan", "shows", "slide", "touched"]
+__all__ = ["KEEP_WITHDRAWN", "Facts", "Plan", "facts_of", "no_longer", "plan", "shows", "slide", "touched"]
 
 KEEP_WITHDRAWN = timedelta(days=90)
 _ROUNDS = 8  # each asks for twice as many as the one before, so 128 windows deep at the most
@@ -45,12 +45,16 @@ class Facts:
 
 @dataclass(slots=True)
 class Plan:
-    """What a refresh found: windows asked anew, the releases read for them, and what to look at again, and when."""
+    """What a refresh found: windows asked anew, the releases read for them, and what to look at again, and when.
+
+    `anew`: it is not known which releases changed.
+    """
 
     windows: dict[Stream, tuple[int, ...]] = field(default_factory=dict)
     releases: dict[int, Release] = field(default_factory=dict)
     facts: dict[int, Facts] = field(default_factory=dict)
     revisit: dict[int, datetime] = field(default_factory=dict)
+    anew: bool = False
 
 
 def facts_of(release: Release) -> Facts:
@@ -83,6 +87,18 @@ def look_again(facts: Facts, now: datetime) -> datetime | None:
     if facts.withdrawn_at is not None and shows(facts, now):
         return facts.withdrawn_at + KEEP_WITHDRAWN
     return None
+
+
+def no_longer(before: Windows, found: Plan) -> set[Stream]:
+    """The streams that held a release which nobody may read any more, as far as that can be told."""
+    hidden = {number for number, one in found.facts.items() if one.state is not State.PUBLIC}
+    streams = set()
+    for stream, window in found.windows.items():
+        held = before.get(stream)
+        unsure = found.anew and (held is None or not set(held) <= set(window))
+        if unsure or not hidden.isdisjoint(held or ()):
+            streams.add(stream)
+    return streams
 
 
 def touched(changed: Iterable[Release], held: Windows, site: Site, taxonomy: Taxonomy) -> set[Stream]:

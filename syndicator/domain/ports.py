@@ -239,14 +239,15 @@ class FeedPublisher(Protocol):
         """Rewrite the feeds that changed releases touch; returns how many files were written.
 
         Raises:
-            OSError: the feeds' folder cannot be written; what is served stays as it was.
+            OSError: the store cannot be read, and what is served stays as it was; or the feeds' folder cannot be
+                written, and what is served has moved on without its files.
         """
         ...
 
     async def stale(self) -> bool:
-        """Whether a release has changed since the last refresh."""
+        """Whether a refresh is to be done; a no is a check against the store, too."""
         ...
 
     def newest(self) -> datetime | None:
-        """When the newest feed was last checked against the store, for the alarm on silent feeds."""
+        """When feeds were last known to be as the store has it, for the alarm on silent feeds."""
         ...

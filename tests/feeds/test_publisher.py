@@ -1,11 +1,14 @@
 """What the publisher tells others, and what it does when something it stands on is broken."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
 from feeds import build
+from syndicator.pipeline.work import Work
+from syndicator.store.database import Database
 from tests.feeds.looking import numbers
 
 
@@ -18,6 +21,39 @@ async def test_a_store_that_cannot_be_read_leaves_what_is_served(publish, shelf,
         await publisher.refresh(make.now + timedelta(hours=1))
     assert numbers(publisher) == [1]
     assert publisher.newest() == make.now  # the alarm on silent feeds can see it
+
+
+async def test_quiet_hours_are_no_silence_and_a_store_that_cannot_be_read_is(publish, shelf, make, sqlite_url):
+    """What the alarm on silent feeds looks at moves on wherever pending work is asked for and answered."""
+    clock = [make.now]
+    publisher = publish(clock=lambda: clock[0])
+    database = Database(sqlite_url)
+    ports = dict.fromkeys(("intake", "fanout", "delivery", "wake"), SimpleNamespace())
+    work = Work(
+        database,
+        sources={},
+        settler=SimpleNamespace(owes=0),
+        publisher=publisher,
+        channels=(),
+        clock=lambda: clock[0],
+        **ports,
+    )
+    await work.pending(clock[0])
+    assert publisher.newest() is None  # nothing was built
+    await publisher.refresh(clock[0])
+    for _ in range(3):
+        clock[0] += timedelta(minutes=10)
+        assert await work.pending(clock[0]) == []
+        assert publisher.newest() == clock[0]
+    quiet = clock[0]
+    clock[0] += timedelta(minutes=10)
+    shelf.put(make.release(1))
+    assert [job.name for job in await work.pending(clock[0])] == ["feeds"]
+    shelf.broken = OSError("database is gone")
+    with pytest.raises(OSError, match="gone"):
+        await work.pending(clock[0])
+    assert publisher.newest() == quiet
+    await database.close()
 
 
 async def test_after_a_restart_the_old_feeds_are_served_even_if_the_store_cannot_be_read(publish, shelf, make):
