@@ -18,12 +18,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from feeds import build, files, opml
 from feeds.custom_cache import Cache
-from feeds.custom_library import Chosen, Library, StoreLibrary, Window
+from feeds.custom_library import Chosen, Library, Window
 from feeds.custom_writer import Writer
 from feeds.entry import entry_key, moment
 from feeds.files import Stored
@@ -32,7 +32,6 @@ from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
-from syndicator.store.database import Database
 
 __all__ = ["FORMATS", "Bounds", "Crowded", "CustomFeeds", "in_force"]
 
@@ -40,6 +39,8 @@ FORMATS = {**build.CONTENT_TYPES, "opml": opml.CONTENT_TYPE}
 """The formats of a custom feed, and their content types."""
 
 Key = tuple[str, str]
+ALWAYS = Window((), 0, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""The window of what no release changes."""
 Piece = tuple[build.Fragment | None]
 """One entry; it holds None where that cannot be rendered."""
 Validators = tuple[str, datetime]
@@ -93,7 +94,7 @@ class CustomFeeds:
 
     def __init__(
         self,
-        database: Database | Library,
+        library: Library,
         *,
         site: Site,
         taxonomy: Taxonomy,
@@ -105,7 +106,7 @@ class CustomFeeds:
         bounds: Bounds = Bounds(),
     ) -> None:
         self.site, self.taxonomy = site, taxonomy
-        self._library: Library = StoreLibrary(database, taxonomy) if isinstance(database, Database) else database
+        self._library = library
         self._writer = Writer(site, taxonomy, texts, max_age, hubs, logo)
         self._entries, self._bounds = entries, bounds
         self._feeds: Cache[Key, _Made] = Cache(bounds.feeds, bounds.feeds_size)
@@ -126,10 +127,8 @@ class CustomFeeds:
         """
         wanted = in_force(wanted, self.site, self.taxonomy)
         self._since = self._since or moment(now)
-        if fmt == "opml":
-            return _stored(self._writer.subscriptions(wanted), self._since)
         key = (canonical(wanted), fmt)
-        change = await self._last_change()
+        change = await self._last_change() if fmt != "opml" else 0  # a list says nothing of releases
         kept = self._feeds.get(key)
         if kept is not None and kept.window.stands(change, now):
             return kept.stored
@@ -141,7 +140,7 @@ class CustomFeeds:
 
     def holds(self, wanted: Filter, fmt: str) -> bool:
         """Whether it is kept, so that asking for it costs little; the filter is `in_force`."""
-        return fmt == "opml" or (canonical(wanted), fmt) in self._feeds
+        return (canonical(wanted), fmt) in self._feeds
 
     @property
     def kept(self) -> tuple[int, int]:
@@ -176,6 +175,8 @@ class CustomFeeds:
 
     async def _make(self, key: Key, wanted: Filter, now: datetime) -> _Made:
         async with self._turns:
+            if key[1] == "opml":
+                return await self._make_list(key, wanted, now)
             window = await self._library.window(wanted, self._entries, now)
             mixed = len(wanted.langs) > 1
             held = {entry_key(release, variant, mixed=mixed): (release, variant) for release, variant in window.held}
@@ -184,8 +185,17 @@ class CustomFeeds:
         for place, piece in fresh.items():
             self._fragments.put(place, piece, sum(len(f.rss) + len(f.atom) + len(f.json) for f in piece if f))
         stored = replace(stored, last_modified=self._modified(key, stored, now))
-        made = _Made(stored, replace(window, held=()))
-        self._feeds.put(key, made, len(stored.body) + sum(map(len, stored.packed.values())))
+        return self._keep(key, _Made(stored, replace(window, held=())))
+
+    async def _make_list(self, key: Key, wanted: Filter, now: datetime) -> _Made:
+        """A subscription list, which stands as long as this process does."""
+        stored = await asyncio.to_thread(
+            lambda: _stored(self._writer.subscriptions(wanted), self._since or moment(now))
+        )
+        return self._keep(key, _Made(stored, ALWAYS))
+
+    def _keep(self, key: Key, made: _Made) -> _Made:
+        self._feeds.put(key, made, len(made.stored.body) + sum(map(len, made.stored.packed.values())))
         return made
 
     def _render(

@@ -21,6 +21,8 @@ from feeds.answering import Answering
 from feeds.archives import Archives
 from feeds.archives_routes import archive_routes
 from feeds.custom import CustomFeeds
+from feeds.custom_asked import AskedFilters
+from feeds.custom_library import StoreLibrary
 from feeds.custom_routes import custom_routes
 from feeds.embed.room import TEMPLATES, embed_routes
 from feeds.front import FeedFront
@@ -97,8 +99,10 @@ class FeedRoom:
         )
         self._answering = Answering(site.base_url, settings.max_age, hubs, clock)
         self._moved = check_moves(settings.moved, site, taxonomy)
+        self._asked = AskedFilters(database)
+        library = StoreLibrary(database, taxonomy, self._asked)
         self.customs = CustomFeeds(
-            database,
+            library,
             site=site,
             taxonomy=taxonomy,
             texts=texts,
@@ -119,7 +123,7 @@ class FeedRoom:
             clock=clock,
             wake=wake,
         )
-        self._embeds = embed_routes(database, site=site, taxonomy=taxonomy, texts=texts, clock=clock)
+        self._embeds = embed_routes(database, library, site=site, taxonomy=taxonomy, texts=texts, clock=clock)
 
     # -- the catalogue
     def links(self, lang: str) -> Sequence[FeedLinks]:
@@ -158,7 +162,7 @@ class FeedRoom:
 
     def workplaces(self) -> Sequence[Workplace]:
         """What has work of its own."""
-        return (self.archives, *self._hub.workplaces())
+        return (self.archives, self._asked, *self._hub.workplaces())
 
     def channels(self) -> Mapping[ChannelKind, Channel]:
         """The ways out that lead to other programs."""

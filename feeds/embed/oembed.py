@@ -7,7 +7,9 @@ Rules, in order:
 2. A withdrawn release is answered with a notice (its number, the date, the reason), so that a site that asks again
    replaces the old text; nothing of that text is in it.
 3. `html` is a quotation with real links, no script: consumers strip scripts, and what is left still reads.
-4. `maxwidth` and `maxheight` bound every size that is stated; a picture that does not fit is not named.
+4. The site's own address, which leads each visitor to the home page in their language, is answered in its first one.
+5. Each answer costs the visitor a turn (`web.turns`).
+6. `maxwidth` and `maxheight` bound every size that is stated; a picture that does not fit is not named.
 
 Source: https://oembed.com, section 2.
 """
@@ -38,6 +40,7 @@ from syndicator.domain.visibility import standing
 from syndicator.store import releases
 from syndicator.store.database import Database
 from syndicator.web.parts import PARTS
+from syndicator.web.turns import take_turn
 
 __all__ = ["OEmbed"]
 
@@ -84,7 +87,12 @@ class OEmbed:
         try:
             form = _form(request.query)
             bounds = _bounds(request.query)
-            answer = await self._answer(request, _path(request.query.get("url", ""), self.places.site.base_url), bounds)
+            path = _path(request.query.get("url", ""), self.places.site.base_url)
+            wait = take_turn(request, self.places.clock())
+            if wait:
+                line = f"oembed: many questions came from your network; try again in {wait} s"
+                return plain(429, line, {hdrs.RETRY_AFTER: str(wait)})
+            answer = await self._answer(request, path, bounds)
         except _Refused as refused:
             return plain(refused.status, str(refused))
         if form == "json":
@@ -95,6 +103,8 @@ class OEmbed:
     async def _answer(self, request: web.Request, path: str, bounds: _Bounds) -> dict[str, str | int]:
         site = self.places.site
         match path.split("/")[1:]:
+            case [] | [""]:
+                return await self._list(request, Filter(langs=(site.default_language,)), bounds)
             case [lang, "" | "topics"] | [lang, "topics", ""] | [lang] if lang in site.languages:
                 return await self._list(request, Filter(langs=(lang,)), bounds)
             case [lang, "topics", slug] if lang in site.languages and (topic := self._topic(slug)):
@@ -195,7 +205,7 @@ def _path(url: str, base_url: str) -> str:
         same = asked.scheme in ("http", "https") and asked.netloc.lower() == ours.netloc.lower()
     except ValueError:
         same = False
-    if not same or not asked.path.startswith(f"{ours.path}/"):
+    if not same or not (asked.path == ours.path or asked.path.startswith(f"{ours.path}/")):
         raise _Refused(404, _UNKNOWN)
     return unquote(asked.path.removeprefix(ours.path))
 

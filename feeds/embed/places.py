@@ -4,9 +4,12 @@ Rules, in order:
 
 1. Equal wishes get equal bytes, and are told the one address of them (`Link: rel="canonical"`); any spelling is
    answered where it was asked, since a server that includes us follows no redirects.
-2. Both may be kept for a minute and are asked again with their ETag: a correction or a withdrawal shows then.
-3. Any page may frame the frame; for the rest its policy lets nothing in but our own pictures and the one style it has.
-4. A wish that cannot be met is answered in one line of text, 400.
+2. Both may be kept for a minute, and no longer whatever happens, and are asked again with their ETag: a correction or
+   a withdrawal shows then.
+3. A finished answer is kept while what it shows is true, and costs nobody anything; each one that has to be made costs
+   the visitor a turn, and without one is a 429: a small page in the frame, a line in the fragment.
+4. Any page may frame the frame; for the rest its policy lets nothing in but our own pictures and the one style it has.
+5. A wish that cannot be met is answered in one line of text, 400.
 
 Sources: W3C CSP 3 (hashes, frame-ancestors); RFC 6596 (canonical).
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -25,21 +28,25 @@ from aiohttp import hdrs, web
 from markupsafe import Markup
 
 from feeds.answering import plain
+from feeds.custom_cache import Cache
 from feeds.embed.scripts import FOLDER
-from feeds.embed.showing import Showcase
-from feeds.embed.wanted import THEMES, Wanted, read
+from feeds.embed.showing import Showcase, Shown
+from feeds.embed.wanted import PAGE, THEMES, Wanted, read
 from feeds.streams import custom_links
 from syndicator.domain.filters import BadFilter, Filter, canonical
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from syndicator.web.errors import TOO_MANY
+from syndicator.web.turns import take_turn
 
 __all__ = ["Places", "fragment_path", "frame_path", "more_address", "style_hash"]
 
-_SHORT = "public, max-age=60, stale-while-revalidate=60, stale-if-error=86400"
+FINISHED, FINISHED_SIZE = 512, 8_000_000  # answers that are kept, and the bytes that they may take
+
 _OPEN = {
-    hdrs.CACHE_CONTROL: _SHORT,
+    hdrs.CACHE_CONTROL: "public, max-age=60",
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
@@ -51,8 +58,8 @@ def style_hash(style: str) -> str:
 
 
 def frame_path(wanted: Wanted) -> str:
-    """The frame, relative to the site."""
-    return f"/embed/frame?{wanted.query}"
+    """The frame, relative to the site. It cannot see the colours of the page around it, and is light instead."""
+    return f"/embed/frame?{replace(wanted, theme='light' if wanted.theme == PAGE else wanted.theme).query}"
 
 
 def fragment_path(wanted: Wanted) -> str:
@@ -81,6 +88,9 @@ class Places:
     showcase: Showcase
     clock: Clock
     style: str = (FOLDER / "frame.css").read_text("utf-8")
+    _finished: Cache[tuple[str, str], tuple[Shown, str]] = field(
+        default_factory=lambda: Cache(FINISHED, FINISHED_SIZE), repr=False, compare=False
+    )
 
     async def frame(self, request: web.Request) -> web.Response:
         """GET /embed/frame?FILTER&limit=&layout=&theme=&heading=&images=."""
@@ -102,13 +112,31 @@ class Places:
             wanted = read(tuple(request.query.items()), self._languages, self.taxonomy)
         except BadFilter as error:
             return plain(400, str(error))
-        items = await self.showcase.items(wanted, self.clock())
-        text = aiohttp_jinja2.render_string(template, request, self.context(wanted) | {"items": items})
+        now, key = self.clock(), (template, wanted.query)
+        wait = take_turn(request, now) if key not in self._finished else 0
+        if wait:
+            return self._later(request, wanted, wait, headers)
+        shown = await self.showcase.shown(wanted, now)
+        kept = self._finished.get(key)
+        text = kept[1] if kept is not None and kept[0] is shown else ""
+        if not text:
+            text = aiohttp_jinja2.render_string(template, request, self.context(wanted) | {"items": shown.items})
+            self._finished.put(key, (shown, text), len(text.encode()))
         link = f'<{self.site.base_url}{quote(path(wanted), safe="%/?&=+,")}>; rel="canonical"'
         told = {hdrs.LINK: link, "Content-Language": wanted.lang}
         response = web.Response(text=text, content_type="text/html", charset="utf-8", headers=_OPEN | told)
         response.headers.update(headers)
         return response
+
+    def _later(self, request: web.Request, wanted: Wanted, wait: int, headers: Mapping[str, str]) -> web.Response:
+        """429: in a frame people read it, an include is read by those who run the server."""
+        if "Content-Security-Policy" not in headers:
+            line = f"Many embeds were asked for from your network; try again in {wait} s."
+            return plain(429, line, {hdrs.RETRY_AFTER: str(wait)})
+        said = self.texts(wanted.lang)(TOO_MANY)
+        text = aiohttp_jinja2.render_string("embed/later.html", request, self.context(wanted) | {"said": said})
+        told = {hdrs.RETRY_AFTER: str(wait), hdrs.CACHE_CONTROL: "no-store", **headers}
+        return web.Response(status=429, text=text, content_type="text/html", charset="utf-8", headers=_OPEN | told)
 
     @property
     def _languages(self) -> tuple[str, ...]:

@@ -2,38 +2,37 @@
 
 Rules, in order:
 
-1. Releases come through `store.releases.listing` alone; a withdrawn one stands in its place for as long as in feeds,
-   with its date and reason and nothing of its text.
+1. Releases come from the library of custom feeds alone: what a filter's feed holds, its embed shows. A withdrawn one
+   stands in its place as long as there, with date and reason. Its marked title and its address stay, so that people
+   know which one is meant; nothing else of its text does. (A page of ours, oEmbed and the API, which are asked for one
+   release by its number, do not name it: who asks has it before them.)
 2. Titles, notes and summaries are the feeds' own (`feeds.entry`), cut to a length that no page breaks under.
 3. Pictures are our own only: no embed asks a third party for anything.
-4. What was read is kept while nothing in the store has changed, for a minute at most, for a bounded number of embeds.
+4. What was read is kept while the store stands still and time changes nothing of it, for a bounded number of embeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from feeds.embed.wanted import MOST, Wanted
+from feeds.custom_cache import Cache
+from feeds.custom_library import Library, Window
+from feeds.embed.wanted import Wanted
 from feeds.entry import Entry, entry_of
-from feeds.windows import facts_of, shows
-from syndicator.domain.model import Attachment, Release, State, Urgency
+from syndicator.domain.model import Attachment, Release, State, Urgency, Variant
 from syndicator.domain.site import Site
 from syndicator.domain.text import excerpt
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
-from syndicator.store import releases
-from syndicator.store.database import Database
 
-__all__ = ["Item", "Showcase", "item_of"]
+__all__ = ["Item", "Showcase", "Shown", "item_of"]
 
-KEPT_FOR = timedelta(seconds=60)
-KEPT = 256  # embeds, of at most 20 short items each
-ROUNDS = 4  # each asks for twice as many as the one before, where old withdrawals take up the room
+KEPT, KEPT_SIZE = 512, 8_000_000  # embeds, and the bytes that they may take
+ITEM_SIZE = 2_000  # bytes that an item takes, roughly
 TITLE, NOTE, SUMMARY = 300, 1000, 600  # characters
 
 log = structlog.get_logger()
@@ -73,46 +72,49 @@ def item_of(entry: Entry, site: Site) -> Item:
     )
 
 
-class Showcase:
-    """Finds the items of embeds."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an embed shows, for as long as `window` stands (it holds no releases any more)."""
 
-    def __init__(self, database: Database, site: Site, taxonomy: Taxonomy, texts: Texts) -> None:
-        self._database, self._site, self._taxonomy, self._texts = database, site, taxonomy, texts
-        self._kept: dict[str, tuple[int, datetime, tuple[Item, ...]]] = {}
+    items: tuple[Item, ...]
+    window: Window
+
+
+class Showcase:
+    """Finds the items of embeds in the library of custom feeds."""
+
+    def __init__(self, library: Library, site: Site, taxonomy: Taxonomy, texts: Texts) -> None:
+        self._library, self._site, self._taxonomy, self._texts = library, site, taxonomy, texts
+        self._kept: Cache[str, Shown] = Cache(KEPT, KEPT_SIZE)
+
+    async def shown(self, wanted: Wanted, now: datetime) -> Shown:
+        """The newest `limit` releases that the filter takes, newest first; the same object while it is true."""
+        key = _key(wanted)
+        change = await self._library.last_change()
+        kept = self._kept.get(key)
+        if kept is None or not kept.window.stands(change, now):
+            window = await self._library.window(wanted.filter, wanted.limit, now)
+            items = (self._item(*one) for one in window.held)
+            kept = Shown(tuple(item for item in items if item is not None), replace(window, held=()))
+            self._kept.put(key, kept, ITEM_SIZE * (1 + len(kept.items)))
+        return kept
 
     async def items(self, wanted: Wanted, now: datetime) -> Sequence[Item]:
-        """The newest `limit` releases that the filter takes, newest first."""
-        key = Wanted(wanted.filter, wanted.limit).query
-        async with self._database.reading() as session:
-            change = await releases.last_change(session)
-            kept = self._kept.pop(key, None)
-            if kept is None or kept[0] != change or not timedelta() <= now - kept[1] < KEPT_FOR:
-                kept = (change, now, await self._read(session, wanted, now))
-        self._kept[key] = kept
-        if len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
-        return kept[2]
+        """What `shown` has."""
+        return (await self.shown(wanted, now)).items
 
-    async def _read(self, session: AsyncSession, wanted: Wanted, now: datetime) -> tuple[Item, ...]:
-        limit, fit = wanted.limit, list[Release]()
-        for _ in range(ROUNDS):
-            found = await releases.listing(
-                session, wanted.filter, self._taxonomy, lang=wanted.lang, now=now, limit=limit, withdrawn=True
-            )
-            fit = [release for release in found if shows(facts_of(release), now)]
-            if len(fit) >= wanted.limit or len(found) < limit:
-                break
-            limit = max(2 * limit, MOST)
-        items = (self._item(release, wanted) for release in fit[: wanted.limit])
-        return tuple(item for item in items if item is not None)
+    def holds(self, wanted: Wanted) -> bool:
+        """Whether it is kept, so that asking for it costs little."""
+        return _key(wanted) in self._kept
 
-    def _item(self, release: Release, wanted: Wanted) -> Item | None:
-        variant = next((found for lang in wanted.filter.langs if (found := release.variant(lang))), None)
-        if variant is None:
-            return None
+    def _item(self, release: Release, variant: Variant) -> Item | None:
         try:
             return item_of(entry_of(release, variant, self._site, self._taxonomy, self._texts), self._site)
         except Exception as error:  # noqa: BLE001  # as in feeds: one bad record must never stop the others
             reason = f"{type(error).__name__}: {error}"
             log.error("release cannot be shown; left out", release=release.number, lang=variant.lang, reason=reason)  # noqa: TRY400  # one line says it
             return None
+
+
+def _key(wanted: Wanted) -> str:
+    return Wanted(wanted.filter, wanted.limit).query

@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. The element holds real links, as they are now: they stand without a script, and until the feed has come.
+1. The element holds real links, as they are now: they stand without a script, and until the feed has come. What is
+   withdrawn is not handed out: those links would stand on the partner's page for ever.
 2. The script is named by version and digest, so that nobody, we included, can change what runs on the partner's page.
 3. Everything is escaped here; nothing in a snippet is inline script or style, which a strict policy would refuse.
 """
@@ -16,7 +17,7 @@ from html import escape
 from feeds.embed.places import fragment_path, frame_path, more_address
 from feeds.embed.scripts import Script
 from feeds.embed.showing import Item
-from feeds.embed.wanted import LAYOUTS, THEMES, Wanted
+from feeds.embed.wanted import LAYOUTS, PAGE, Wanted
 from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.site import Site
 from syndicator.domain.text import excerpt
@@ -72,6 +73,7 @@ def _component(wanted: Wanted, items: Sequence[Item], script: Script, site: Site
         f'    <li><a href="{escape(item.href)}" hreflang="{item.lang}">{escape(excerpt(item.title, 160))}</a>\n'
         f'      <time datetime="{item.published.isoformat()}">{escape(t.date(item.published, site.zone))}</time></li>'
         for item in items
+        if not item.withdrawn
     ]
     if not rows:
         rows = [f'    <li><a href="{escape(more_address(wanted.filter, site))}">{escape(t("All releases"))}</a></li>']
@@ -94,7 +96,7 @@ def _attributes(wanted: Wanted, site: Site) -> Iterator[tuple[str, str | None]]:
     yield "limit", str(wanted.limit)
     if wanted.layout != LAYOUTS[0]:
         yield "layout", wanted.layout
-    if wanted.theme != THEMES[0]:  # without it the element takes on the colours of the page
+    if wanted.theme != PAGE:  # without one the element takes on the colours of the page
         yield "theme", wanted.theme
     if wanted.heading:
         yield "heading", wanted.heading

@@ -19,11 +19,13 @@ from syndicator.domain.text import one_line
 from syndicator.domain.topics import Taxonomy
 from syndicator.web.asked import asked_filter
 
-__all__ = ["FILTER_KEYS", "LAYOUTS", "MOST", "THEMES", "Wanted", "read"]
+__all__ = ["FILTER_KEYS", "LAYOUTS", "MOST", "PAGE", "THEMES", "Wanted", "read"]
 
 FILTER_KEYS = ("lang", "topic", "not", "kind", "q")
 LAYOUTS = ("compact", "full", "cards")
 THEMES = ("auto", "light", "dark")
+PAGE = "page"
+"""The element's own theme: the colours of the page around it. A frame has none such."""
 MOST = 20
 USUAL = 5
 LONGEST_HEADING = 120

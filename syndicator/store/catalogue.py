@@ -13,7 +13,7 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,6 +30,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     true,
     tuple_,
@@ -64,6 +65,7 @@ __all__ = [
     "topic_counts",
     "topic_totals",
     "visible",
+    "withdrawn_listing",
 ]
 
 Chosen = tuple[tuple[str, str, str], ...]
@@ -90,6 +92,10 @@ def shown(now: datetime, *, withdrawn: bool) -> ColumnElement[bool]:
     return and_(said, RELEASE.c.opened_at.is_not(None), RELEASE.c.public_at <= now)
 
 
+def _not_withdrawn_before(since: datetime) -> ColumnElement[bool]:
+    return or_(RELEASE.c.withdrawn_at.is_(None), RELEASE.c.withdrawn_at > since)
+
+
 async def visible(session: AsyncSession, number: int, now: datetime) -> Release | None:
     """By number, if it may be shown now (public, or withdrawn after opening)."""
     query = select(RELEASE.c.id).where(RELEASE.c.id == number, shown(now, withdrawn=True))
@@ -106,14 +112,38 @@ async def listing(
     now: datetime,
     limit: int = 20,
     offset: int = 0,
-    withdrawn: bool = False,
+    withdrawn_since: datetime | None = None,
 ) -> Sequence[Release]:
     """Releases for a filter, newest first, that exist in `lang` (or in one of filter.langs when given).
 
-    With `withdrawn`, withdrawn ones (that had opened) are among them.
+    With `withdrawn_since`, those that were withdrawn after that time (and had opened) are among them.
     """
-    query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=withdrawn))
+    query = _wanted(session, filter_, taxonomy, lang).where(shown(now, withdrawn=withdrawn_since is not None))
+    if withdrawn_since is not None:
+        query = query.where(_not_withdrawn_before(withdrawn_since))
     numbers = list(await session.scalars(query.order_by(*_NEWEST).limit(limit).offset(offset)))
+    return list((await many(session, numbers)).values())
+
+
+async def withdrawn_listing(
+    session: AsyncSession,
+    filter_: Filter,
+    taxonomy: Taxonomy,
+    *,
+    lang: str,
+    now: datetime,
+    since: datetime,
+    limit: int,
+) -> Sequence[Release]:
+    """Withdrawn releases alone, by the filter without its words, newest first: those withdrawn after `since`.
+
+    The index of words may know texts that were written after a withdrawal: who asks for words compares them with what
+    the release comes with, which is what readers last saw.
+    """
+    query = _wanted(session, replace(filter_, words=()), taxonomy, lang).where(
+        shown(now, withdrawn=True), RELEASE.c.state == State.WITHDRAWN, RELEASE.c.withdrawn_at > since
+    )
+    numbers = list(await session.scalars(query.order_by(*_NEWEST).limit(limit)))
     return list((await many(session, numbers)).values())
 
 

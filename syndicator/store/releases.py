@@ -35,6 +35,7 @@ from syndicator.store.catalogue import (
     topic_counts,
     topic_totals,
     visible,
+    withdrawn_listing,
 )
 from syndicator.store.loading import get, get_by_key, many
 from syndicator.store.recording import Draft, Recorded, lock_changes, next_change, open_variants, record
@@ -68,6 +69,7 @@ __all__ = [
     "topic_totals",
     "visible",
     "withdraw",
+    "withdrawn_listing",
 ]
 
 

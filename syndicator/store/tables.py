@@ -25,6 +25,7 @@ from syndicator.store.tables_content import (
     SourceItem,
     Variant,
 )
+from syndicator.store.tables_feeds import AskedFilter
 from syndicator.store.tables_hub import HubLease, HubRequest, HubTopic
 from syndicator.store.tables_people import (
     Batch,
@@ -39,6 +40,7 @@ from syndicator.store.tables_people import (
 )
 
 __all__ = [
+    "ASKED_FILTER",
     "BATCH",
     "COUNTER",
     "DELIVERY",
@@ -60,6 +62,7 @@ __all__ = [
     "SUBSCRIBER",
     "SUBSCRIPTION",
     "VARIANT",
+    "AskedFilter",
     "Batch",
     "Counter",
     "Delivery",
@@ -84,6 +87,7 @@ __all__ = [
     "Variant",
 ]
 
+ASKED_FILTER: Table = SQLModel.metadata.tables["asked_filter"]
 BATCH: Table = SQLModel.metadata.tables["batch"]
 COUNTER: Table = SQLModel.metadata.tables["counter"]
 DELIVERY: Table = SQLModel.metadata.tables["delivery"]

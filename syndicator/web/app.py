@@ -18,6 +18,7 @@ from syndicator.web.limits import Limits
 from syndicator.web.middleware import MIDDLEWARES, guard_headers
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.static_files import StaticFiles
+from syndicator.web.turns import TURNS, turns
 from syndicator.web.visitors import networks
 
 __all__ = ["MAX_BODY", "Parts", "make_app"]
@@ -37,6 +38,7 @@ def make_app(
     app[PARTS] = parts
     app[rendering.STATIC] = static = StaticFiles()
     app[subscribe.LIMITS] = Limits()
+    app[TURNS] = turns()
     app[subscribe.PROXIES] = networks(parts.trusted_proxies)
     rendering.setup(app, templates)
     app.on_response_prepare.append(guard_headers)

@@ -30,6 +30,7 @@ from syndicator.web.listing import version_cards, with_query
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import page
+from syndicator.web.turns import no_turn
 from syndicator.web.views import Card, Link, topic_links, topic_tree
 from syndicator.wording import filter_in_words, kind_name
 
@@ -69,11 +70,13 @@ class Followed:
 
 
 async def picker(request: web.Request) -> web.Response:
-    """GET /{lang}/feeds: the form, and the feed of what was chosen."""
+    """GET /{lang}/feeds: the form, and the feed of what was chosen. Words cost a turn."""
     parts, lang = request.app[PARTS], request.match_info["lang"]
     t, errors = parts.texts(lang), {}
     query = [(name, value) for name in ASKED for value in request.query.getall(name, ()) if value.strip()]
     followed = None
+    if any(name == "q" for name, _ in query) and (refused := no_turn(request, parts.clock())):
+        return refused
     async with parts.database.reading() as session:
         try:
             wanted = _wanted(query, lang, parts)

@@ -20,6 +20,7 @@ from syndicator.web.listing import cards, listed, with_query
 from syndicator.web.parts import PARTS
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import negotiated, page
+from syndicator.web.turns import no_turn
 from syndicator.web.views import topic_links, topic_tree
 
 __all__ = [
@@ -119,13 +120,15 @@ async def topic(request: web.Request) -> web.Response:
 
 
 async def search(request: web.Request) -> web.Response:
-    """GET /{lang}/search: the releases a filter takes; without one, all of them, newest first."""
+    """GET /{lang}/search: the releases a filter takes; without one, all of them, newest first. Words cost a turn."""
     parts, lang = request.app[PARTS], request.match_info["lang"]
     t = parts.texts(lang)
     try:
         wanted = query_filter(request)
     except BadFilter as error:
         return error_page(request, 400, detail=refusal(error, t))
+    if wanted.words and (refused := no_turn(request, parts.clock())):
+        return refused
     query = [(name, value) for name in ASKED for value in request.query.getall(name, ()) if value.strip()]
     async with parts.database.reading() as session:
         shown = await listed(request, session, wanted, lang, query)

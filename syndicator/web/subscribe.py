@@ -32,14 +32,14 @@ from syndicator.web.pages import query_filter
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import NO_STORE, page
+from syndicator.web.turns import PROXIES
 from syndicator.web.views import topic_tree
-from syndicator.web.visitors import Networks, visitor
+from syndicator.web.visitors import visitor
 from syndicator.wording import link_works_for
 
 __all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "sign_up"]
 
 LIMITS = web.AppKey("limits", Limits)
-PROXIES: web.AppKey[Networks] = web.AppKey("proxies", tuple)
 
 log = structlog.get_logger()
 

@@ -80,7 +80,7 @@ async def test_every_address_in_the_lines_answers(press):
 async def test_the_preview_is_the_frame_and_may_be_framed_here(press):
     _, headers, text = await press.answer("/en/embed?topic=visas")
     (frame,) = html.fromstring(text).xpath("//iframe")
-    assert frame.get("src") == "/embed/frame?lang=en&topic=visas"
+    assert frame.get("src") == "/embed/frame?lang=en&topic=visas&theme=light"
     assert "frame-src 'self'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     status, again, _ = await press.answer("/en/embed?topic=visas", If_None_Match=headers["ETag"])

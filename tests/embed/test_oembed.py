@@ -111,6 +111,13 @@ async def test_lists_are_quoted_too(press, ask):
         assert [one.text_content() for one in html.fromstring(said["html"]).xpath("//li/a")] == titles
 
 
+async def test_the_sites_own_address_is_quoted_in_its_first_language(press, ask):
+    await press.publish({"az": "Viza", "en": "A visa"}, "1")
+    for path in (press.site.base_url, "/"):
+        status, said = await ask(path)
+        assert (status, html.fromstring(said["html"]).xpath("//li/a/text()")) == (200, ["Viza"])
+
+
 async def test_addresses_of_others_and_odd_ones_are_unknown(press, ask):
     await press.publish("A", "1")
     base = press.site.base_url
@@ -128,7 +135,7 @@ async def test_addresses_of_others_and_odd_ones_are_unknown(press, ask):
         f"{base}/en/topics/nothing",
         f"{base}/manage/token",
         f"{base}/en/releases/1-" + "a" * 3000,
-        base,
+        f"{base}//",
     ):
         assert (await ask(url))[0] == 404, url
     assert (await ask(base.upper().replace("HTTP", "https") + "/en/releases/1"))[0] == 200  # an old link's scheme

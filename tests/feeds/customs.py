@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from feeds.custom import CustomFeeds
-from feeds.custom_library import chosen_from, window_of
-from syndicator.domain.filters import Facts, wants
+from feeds.custom_asked import AskedFilters
+from feeds.custom_library import StoreLibrary, chosen_from, window_of
+from syndicator.domain.filters import Facts, canonical, wants
 from syndicator.domain.model import OtherLanguage, Reader, Revision, Standing, State, Urgency
 from syndicator.domain.visibility import standing
 from syndicator.store import releases
+from syndicator.store.database import Database
 from syndicator.store.releases import Draft
 
 
@@ -20,6 +22,7 @@ class FakeLibrary:
     def __init__(self, taxonomy):
         self.taxonomy = taxonomy
         self.releases = {}
+        self.first = {}  # when each filter was first asked for
         self.change = 0
         self.asked = self.listed = self.at_once = self.most_at_once = 0
         self.broken = None
@@ -41,10 +44,14 @@ class FakeLibrary:
         self.listed += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        change, found = self.change, self.listing(wanted, now)
+        first = self.first.setdefault(canonical(wanted), now)
+        change, found = self.change, [one for one in self.listing(wanted, now) if self.may_name(one, wanted, first)]
         await self.gate.wait()
         self.at_once -= 1
         return window_of([*chosen_from(found, wanted, self.taxonomy, now)][:entries], change, now)
+
+    def may_name(self, release, wanted, first):
+        return not wanted.words or release.withdrawn_at is None or release.withdrawn_at > first
 
     def listing(self, wanted, now):
         reader = Reader(wanted.langs[0], OtherLanguage.NEVER)
@@ -59,6 +66,8 @@ class FakeLibrary:
 
 def customs_on(library, site, taxonomy, texts, **more):
     values = {"entries": 50, "max_age": 60, "hubs": ("https://press.example.org/hub",)} | more
+    if isinstance(library, Database):
+        library = StoreLibrary(library, taxonomy, AskedFilters(library))
     return CustomFeeds(library, site=site, taxonomy=taxonomy, texts=texts, **values)
 
 

@@ -33,6 +33,7 @@ from tests.conftest import TOPICS
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 ORDER = ("az", "en", "ru")
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 WORDS = [
     "viza",
     "vizası",
@@ -184,7 +185,7 @@ async def test_what_is_visible_is_what_the_domain_says(database, press, taxonomy
         assert (await releases.visible(session, 1, NOW) is not None) == (stands is not Standing.HIDDEN)
         everything = {"taxonomy": taxonomy, "lang": "az", "now": NOW}
         assert bool(await releases.listing(session, Filter(), **everything)) == (stands is Standing.PUBLIC)
-        shown = await releases.listing(session, Filter(), withdrawn=True, **everything)
+        shown = await releases.listing(session, Filter(), withdrawn_since=EVER, **everything)
         assert bool(shown) == (stands is not Standing.HIDDEN)
         assert bool(await releases.newest_ids(session, "az", None, now=NOW, limit=1)) == (stands is Standing.PUBLIC)
         assert bool(await releases.topic_counts(session, "az", NOW)) == (stands is Standing.PUBLIC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from syndicator.domain.model import Attachment, MessageKind, Priority, State, Ur
 from syndicator.store import ledger, releases
 
 HOUR = timedelta(hours=1)
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 async def test_a_release_comes_back_as_it_was_written(database, press, now):
@@ -224,7 +225,7 @@ async def test_an_embargoed_or_drafted_release_is_in_no_answer_for_the_outside(d
         await press.record(session, "draft", state="draft", topics=("visas",))
         await press.record(session, "open", topics=("visas",), public_at=now - HOUR)
     async with database.reading() as session:
-        listed = await releases.listing(session, Filter(), taxonomy, lang="az", now=now, withdrawn=True)
+        listed = await releases.listing(session, Filter(), taxonomy, lang="az", now=now, withdrawn_since=EVER)
         assert [r.key for r in listed] == ["open"]
         assert await releases.count(session, Filter(), taxonomy, lang="az", now=now) == 1
         assert await releases.newest_ids(session, "az", ["visas"], now=now, limit=9) == [3]
@@ -329,7 +330,7 @@ async def test_what_was_public_elsewhere_and_comes_withdrawn_is_told_to_be_gone(
         assert await releases.visible(session, early.release.number, now + 2 * HOUR) is None
         how = {"lang": "az", "now": now}
         assert await releases.listing(session, Filter(), taxonomy, **how) == []
-        listed = await releases.listing(session, Filter(), taxonomy, **how, withdrawn=True)
+        listed = await releases.listing(session, Filter(), taxonomy, **how, withdrawn_since=EVER)
         assert [r.number for r in listed] == [first.release.number]
 
 
