@@ -165,4 +165,5 @@ async def guard_headers(request: web.Request, response: web.StreamResponse) -> N
         response.headers.setdefault(name, value)
 
 
-MIDDLEWARES = (counted, compressed, validated, answered, awaited)
+# A 304 has the `Vary` of its 200 (RFC 9110, section 15.4.5), so what may be compressed is known before it is validated.
+MIDDLEWARES = (counted, validated, compressed, answered, awaited)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 
 import pytest
 
@@ -48,7 +49,7 @@ async def test_an_answer_is_json_that_any_site_may_read_and_caches_may_keep(visi
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in headers
     assert {"ETag", "Link"} <= set(headers["Access-Control-Expose-Headers"].split(", "))
-    assert headers["Cache-Control"].startswith("public, max-age=60, stale-while-revalidate=")
+    assert headers["Cache-Control"] == "public, max-age=60", "a withdrawal is followed within the minute"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in headers
     assert headers["ETag"].startswith('W/"')
@@ -207,6 +208,41 @@ async def test_the_front_door_says_who_publishes_and_where_the_rest_is(visitor, 
         assert (await visitor.get(said[name].removeprefix("https://press.example.org"))).status == 200
     answer = await visitor.get("/api/v1")
     assert (answer.status, answer.headers["Location"]) == (308, "/api/v1/")
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"), [("en;q=0.9", "en"), ("ru,en;q=0.5", "ru"), ("", "az"), ("de", "az"), ("?lang=ru", "ru")]
+)
+async def test_people_get_a_page_in_their_language_on_which_every_example_can_be_followed(
+    visitor, published, asked, language
+):
+    query = asked if asked.startswith("?") else ""
+    answer = await visitor.get(f"/api/{query}", headers={"Accept-Language": "" if query else asked})
+    assert (answer.status, answer.headers["Content-Language"]) == (200, language)
+    assert "Accept-Language" in answer.headers["Vary"]
+    examples = set(re.findall(r'href="(/api/(?:v1|openapi)[^"]*)"', await answer.text()))
+    assert len(examples) == 7
+    for path in examples:
+        assert (await visitor.get(path.replace("&amp;", "&"))).status == 200, path
+    moved = await visitor.get("/api")
+    assert (moved.status, moved.headers["Location"]) == (308, "/api/")
+
+
+async def test_the_type_of_a_problem_leads_to_where_it_is_explained(visitor, published):
+    assert "/api/v1/releases/" not in re.findall(r'href="([^"]*)"', await visitor.text("/api/"))
+    for path in ("/api/v1/changes?since=999", "/api/v1/releases/2"):
+        said = (await (await visitor.get(path)).json(content_type=None))["type"]
+        address, _, anchor = said.removeprefix("https://press.example.org").partition("#")
+        page = await visitor.text(address)
+        assert re.search(rf'<dt id="{anchor}">.+</dt>\s*<dd>.{{40,}}</dd>', page), said
+
+
+async def test_the_page_stands_where_nothing_is_published_and_there_are_no_topics(parts, open_site):
+    bare = await open_site(dataclasses.replace(parts, taxonomy=Taxonomy()))
+    page = await bare.text("/api/?lang=en")
+    assert "/api/v1/releases/{number}" in page
+    for path in set(re.findall(r'href="(/api/v1[^"]*)"', page)):
+        assert (await bare.get(path.replace("&amp;", "&"))).status == 200, path
 
 
 async def test_robots_leave_the_api_alone(visitor):

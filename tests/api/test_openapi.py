@@ -101,3 +101,19 @@ def test_the_examples_in_the_document_can_be_asked(running):
             asked = {parameter["name"]: text} if parameter["in"] == "query" else {}
             answer = httpx.get(f"{running}/api/v1{place}", params=more | asked)
             assert answer.status_code == 200, (path, parameter["name"], answer.text)
+
+
+def test_no_schema_forbids_the_members_that_may_be_added(running):
+    said = httpx.get(f"{running}/api/openapi.json").json()
+    closed = {name for name, schema in said["components"]["schemas"].items() if "False" in str(_more(schema))}
+    assert closed == set()
+    assert "Members may be added within version 1" in said["info"]["description"]
+
+
+def _more(part):
+    """Every `additionalProperties` in a schema."""
+    if isinstance(part, dict):
+        return [
+            one for name, inner in part.items() for one in ([inner] if name == "additionalProperties" else _more(inner))
+        ]
+    return [one for inner in part for one in _more(inner)] if isinstance(part, list) else []

@@ -104,6 +104,8 @@ async def test_who_has_it_is_told_so_and_may_still_frame_it(press, path):
     # A browser takes these over the ones it kept.
     for name in ("Content-Security-Policy", "Access-Control-Allow-Origin", "Cross-Origin-Resource-Policy", "ETag"):
         assert again[name] == headers[name]
+    assert again.get("Vary") == headers.get("Vary")
+    assert "Accept-Encoding" in again.get("Vary", "") or path == BOTH[1], "an empty fragment is too small to compress"
 
 
 async def test_any_page_may_frame_the_frame_and_nothing_runs_in_it(press):

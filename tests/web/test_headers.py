@@ -156,6 +156,14 @@ async def test_pages_are_compressed_for_those_who_take_it(visitor):
     assert "Accept-Encoding" in plain.headers["Vary"]
 
 
+@pytest.mark.parametrize("path", ["/en/feeds", "/en/", "/api/v1/topics", "/api/", "/api/openapi.json"])
+async def test_what_is_not_modified_varies_by_what_the_whole_answer_varies_by(visitor, path):
+    whole = await visitor.get(path)
+    again = await visitor.get(path, headers={"If-None-Match": whole.headers["ETag"]})
+    assert "Accept-Encoding" in whole.headers["Vary"]
+    assert (again.status, again.headers.get("Vary")) == (304, whole.headers["Vary"])
+
+
 async def test_static_files_are_kept_for_ever_under_their_hash(visitor):
     text = await visitor.text("/az/")
     [style] = re.findall(r'href="(/static/[^"]+\.css)"', text)

@@ -89,7 +89,10 @@ class Office:
             "privacy",
             "nothing/at/all",
         ]
-        return [f"/{lang}/{page}" for page in pages] + [f"/embed/frame?lang={lang}&layout=cards&images=1"]
+        return [f"/{lang}/{page}" for page in pages] + [
+            f"/embed/frame?lang={lang}&layout=cards&images=1",
+            f"/api/?lang={lang}",
+        ]
 
 
 async def take_in(database: Database, parts: Parts, media: MediaFolder, clock: Clock) -> dict[str, int]:

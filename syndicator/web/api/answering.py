@@ -4,8 +4,9 @@ Rules, in order:
 
 1. A question that cannot be read is refused before the database is asked.
 2. What is kept costs no turn; what must be made does, and who has none left is told when to come again (429).
-3. Anyone may read from any site's script; nothing is personal, so caches may keep it for a minute. The validator and
-   the 304 are the `validated` middleware's, as on every public page.
+3. Anyone may read from any site's script; nothing is personal, so caches may keep it for a minute, and never serve it
+   stale: a withdrawal must be followed within the minute. The validator and the 304 are the `validated`
+   middleware's, as on every public page.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from syndicator.web.visitors import visitor
 
 __all__ = ["CACHE", "KEPT", "TURNS", "Maker", "Question", "answering", "json_answer", "preflight", "turns"]
 
-CACHE = "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400"
+CACHE = "public, max-age=60"
 CONTENT_TYPE = "application/json; charset=utf-8"
 METHODS = "GET, HEAD, OPTIONS"
 EACH = Window(120, timedelta(minutes=1))  # twice a second: a copy of 100,000 releases takes eight minutes

@@ -2,6 +2,7 @@
 
 1. Topics, languages and addresses are this site's own, so that a generated client knows what there is to ask for.
 2. Every answer that can come is named, errors too.
+3. No schema closes its object: members may be added within version 1, and a generated client must pass over them.
 """
 
 from __future__ import annotations
@@ -95,13 +96,22 @@ def document(site: Site, taxonomy: Taxonomy) -> bytes:
             "title": site.name(site.default_language),
             "version": "1",
             "summary": "Releases as JSON: read only, no key, any origin.",
-            "description": "Every answer has an ETag: ask with If-None-Match. Members may be added within version 1.",
+            "description": "Every answer has an ETag: ask with If-None-Match. Members may be added within version 1: "
+            f"pass over those you do not know. For people: {site.base_url}/api/",
         },
         "servers": [{"url": f"{site.base_url}{BASE}"}],
         "paths": {one.path: {"get": _operation(one, site, taxonomy)} for one in OPERATIONS},
-        "components": {"schemas": schemas["$defs"], "responses": _problems(), "headers": _headers()},
+        "components": {"schemas": _open(schemas["$defs"]), "responses": _problems(), "headers": _headers()},
     }
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _open(schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Our models refuse members that they do not have; readers of their answers must not."""
+    return {
+        name: {key: said for key, said in schema.items() if key != "additionalProperties"}
+        for name, schema in schemas.items()
+    }
 
 
 def _operation(one: Operation, site: Site, taxonomy: Taxonomy) -> dict[str, Any]:

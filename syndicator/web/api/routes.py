@@ -8,8 +8,10 @@ from aiohttp import hdrs, web
 
 from syndicator.web.api import handlers
 from syndicator.web.api.answering import KEPT, TURNS, Maker, answering, json_answer, preflight, turns
+from syndicator.web.api.guide import guide
 from syndicator.web.api.keeping import Kept, Made
 from syndicator.web.api.openapi import OPERATIONS, document
+from syndicator.web.api.problems import PREFIX
 from syndicator.web.api.showing import BASE
 from syndicator.web.parts import PARTS
 
@@ -43,7 +45,7 @@ def api_routes() -> list[web.RouteDef]:
         found += _route(BASE + one.path, answering(_MAKERS[one.name], one.parameters))
     found += _route(OPENAPI, _openapi)
     found += _route(BASE, _to(f"{BASE}/"))
-    return [*found, web.get("/api", _to(OPENAPI)), web.get("/api/", _to(OPENAPI))]
+    return [*found, web.get(PREFIX, _to(f"{PREFIX}/")), web.get(f"{PREFIX}/", guide)]
 
 
 def _route(path: str, handler: Callable[[web.Request], Awaitable[web.Response]]) -> list[web.RouteDef]:
