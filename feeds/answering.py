@@ -3,17 +3,24 @@
 Rules, in order:
 
 1. Every answer but an error carries ETag, Last-Modified, Cache-Control and Vary; a 304 repeats them
-   (RFC 9110 §15.4.5). The ETag is the same in every coding, so that compression never costs a 304.
-2. Anyone may read from any site's script (CORS `*`); no cookies, no 226.
-3. The HTTP `Link` header names the feed's own address and its hubs (WebSub §4), in an archive as well.
-4. Headers are put together once for each state of a feed, and kept; what a request says is compared with them. Most
+   (RFC 9110 §15.4.5).
+2. The ETag is strong and the same in every coding. RFC 9110 §8.8.3.3 asks for one each, so this is a departure, and
+   chosen: a proxy or reader that changes the coding between two requests still gets its 304, and If-None-Match compares
+   weakly anyway. Strength matters where parts are joined (If-Range), and we serve no parts: a Range gets the whole.
+3. A cache may keep a feed for `max_age`, then answer with it for `STALE` more while it asks us, and for `STALE_ERROR`
+   while we give errors: small, because corrections and withdrawals wait for it (docs/decisions/0014).
+4. Anyone may read from any site's script (CORS `*`, and what such a script may ask is said to its OPTIONS); no
+   cookies, no 226.
+5. The HTTP `Link` header names the feed's own address and its hubs (WebSub §4): those that are told when it changes,
+   hence none for an archive and only ours for a custom feed. Which they are, says who makes the `Answering`.
+6. Headers are put together once for each state of a feed, and kept; what a request says is compared with them. Most
    readers send back the very tag they got, in the few spellings of `Accept-Encoding` that clients have: those cost a
    look-up, everything else the full rules of `feeds.conditional`, with the same outcome.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,9 +33,13 @@ from yarl import URL
 from feeds.conditional import choose_coding, not_modified
 from feeds.files import ENCODINGS, Stored
 from syndicator.domain.ports import Clock
+from syndicator.web.api.answering import preflight
 from syndicator.web.middleware import guards
 
-__all__ = ["Answering", "http_date", "plain", "unbuilt"]
+__all__ = ["STALE", "STALE_ERROR", "Answering", "caching", "http_date", "open_get", "plain", "unbuilt"]
+
+STALE, STALE_ERROR = 10, 600
+"""Seconds that a cache may use an answer beyond its age: while it asks again, and while we are away (RFC 5861)."""
 
 _OPEN = {"Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
 _WAIT = "5"  # seconds until feeds are likely to be there after a start
@@ -107,7 +118,7 @@ class Answering:
             | {
                 hdrs.ETAG: stored.etag,
                 hdrs.LAST_MODIFIED: http_date(stored.last_modified.astimezone(UTC)),
-                hdrs.CACHE_CONTROL: f"public, max-age={self.max_age}, stale-while-revalidate=600, stale-if-error=86400",
+                hdrs.CACHE_CONTROL: caching(self.max_age),
                 hdrs.VARY: hdrs.ACCEPT_ENCODING,
                 hdrs.LINK: _links(self.base_url, path, self.hubs),
                 "Access-Control-Expose-Headers": "ETag, Link",
@@ -125,6 +136,18 @@ def _coding(accepted: Sequence[str] | None, stored: Stored) -> str:
 
 
 _usual_choice = lru_cache(maxsize=512)(choose_coding)
+
+
+def caching(max_age: int) -> str:
+    """`Cache-Control` of whatever shows releases; `max_age` is in seconds."""
+    return f"public, max-age={max_age}, stale-while-revalidate={STALE}, stale-if-error={STALE_ERROR}"
+
+
+def open_get(
+    path: str, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], name: str | None = None
+) -> list[web.RouteDef]:
+    """The routes of what scripts of any site may read: GET, HEAD, and the OPTIONS that browsers send before it."""
+    return [web.get(path, handler, name=name), web.options(path, preflight)]
 
 
 def plain(status: int, line: str, more: dict[str, str] | None = None) -> web.Response:

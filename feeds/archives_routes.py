@@ -1,11 +1,11 @@
-"""The addresses of the archives: `/feeds/{lang}/{topic}/{YYYY-MM}.{rss,atom,json}`, GET and HEAD."""
+"""The addresses of the archives: `/feeds/{lang}/{topic}/{YYYY-MM}.{rss,atom,json}`, GET, HEAD and OPTIONS."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from feeds import build
-from feeds.answering import Answering, plain, unbuilt
+from feeds.answering import Answering, open_get, plain, unbuilt
 from feeds.archives import Archives
 
 __all__ = ["archive_routes"]
@@ -22,4 +22,4 @@ def archive_routes(archives: Archives, answering: Answering) -> list[web.RouteDe
             return answering.answer(request, stored, build.CONTENT_TYPES[parts["ext"]], f"/feeds/{name}")
         return plain(404, "There is no feed at this address.") if archives.knows(name) is False else unbuilt()
 
-    return [web.get("/feeds/{lang}/{topic}/{month}.{ext}", month, name="feed-archive")]
+    return open_get("/feeds/{lang}/{topic}/{month}.{ext}", month, name="feed-archive")

@@ -1,4 +1,4 @@
-"""The addresses of custom feeds: `/feeds/custom.{rss,atom,json,opml}?FILTER`, GET and HEAD.
+"""The addresses of custom feeds: `/feeds/custom.{rss,atom,json,opml}?FILTER`, GET, HEAD and OPTIONS.
 
 Rules, in order:
 
@@ -19,14 +19,13 @@ from urllib.parse import unquote_plus
 import structlog
 from aiohttp import hdrs, web
 
-from feeds.answering import Answering, plain
+from feeds.answering import Answering, open_get, plain
 from feeds.custom import FORMATS, Crowded, CustomFeeds, in_force
 from feeds.moved import moved_for_good
 from feeds.streams import equal_stream
 from syndicator.domain.filters import BadFilter, Filter, canonical, parse
 from syndicator.web.limits import Limits, Window
-from syndicator.web.subscribe import PROXIES
-from syndicator.web.visitors import visitor
+from syndicator.web.turns import who
 
 __all__ = ["EACH", "EVERYBODY", "custom_routes", "filter_in"]
 
@@ -81,8 +80,7 @@ def custom_routes(feeds: CustomFeeds, answering: Answering, limits: Limits | Non
         now = answering.clock()
         if limits.busy(now):
             return _later(503, "Many new feeds were asked for; try again in a moment.", _BUSY)
-        forwarded = request.headers.getall("X-Forwarded-For", ())
-        wait = limits.take(visitor(request.remote or "", forwarded, request.app.get(PROXIES, ())), now)
+        wait = limits.take(who(request), now)
         return _later(429, "Many new feeds were asked for from your network; try again later.", wait) if wait else None
 
     async def _answered(request: web.Request, wanted: Filter, fmt: str, path: str) -> web.Response:
@@ -95,7 +93,7 @@ def custom_routes(feeds: CustomFeeds, answering: Answering, limits: Limits | Non
             return _later(503, "Feeds cannot be made now; try again in a moment.", _BUSY)
         return answering.answer(request, stored, FORMATS[fmt], path)
 
-    return [web.get("/feeds/custom.{ext}", custom, name="feed-custom")]
+    return open_get("/feeds/custom.{ext}", custom, name="feed-custom")
 
 
 def _target(request: web.Request) -> str:

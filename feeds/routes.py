@@ -1,7 +1,7 @@
 """The addresses of the feeds that are always there: finished bytes from memory, never anything made on request.
 
-`/feeds/{lang}/{topic}.{rss,atom,json}`, `/feeds/{lang}.opml` and `/feeds/topics.json`, GET and HEAD; anything else
-there is a plain 404. How they are answered, `feeds.answering` says.
+`/feeds/{lang}/{topic}.{rss,atom,json}`, `/feeds/{lang}.opml` and `/feeds/topics.json`, GET, HEAD and OPTIONS; anything
+else there is a plain 404. How they are answered, `feeds.answering` says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from feeds import build, opml, vocabulary
-from feeds.answering import Answering, plain, unbuilt
+from feeds.answering import Answering, open_get, plain, unbuilt
 from feeds.publisher import Publisher
 
 __all__ = ["feed_routes"]
@@ -39,7 +39,7 @@ def feed_routes(publisher: Publisher, answering: Answering) -> list[web.RouteDef
         return answer(request, vocabulary.NAME)
 
     return [
-        web.get("/feeds/{lang}/{topic}.{ext}", stream, name="feed"),
-        web.get("/feeds/{lang}.opml", subscription_list, name="feed-list"),
-        web.get(f"/feeds/{vocabulary.NAME}", topics, name="feed-topics"),
+        *open_get("/feeds/{lang}/{topic}.{ext}", stream, name="feed"),
+        *open_get("/feeds/{lang}.opml", subscription_list, name="feed-list"),
+        *open_get(f"/feeds/{vocabulary.NAME}", topics, name="feed-topics"),
     ]

@@ -6,7 +6,8 @@ Rules, in order:
    a new file beside the old ones, since partners' pages pin the old by its digest (SRI) for years.
 2. `static/press-feed.sums` keeps what each version's digest was when it was given out; a test holds files and list
    together, so that nobody edits what is out.
-3. Any site may load it (CORS and CORP), anybody may keep it for good; it is packed once, at start.
+3. Any site may load it (CORS and CORP), anybody may keep it for good; it is packed once, at start. Its ETag is the same
+   packed and plain, as a feed's is (`feeds.answering`, rule 2): no parts of it are served.
 
 Sources: W3C Subresource Integrity; RFC 8246 (immutable); Fetch, Cross-Origin-Resource-Policy.
 """

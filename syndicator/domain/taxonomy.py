@@ -48,7 +48,7 @@ def is_slug(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One subject label. `words` is language -> phrase -> weight, as in the file; `was` its former slugs, oldest first."""
+    """One subject label. `words` is language -> phrase -> weight; `was` its former slugs, the oldest first."""
 
     slug: str
     names: Mapping[str, str]

@@ -6,14 +6,19 @@ Rules, in order:
    and the middlewares. What it does not know, or cannot answer in full, the application answers.
 2. A connection has `HEAD_SECONDS` for its first request, and `IDLE_SECONDS` from an answer to the next request's end of
    headers; then it is closed. Sizes are aiohttp's: a line or a header of 8,190 bytes, 128 headers.
-3. There are never more connections than files the process may still open, less what the rest of it needs: the next one
+3. A client that takes nothing of its answer for `UNREAD_SECONDS`, though it answers the network, is cut off: else what
+   waits for it would be held for ever.
+4. There are never more connections than files the process may still open, less what the rest of it needs: the next one
    gets 503. A flood of idle connections must not keep feeds from being written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -26,6 +31,7 @@ GRACE = 10.0  # seconds for answers under way when the service stops
 HEAD_SECONDS = 20.0
 IDLE_SECONDS = 75.0  # longer than nginx keeps its connections to us (60), so that it is the one who closes
 LOOK_SECONDS = 5.0
+UNREAD_SECONDS = 60.0
 BACKLOG = 1024
 FILES = 65_536  # as many as we ask for; the system may allow fewer
 OURS = 256  # files for the database, the feeds, the relay, sources and logs
@@ -57,6 +63,12 @@ class WebServer:
         self._silent: dict[asyncio.BaseProtocol, float] = {}
         self._watch: asyncio.Task[None] | None = None
         self.port = port
+
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        server = self._runner.server
+        return len(server._connections) if server is not None else 0  # noqa: SLF001  # its public name copies them all
 
     async def start(self) -> None:
         """Listen. Raises OSError with one clear line where the port is taken."""
@@ -96,7 +108,7 @@ class WebServer:
         return handle
 
     def _accept(self, server: web.Server, most: int) -> asyncio.BaseProtocol:
-        if len(server.connections) >= most:
+        if self.connections >= most:
             return _Refusal()
         connection = server()
         self._silent[connection] = asyncio.get_running_loop().time()
@@ -135,6 +147,8 @@ class _Site(web.BaseSite):
         await super().start()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, self._host, self._port, backlog=self._backlog)
+        for listening in self._server.sockets:
+            _give_up_on_the_unread(listening.fileno())
 
 
 class _Refusal(asyncio.Protocol):
@@ -145,6 +159,17 @@ class _Refusal(asyncio.Protocol):
         if isinstance(transport, asyncio.WriteTransport):
             transport.write(TOO_MANY)
         transport.close()
+
+
+def _give_up_on_the_unread(listening: int) -> None:
+    """Let the system end connections whose other end takes nothing; accepted ones inherit it (tcp(7)).
+
+    `TCP_USER_TIMEOUT` also counts while the window is shut, which the other end may otherwise keep so for ever
+    (RFC 1122 §4.2.2.17). Linux has it; elsewhere the proxy in front is the bound.
+    """
+    if sys.platform == "linux":
+        with socket.socket(fileno=os.dup(listening)) as same:
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNREAD_SECONDS * 1000))
 
 
 def _files_allowed() -> int:

@@ -159,7 +159,7 @@ async def test_a_feed_comes_whole_with_everything_a_cache_needs(server, client, 
         assert answer.headers["Content-Type"] == content_type
         assert answer.headers["ETag"] == stored.etag
         assert answer.headers["Last-Modified"] == format_datetime(stored.last_modified, usegmt=True)
-        assert answer.headers["Cache-Control"] == "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400"
+        assert answer.headers["Cache-Control"] == "public, max-age=60, stale-while-revalidate=10, stale-if-error=600"
         assert answer.headers["Vary"] == "Accept-Encoding"
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
@@ -193,6 +193,20 @@ async def test_a_header_that_says_nothing_sensible_gets_the_feed(server, client,
     base, _ = server
     async with client.get(base + "/feeds/en/all.rss", headers={name: value}) as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["/feeds/en/all.rss", "/feeds/en.opml", "/feeds/topics.json"])
+async def test_a_script_of_another_site_may_ask_with_the_validators_it_has(server, client, path):
+    asks = {
+        "Origin": "https://partner.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "if-modified-since, if-none-match",
+    }
+    async with client.options(server[0] + path, headers=asks) as answer:
+        assert (answer.status, await answer.read()) == (204, b"")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Access-Control-Allow-Headers"] == "*"
+        assert "GET" in answer.headers["Access-Control-Allow-Methods"]
 
 
 async def test_a_reader_that_asks_for_a_delta_gets_the_whole_feed(server, client):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -13,12 +14,16 @@ import pytest
 
 from feeds import files
 from feeds.answering import Answering
+from feeds.archives_routes import archive_routes
 from feeds.files import Stored
 from feeds.routes import feed_routes
 from tests.feeds.proxies import KINDS, free_port, plain_client, proxy, service
 
 HUBS = ("https://press.example.org/hub",)
+ARCHIVE = "en/visas/2025-10"
 COMPARED = (
+    "Access-Control-Allow-Headers",
+    "Access-Control-Allow-Methods",
     "Access-Control-Allow-Origin",
     "Access-Control-Expose-Headers",
     "Cache-Control",
@@ -37,17 +42,23 @@ UNPACK = {None: bytes, "gzip": gzip.decompress, "br": brotli.decompress}
 
 
 @pytest.fixture
-async def published(publish, shelf, make):
-    """A publisher with two releases and everything built."""
+async def published(publish, archive, shelf, make):
+    """A publisher with two releases, its archives, and everything built."""
     shelf.put(make.release(1, body="<p>" + "Long text. " * 200 + "</p>"))
     shelf.put(make.release(2, topics=("law",)))
     publisher = publish(hubs=HUBS)
     await publisher.refresh(make.now)
+    publisher.archives = archive(publisher)
+    await publisher.archives.build_all(make.now)
+    assert await publisher.archives.find(f"{ARCHIVE}.rss")
     return publisher
 
 
 def routes_of(publisher):
-    return feed_routes(publisher, Answering(publisher.site.base_url, publisher.max_age, HUBS, publisher.clock))
+    """As the room puts them together: archives have no hub."""
+    answering = Answering(publisher.site.base_url, publisher.max_age, HUBS, publisher.clock)
+    unpushed = replace(answering, hubs=(), _kept={})
+    return [*feed_routes(publisher, answering), *archive_routes(publisher.archives, unpushed)]
 
 
 def requests(publisher):
@@ -86,6 +97,11 @@ def requests(publisher):
     yield "GET", "/feeds/en/all.rss", {"If-Modified-Since": at(days=-9), "If-None-Match": tag}
     yield "GET", "/feeds/en/all.rss", {"Range": "bytes=0-9"}
     yield "GET", "/feeds/en/all.rss", {"Range": "bytes=0-9", "If-Range": tag, "Accept-Encoding": "br"}
+    for fmt in ("rss", "atom", "json"):
+        yield "GET", f"/feeds/{ARCHIVE}.{fmt}", {"Accept-Encoding": "gzip"}
+    for path in ("en/all.rss", f"{ARCHIVE}.json", "en.opml", "topics.json", "xx/all.rss"):
+        asks = {"Origin": "https://partner.example", "Access-Control-Request-Method": "GET"}
+        yield "OPTIONS", f"/feeds/{path}", asks | {"Access-Control-Request-Headers": "if-none-match"}
     yield "GET", "/feeds/en/all.rss?a=1", {}
     yield "GET", "/feeds/en/all.rss", {"Via": "1.1 cache", "Accept-Encoding": "gzip"}
     for path in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -75,6 +76,29 @@ async def test_a_connection_too_many_is_told_so_and_there_is_room_again_after_on
             await asyncio.sleep(0.01)
         else:
             pytest.fail("no room, though both have left")
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_one_that_reads_gets_all(monkeypatch):
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.3)
+    large = b"x" * 20_000_000  # more than the system keeps for a connection
+    app = web.Application()
+
+    async def answer(_request):
+        return web.Response(body=large)
+
+    app.router.add_get("/", answer)
+    one = WebServer(app, "127.0.0.1", 0)
+    await one.start()
+    with socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", one.port))
+        stuck.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with line(one.port) as polite:
+            assert (await polite.get("/"))[2] == large
+        async with asyncio.timeout(10):
+            while one.connections:
+                await asyncio.sleep(0.05)
+    await one.stop()
 
 
 async def test_a_body_that_trickles_is_not_waited_for(monkeypatch):
