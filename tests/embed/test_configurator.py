@@ -99,6 +99,52 @@ async def test_a_choice_that_cannot_be_used_is_explained_and_kept(press, lang):
     assert not page.xpath("//textarea | //iframe")
 
 
+async def test_kinds_and_topics_left_out_stand_in_the_form_and_stay_there_on_an_error(press):
+    await press.publish("A", "1")
+    query = "kind=news&not=office&topic=visas"
+    for more, status in (("", 200), ("&q=---", 400)):
+        got, _, text = await press.answer(f"/en/embed?{query}{more}")
+        page = html.fromstring(text)
+        assert got == status
+        for name, value in (("kind", "news"), ("not", "office"), ("topic", "visas")):
+            assert page.xpath(f'//form//input[@type="checkbox"][@name="{name}"][@value="{value}"]/@checked'), name
+        assert not page.xpath('//form//input[@type="hidden"]')
+
+
+async def test_an_error_names_its_field(press):
+    for query, field in (("q=---", "q"), ("topic=visas&not=visas", "topic"), ("not=nothing-of-ours", "not")):
+        _, _, text = await press.answer(f"/en/embed?{query}")
+        page = html.fromstring(text)
+        assert page.xpath('//*[@role="alert"]//a/@href') == [f"#{field}"], query
+        said = page.get_element_by_id(field).get("aria-describedby").split()
+        assert f"{field}-error" in said
+        assert page.get_element_by_id(f"{field}-error").text_content().strip()
+    assert html.fromstring((await press.answer("/en/embed?q=---"))[2]).get_element_by_id("q").get("aria-invalid")
+
+
+@pytest.mark.parametrize(
+    ("query", "element", "frame"),
+    [
+        ("", None, "light"),
+        ("theme=page", None, "light"),
+        ("theme=auto", "auto", "auto"),
+        ("theme=dark", "dark", "dark"),
+    ],
+)
+async def test_element_frame_and_preview_agree_on_the_colours(press, query, element, frame):
+    page = html.fromstring(await press.text(f"/en/embed?{query}"))
+    component = html.fragment_fromstring(page.get_element_by_id("component").text_content(), create_parent=True)
+    assert component.find("press-feed").get("theme") == element
+    copied = html.fromstring(page.get_element_by_id("frame").text_content()).get("src")
+    for address in (copied, page.xpath("//iframe/@src")[0]):
+        assert f'data-theme="{frame}"' in await press.text(address)
+
+
+async def test_the_address_with_a_slash_leads_to_the_page(press):
+    status, headers, _ = await press.answer("/ru/embed/?topic=visas")
+    assert (status, headers["Location"]) == (301, "/ru/embed?topic=visas")
+
+
 async def test_the_form_needs_no_script_and_leads_back_here(press):
     page = html.fromstring(await press.text("/ru/embed"))
     (form,) = page.xpath('//form[@action="/ru/embed"]')

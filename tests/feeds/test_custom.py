@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -340,6 +341,22 @@ async def test_the_subscription_list_names_the_feed_and_each_topics_own_stream(c
         "https://press.example.org/feeds/en/visas.rss",
     ]
     assert outlines[1].get("text") == "Law – Migration Service & Co"
+
+
+async def test_a_subscription_list_is_made_once_in_a_thread_and_counts_as_what_is_made(
+    customs, library, make, monkeypatch
+):
+    wanted, threads = parse("lang=en&topic=visas,law"), []
+    assert not customs.holds(wanted, "opml")
+    keep = customs._writer.subscriptions
+    spy = lambda _, one: threads.append(threading.current_thread()) or keep(one)  # noqa: E731
+    monkeypatch.setattr("feeds.custom_writer.Writer.subscriptions", spy)
+    first = await customs.find(wanted, "opml", make.now)
+    assert customs.holds(wanted, "opml")
+    library.put(make.release(1))
+    assert await customs.find(wanted, "opml", make.now + HOUR) is first
+    assert [thread is threading.main_thread() for thread in threads] == [False]
+    assert customs.kept[0] == 1
 
 
 async def test_the_list_of_a_streams_filter_is_that_stream(customs, make):
