@@ -7,7 +7,8 @@ Rules, in order:
    with major revisions and with withdrawal only (RFC 4287 §4.2.15), and is never before `published`.
 2. A note is said at the top of the text, with the date of its revision in the office's zone, wherever it stands:
    a release that a feed first sees corrected says so too.
-3. A withdrawn release keeps its id and its marked title and gives its reason; nothing of its old text is left.
+3. A withdrawn release keeps its id and its marked title and gives its reason, in the entry's language if it was said in
+   that; nothing of its old text is left.
 4. The lead picture stands at the top of the content, other pictures and files at its end, unless the body has them.
 5. Addresses are absolute, ASCII and http(s) only; what is no media type becomes that of unknown bytes; a topic without
    a code is left out; characters that XML 1.0 forbids are stripped once more.
@@ -101,7 +102,7 @@ def entry_key(release: Release, variant: Variant, *, mixed: bool = False) -> Has
     siblings = tuple((v.lang, v.slug) for v in release.variants)
     ended = (release.withdrawn_at, release.updated_at) if release.state is State.WITHDRAWN else ()
     times = (release.public_at, variant.updated_at, *ended)
-    words = (release.state, release.reason, release.kind, release.urgency, release.topics)
+    words = (release.state, release.reason_in(variant.lang), release.kind, release.urgency, release.topics)
     return (uid, variant.lang, variant.revision.number, siblings, times, words)
 
 
@@ -146,7 +147,7 @@ def entry_of(
 
 def _withdrawn(entry: Entry, release: Release, site: Site, say: Translator) -> Entry:
     when = release.withdrawn_at or release.updated_at or release.public_at
-    reason = one_line(release.reason)
+    reason = one_line(release.reason_in(entry.lang))
     notice = say("This release was withdrawn on {date}.", date=say.date(when, site.zone))
     because = f"<p>{escape(say('Reason: {reason}', reason=reason))}</p>" if reason else ""
     return replace(

@@ -140,7 +140,7 @@ class OEmbed:
         said = t("This release was withdrawn on {date}.", date=t.date(when, site.zone))
         title = t("Release No. {number} was withdrawn", number=release.number)
         address = site.release(lang, release.number, "")
-        reason = one_line(release.reason)
+        reason = one_line(release.reason_in(lang))
         item = Item(address, lang, title, release.public_at, f"{said} {reason}".strip(), withdrawn=True)
         return self._quote(request, lang, title, [item], bounds)
 

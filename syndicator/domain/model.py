@@ -252,6 +252,7 @@ class Variant:
     """A release's text in one language, at its current revision.
 
     `uid` is a tag URI (RFC 4151), minted once. `updated_at` moves with each major revision, never by itself.
+    `reason` is what its document said of a withdrawal; `Release.reason_in` tells whether it counts.
     """
 
     id: int
@@ -260,6 +261,7 @@ class Variant:
     slug: str
     updated_at: datetime
     revision: Revision
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +298,15 @@ class Release:
     def variant(self, lang: str) -> Variant | None:
         """Its text in that language, or None."""
         return next((v for v in self.variants if v.lang == lang), None)
+
+    def reason_in(self, lang: str) -> str:
+        """Why it was withdrawn, as that language's own document says; as the release says where it does not.
+
+        What documents say counts only where one of them took the release away: a command has the last word.
+        """
+        own = self.variant(lang)
+        by_document = any(v.reason == self.reason for v in self.variants)
+        return own.reason if own is not None and own.reason and by_document else self.reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def _variant(row: RowMapping) -> Variant:
         uid=row["uid"],
         slug=row["slug"],
         updated_at=row["updated_at"],
+        reason=row["said_reason"],
         revision=revision_of({c.name: row[f"r_{c.name}"] for c in _TEXTS}),
     )
 

@@ -83,7 +83,7 @@ def _gone(request: web.Request, release: Release, lang: str) -> web.Response:
         status=410,
         paths={code: site.release_path(code, release.number, "") for code in site.languages},
         number=release.number,
-        reason=release.reason,
+        reason=release.reason_in(lang),
         withdrawn_at=release.withdrawn_at,
     )
 

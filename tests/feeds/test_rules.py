@@ -41,6 +41,22 @@ def test_every_feed_of_the_demo_obeys_every_rule(demo, lang, fmt):
         assert judge(fmt, path.read_bytes(), f"{BASE}/feeds/{lang}/{path.name}", datetime.now(UTC)) == []
 
 
+@pytest.mark.parametrize(
+    ("lang", "reason", "note"),
+    [
+        ("az", "Tarixlər əməkdaşlar", "İlk mətndə"),
+        ("en", "The dates had", "The first version"),
+        ("ru", "Даты не были", "В первой версии"),
+    ],
+)
+def test_the_demo_says_in_each_language_why_and_leaves_the_date_to_the_feed(demo, lang, reason, note):
+    items = [one["_syndicator"] for one in json.loads((demo / lang / "all.json").read_bytes())["items"]]
+    [why], [what] = ([one[name] for one in items if name in one] for name in ("reason", "correction"))
+    assert why.startswith(reason)
+    assert what.startswith(note)
+    assert "2026" not in why + what
+
+
 @pytest.fixture
 def good(site, taxonomy, texts, make):
     """A feed in each format with everything in it that can go wrong."""

@@ -1,4 +1,4 @@
-"""What other people's readers make of our feeds, in one plain form: `title` and page (`url`) of a feed, and its `items`.
+"""What other people's readers make of our feeds, in one plain form: `title`, page (`url`), `items` of a feed.
 
 Of each item `id, title, url, published, updated` (seconds), `content` (HTML), `enclosures` [{url, type, length}],
 `categories`; a reader that does not tell one of them leaves it out. A reader that is not there skips with the reason;

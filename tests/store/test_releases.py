@@ -188,6 +188,22 @@ async def test_a_document_that_withdraws_may_bring_back_what_it_took_away(databa
     assert (back.release.state, back.major, back.release.variant("az").revision.major) == (State.PUBLIC, True, 1)
 
 
+async def test_each_language_gives_the_reason_that_its_own_document_said(database, press, now):
+    gone = {"state": "withdrawn", "now": now + HOUR}
+    async with database.writing() as session:
+        for lang in ("az", "en", "ru"):
+            await press.record(session, "a", lang)
+            await press.record(session, "b", lang, reason="Of old")
+        for lang, reason in {"az": "Səhv", "en": "A mistake", "ru": ""}.items():
+            made = await press.record(session, "a", lang, reason=reason, **gone)
+        release = await releases.get(session, made.release.number)
+        assert [release.reason_in(lang) for lang in ("az", "en", "ru", "de")] == ["Səhv", *["A mistake"] * 3]
+        # what an office says by a command is the reason in every language, whatever stands in documents
+        other = await releases.get_by_key(session, release.source, "b")
+        withdrawn = await releases.withdraw(session, other.number, "By a command", now + HOUR)
+        assert {withdrawn.reason_in(lang) for lang in ("az", "en", "ru")} == {"By a command"}
+
+
 async def test_what_is_withdrawn_before_its_time_is_never_seen(database, press, now):
     async with database.writing() as session:
         await press.record(session, public_at=now + HOUR)
