@@ -1,4 +1,4 @@
-"""Turns: how often one visitor may have made what is not kept, on pages and in embeds alike.
+"""Turns: how often one visitor may have made what is not kept: on pages, in embeds and of the API together.
 
 Rules, in order:
 
@@ -19,7 +19,7 @@ from syndicator.web.visitors import Networks, visitor
 
 __all__ = ["EACH", "PROXIES", "TURNS", "no_turn", "take_turn", "turns", "who"]
 
-EACH = Window(120, timedelta(minutes=1))
+EACH = Window(120, timedelta(minutes=1))  # twice a second: a copy of 100,000 releases takes eight minutes
 VISITORS = 5_000
 PROXIES: web.AppKey[Networks] = web.AppKey("proxies", tuple)
 TURNS = web.AppKey("turns", Limits)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from email.message import EmailMessage
-from itertools import cycle
+from itertools import count, cycle
 from urllib.parse import unquote
 
 from tests.whole.house import Answer, House
 from tests.whole.secrets import Outsider, Text, secrets_in
 
+NEVER_ASKED = (f"kind=news,zq{number}" for number in count(1))
+PROBES = cycle(
+    [
+        lambda lang, kind: f"/embed/fragment?lang={lang}&{kind}",
+        lambda lang, kind: f"/embed/frame?lang={lang}&{kind}",
+    ]
+)
 NOWHERE = 999  # a number that no release has
 SOUGHT = ("title", "summary", "body")
 MACHINES = ("/", "/robots.txt", "/healthz", "/readyz", "/sitemap.xml")
@@ -90,6 +97,17 @@ async def found_by_api(house: House, texts: Iterable[Text]) -> dict[str, bool]:
     words = {text.word(SOUGHT[text.number % 3]) for text in texts}
     answers = {word: await house.ask(f"/api/v1/search?q={word}") for word in words}
     return {word: answer.text.replace(word, nothing) != empty.text for word, answer in answers.items()}
+
+
+async def found_by_filters(house: House, texts: Iterable[Text]) -> dict[str, bool]:
+    """The same of embeds and custom feeds, each time by a filter that nobody has asked for before."""
+    nothing, found = "zq000nothingqz", dict[str, bool]()
+    for text in texts:
+        word = text.word(SOUGHT[text.number % 3])
+        path = next(PROBES)(text.lang, next(NEVER_ASKED))
+        sought, empty = await house.ask(f"{path}&q={word}"), await house.ask(f"{path}&q={nothing}")
+        found[word] = sought.text.replace(word, nothing) != empty.text
+    return found
 
 
 def letters(house: House) -> Mapping[str, str]:

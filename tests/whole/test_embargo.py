@@ -185,6 +185,9 @@ class Watch:
             assert not found or word in allowed, f"search finds {word}"
         for word, found in (await faces.found_by_api(self.house, self.office.texts)).items():
             assert not found or word in allowed, f"the API's search finds {word}"
+        hidden = [text for text in self.office.texts if not text.secrets & allowed]
+        for word, found in (await faces.found_by_filters(self.house, hidden)).items():
+            assert not found or word in allowed, f"an embed finds {word}"
 
     async def _look_at_feeds(self) -> None:
         allowed = self.office.may_show() | self.office.old_titles()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aiohttp import hdrs, web
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,20 +23,15 @@ from syndicator.web.api import problems
 from syndicator.web.api.keeping import Kept, Made
 from syndicator.web.api.parameters import Asked, Parameter, read
 from syndicator.web.api.showing import View
-from syndicator.web.limits import Limits, Window
 from syndicator.web.parts import PARTS
-from syndicator.web.subscribe import PROXIES
-from syndicator.web.visitors import visitor
+from syndicator.web.turns import EACH, take_turn
 
-__all__ = ["CACHE", "KEPT", "TURNS", "Maker", "Question", "answering", "json_answer", "preflight", "turns"]
+__all__ = ["CACHE", "KEPT", "Maker", "Question", "answering", "json_answer", "preflight"]
 
 CACHE = "public, max-age=60"
 CONTENT_TYPE = "application/json; charset=utf-8"
 METHODS = "GET, HEAD, OPTIONS"
-EACH = Window(120, timedelta(minutes=1))  # twice a second: a copy of 100,000 releases takes eight minutes
-VISITORS = 5_000
 KEPT = web.AppKey("api_kept", Kept)
-TURNS = web.AppKey("api_turns", Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +48,6 @@ class Question:
 Maker = Callable[[Question], Awaitable[Made | web.Response]]
 
 
-def turns() -> Limits:
-    """How often a visitor may ask for what is not kept."""
-    return Limits(EACH, visitors=VISITORS)
-
-
 def answering(make: Maker, allowed: Sequence[Parameter] = ()) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler that answers with what `make` makes."""
 
@@ -71,7 +61,7 @@ def answering(make: Maker, allowed: Sequence[Parameter] = ()) -> Callable[[web.R
                 kept = request.app[KEPT].find(request.path_qs, change, now)
                 if kept is not None:
                     return json_answer(kept)
-                wait = request.app[TURNS].take(_who(request), now)
+                wait = take_turn(request, now)
                 if wait:
                     return _too_many(wait)
                 view = View(parts.site, parts.taxonomy, parts.catalogue)
@@ -104,10 +94,6 @@ async def preflight(_request: web.Request) -> web.Response:
         hdrs.CACHE_CONTROL: "public, max-age=86400",
     }
     return web.Response(status=204, headers=headers)
-
-
-def _who(request: web.Request) -> str:
-    return visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
 
 
 def _too_many(wait: int) -> web.Response:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from syndicator.web.api import handlers
-from syndicator.web.api.answering import KEPT, TURNS, Maker, answering, json_answer, preflight, turns
+from syndicator.web.api.answering import KEPT, Maker, answering, json_answer, preflight
 from syndicator.web.api.guide import guide
 from syndicator.web.api.keeping import Kept, Made
 from syndicator.web.api.openapi import OPERATIONS, document
@@ -33,7 +33,6 @@ def setup(app: web.Application) -> None:
     """Give the application the API's memory and routes."""
     parts = app[PARTS]
     app[KEPT] = Kept()
-    app[TURNS] = turns()
     app[DOCUMENT] = Made(document(parts.site, parts.taxonomy))
     app.add_routes(api_routes())
 
