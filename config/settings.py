@@ -76,6 +76,8 @@ def _http_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise ValueError("an address such as https://hub.example.org/ is allowed")
+    if "@" in parts.netloc:  # every feed would show it
+        raise ValueError("an address without a name and password is allowed, such as https://hub.example.org/")
     return url
 
 

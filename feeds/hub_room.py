@@ -1,6 +1,6 @@
 """The hub's room: what makes feeds known to those who listen, put together once.
 
-1. Without a hub of ours nobody can subscribe here; other hubs are told all the same.
+1. Without a hub of ours nobody can subscribe here, and leases of earlier end; other hubs are told all the same.
 2. Our own hub is never among the others: it does not call itself.
 3. A feed names other hubs only if they are told of it: streams do, custom feeds name ours alone, archives none.
 """
@@ -44,10 +44,12 @@ class HubRoom:
     ) -> None:
         self._database, self._site, self._clock, self._wake = database, site, clock, wake
         others = [address for address in settings.hubs if address.rstrip("/") != site.hub]
-        self._is_hub, self._in_use = settings.hub, settings.hub or bool(others)
+        self._is_hub = settings.hub
         self._outgoing = Outgoing(outgoing.allow, agent=f"Syndicator (+{site.base_url})")
         self._topics = Topics(streams, site, taxonomy, clock, custom)
-        self._hub = Hub(database, self._outgoing, self._topics, site, hubs=others, clock=clock, wake=wake)
+        self._hub = Hub(
+            database, self._outgoing, self._topics, site, hubs=others, clock=clock, wake=wake, takes=settings.hub
+        )
         self._channel = WebSubChannel(database, self._outgoing, self._topics, hub_address=site.hub, hubs=others)
 
     def routes(self) -> Sequence[web.RouteDef]:
@@ -64,9 +66,9 @@ class HubRoom:
         )
 
     def workplaces(self) -> Sequence[Workplace]:
-        """The hub's work."""
-        return (self._hub,) if self._in_use else ()
+        """The hub's work; without any hub it is to let go of what is left of earlier."""
+        return (self._hub,)
 
     def channels(self) -> Mapping[ChannelKind, Channel]:
         """The ledger's way to subscribers and hubs."""
-        return {ChannelKind.WEBSUB: self._channel} if self._in_use else {}
+        return {ChannelKind.WEBSUB: self._channel}

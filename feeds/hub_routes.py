@@ -6,21 +6,25 @@ Rules, in order:
    rule is answered in one line, before anything is kept or anybody asked.
 2. `hub.mode=publish` is welcome and changes nothing: we know ourselves what changed.
 3. A visitor has so many turns, and so has each callback's host, whoever speaks in its name: nobody can make us call a
-   stranger without end. What is full is 429 or 503 with Retry-After.
-4. GET says in a few words what this is: 405.
+   stranger without end. What is full is 429 or 503 with Retry-After. Requests and leases are counted for each visitor
+   by a digest whose key dies with the process: nobody's address is kept.
+4. The form is UTF-8, and what is not is refused rather than guessed: a secret must come as it was meant.
+5. GET says in a few words what this is: 405.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
 
 from feeds.answering import plain
-from feeds.hub import challenge
-from feeds.hub_asking import BadAsking, read_asking
+from feeds.hub_asking import BadAsking, challenge, read_asking
 from feeds.hub_topics import Topics
 from syndicator.domain.ports import Clock
 from syndicator.net import Networks
@@ -37,6 +41,7 @@ log = structlog.get_logger()
 
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY = 16 * 1024
+MAX_FIELDS = 100
 EACH_VISITOR = Window(120, timedelta(minutes=10))
 EACH_HOST = Window(120, timedelta(minutes=10))
 
@@ -49,6 +54,7 @@ TAKEN = "The callback will be asked whether it agrees."
 FULL = {
     Full.PAIR: (429, "as many requests for this callback and topic are waiting as may; try again later"),
     Full.HOST: (429, "this host has as many subscriptions or waiting requests as it may"),
+    Full.ASKER: (429, "as many subscriptions or requests of yours as may are held or waiting; try again later"),
     Full.REQUESTS: (503, "the hub has much to do; try again later"),
     Full.LEASES: (503, "the hub has as many subscriptions as it may"),
     Full.TOPICS: (503, "the hub distributes as many custom feeds as it may; a feed of one topic may do"),
@@ -69,13 +75,15 @@ def hub_routes(
 ) -> list[web.RouteDef]:
     """The routes; `own` is the site's address, `allow` the private networks that callbacks may lie in all the same."""
     visitors, hosts = Limits(EACH_VISITOR), Limits(EACH_HOST)
+    key = secrets.token_bytes(32)
 
     async def take(request: web.Request) -> web.Response:
         who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
         if wait := visitors.take(who, clock()):
             return _full(429, "too many requests from your address; try again later", wait)
         try:
-            wish = read_asking(await _form(request), topics, own, allow)
+            asker = hashlib.blake2b(who.encode(), key=key, digest_size=16).hexdigest()
+            wish = read_asking(await _form(request), topics, own, allow, asker=asker)
         except BadAsking as error:
             return plain(error.status, str(error))
         if wish is None:
@@ -111,14 +119,16 @@ async def _form(request: web.Request) -> dict[str, str]:
         raise BadAsking(f"Content-Type: {FORM} is allowed", 415)
     if (request.content_length or 0) > MAX_BODY or len(await request.read()) > MAX_BODY:
         raise BadAsking(f"at most {MAX_BODY} bytes are allowed", 413)
+    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise BadAsking("Content-Type: the form must be UTF-8")
     try:
-        posted = await request.post()  # of what has been read
-    except (ValueError, LookupError):
-        raise BadAsking("the form cannot be read; it must be UTF-8") from None
+        text = (await request.read()).decode()
+        fields = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise BadAsking(f"the form cannot be read; it must be UTF-8, with at most {MAX_FIELDS} fields") from None
     found: dict[str, str] = {}
-    for name, value in posted.items():
-        if isinstance(value, str):
-            found.setdefault(name, value)
+    for name, value in fields:
+        found.setdefault(name, value)
     return found
 
 

@@ -6,6 +6,8 @@ Rules, in order:
    custom feed. Another spelling is refused, and told the right one. A month's archive is none: it names no hub.
 2. A topic's name is its address after `/feeds/`. Whatever has a name here can be asked for its bytes.
 3. A stream's version is known at once; a custom feed is made to know it.
+4. Topics and languages that were dropped or renamed take their feeds with them: a name that would not be taken today is
+   no topic any more, whoever holds a lease of it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Protocol
 from yarl import URL
 
 from feeds.build import CONTENT_TYPES
+from feeds.custom import in_force
 from feeds.files import Stored
 from feeds.streams import equal_stream
 from syndicator.domain.filters import BadFilter, Filter, canonical, parse
@@ -27,7 +30,7 @@ from syndicator.domain.topics import Taxonomy
 
 __all__ = ["BadTopic", "Content", "CustomTopics", "Streams", "Topics", "is_custom"]
 
-LONGEST = 1000  # characters of a name; names stand in unique keys, whose size databases bound
+LONGEST = 1000  # bytes of a name; names stand in unique keys, whose size databases bound
 _CUSTOM = "custom."
 
 
@@ -117,7 +120,7 @@ class Topics:
             raise BadTopic(f"hub.topic: this hub distributes feeds at {start} alone", 404)
         name = address.removeprefix(start)
         if len(name) > LONGEST:
-            raise BadTopic(f"hub.topic: at most {LONGEST} characters after {start} are allowed")
+            raise BadTopic(f"hub.topic: at most {LONGEST} bytes after {start} are allowed")
         if is_custom(name) and self._custom is not None:
             return self._canonical(name)
         if name.rpartition(".")[2] in FEED_FORMATS and self._streams.knows(name):
@@ -132,9 +135,14 @@ class Topics:
         stored = self._streams.find(name)
         return None if stored is None else stored.etag
 
-    def gone(self, name: str) -> bool:
-        """Whether a stream is no more; one that is only not built yet is not gone."""
-        return not self._streams.knows(name)
+    def stands(self, name: str) -> bool:
+        """Whether there is still such a topic, also if it is not built yet."""
+        if not is_custom(name):
+            return self._streams.knows(name)
+        try:
+            return self._custom is not None and self._canonical(name) == name
+        except BadTopic:
+            return False
 
     def always(self) -> Mapping[str, str]:
         """The versions of all streams, by name; lists left out."""
@@ -157,7 +165,7 @@ class Topics:
         return Content(self.address(name), stored.body, stored.etag, CONTENT_TYPES[fmt])
 
     async def _made(self, query: str, fmt: str) -> Stored | None:
-        if self._custom is None:
+        if self._custom is None or not self.stands(f"{_CUSTOM}{fmt}?{query}"):
             return None
         try:
             return await self._custom.find(parse(query), fmt, self._clock())
@@ -172,6 +180,7 @@ class Topics:
             raise BadTopic("hub.topic: there is no feed at this address", 404)
         try:
             wanted = parse(query, languages=self._site.languages, topics=self._taxonomy.slugs)
+            wanted = wanted if not wanted.langs else in_force(wanted, self._site, self._taxonomy)
         except BadFilter as error:
             raise BadTopic(f"hub.topic: {error}") from None
         stream = equal_stream(wanted, self._site, self._taxonomy)
@@ -182,4 +191,6 @@ class Topics:
         right = f"{_CUSTOM}{fmt}?{canonical(wanted)}"
         if right != name and URL(self.address(right)) != URL(self.address(name)):
             raise BadTopic(f"hub.topic: the feed's address is {self.address(right)}")
+        if len(right.encode()) > LONGEST:
+            raise BadTopic(f"hub.topic: at most {LONGEST} bytes after {self._site.base_url}/feeds/ are allowed")
         return right

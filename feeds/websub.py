@@ -4,13 +4,16 @@ Rules, in order:
 
 1. A subscriber gets the whole feed as it stands when it is sent, with its Content-Type, its hub and its own address in
    `Link`, and, with a secret, `X-Hub-Signature` over the body as sent (section 7.1). Hubs get a `publish`.
-2. 2xx is taken. 410 ends the lease. Any other answer, a redirect too, and no answer in time: later, with the pipeline's
-   backoff (section 7). A line that broke on the way is unknown; sending the whole feed once more does no harm.
+2. 2xx is taken. 410 ends the lease. Any other answer, a redirect too, no answer in time, and a line that broke on the
+   way: later, with the pipeline's backoff (section 7); sending the whole feed once more does no harm.
 3. Nobody gets the same bytes twice: what a callback took last is kept before the ledger hears of it. Of one callback
    only one delivery is on its way at a time, so that nothing old overtakes what is newer.
-4. A chunk's requests run side by side. A host that did not answer is left alone until its own backoff is over, whoever
-   of its callbacks is next. So the dead delay nobody.
-5. No log holds a callback's path or a secret.
+4. A chunk's requests run side by side, a few to each host; the clock of each starts when it has its line.
+5. A host that cannot be reached is silent: it is left alone until its own backoff is over, whoever of its callbacks is
+   next. One that takes long, or gives no answer in time, is slow: its callbacks are passed by and come again where
+   those in trouble are (`Priority.LATER`), so that fresh news never waits for it longer than once.
+6. A wait that is further ahead than the longest there is was written by a clock that ran ahead: it is over.
+7. No log holds a callback's path or a secret.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ import asyncio
 import hashlib
 import hmac
 import zlib
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,6 +33,7 @@ from urllib.parse import urlencode, urlsplit
 import structlog
 
 from feeds.hub_topics import Content, Topics
+from syndicator.domain.hosts import host_of
 from syndicator.domain.model import (
     ChannelKind,
     Gone,
@@ -43,8 +48,10 @@ from syndicator.domain.model import (
 from syndicator.domain.retry import backoff
 from syndicator.net import Answer, Broken, Forbidden, Outgoing, TookTooLong, Unreachable
 from syndicator.store import hub
+from syndicator.store.batching import PAGE
 from syndicator.store.database import Database
 from syndicator.store.hub import Lease, Note
+from syndicator.store.hub_news import HORIZON
 
 __all__ = ["WebSubChannel", "signature"]
 
@@ -53,6 +60,9 @@ log = structlog.get_logger()
 HOSTS = 5000
 LONGEST_WAIT = timedelta(hours=4)
 BUSY = timedelta(seconds=5)
+SLOW = 2.0  # seconds; a host whose answer, or whose line, takes longer is passed by
+SLOW_FOR = timedelta(minutes=2)
+LINES_EACH = 8  # requests on their way to one host; the rest of `net.LINES_EACH` is for verifying
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -69,12 +79,32 @@ class _Silence:
     until: datetime
 
 
+@dataclass(slots=True)
+class _Lines:
+    """Who is on the way to a host, and who waits."""
+
+    free: asyncio.Semaphore
+    users: int = 0
+
+
+class _Passed(Exception):
+    """The host is slow: somebody else first."""
+
+
+class _Silent(Later):
+    """The callback was not asked, since its host was silent."""
+
+
+class _Slow(Later):
+    """The callback was not asked, since its host is slow."""
+
+
 class WebSubChannel:
     """See `domain.ports.Channel`. `hub_address` is ours, `hubs` those of others; None where we are no hub."""
 
     kind = ChannelKind.WEBSUB
-    lanes = 3
-    chunk = 32
+    lanes = 4
+    chunk = PAGE
 
     def __init__(
         self,
@@ -88,6 +118,8 @@ class WebSubChannel:
         self._database, self._outgoing, self._topics = database, outgoing, topics
         self._hub, self._hubs = hub_address, frozenset(hubs)
         self._silent: OrderedDict[str, _Silence] = OrderedDict()
+        self._slow: OrderedDict[str, datetime] = OrderedDict()
+        self._lines: defaultdict[str, _Lines] = defaultdict(lambda: _Lines(asyncio.Semaphore(LINES_EACH)))
         self._on_their_way: set[int] = set()
 
     def ready_at(self, now: datetime) -> datetime | None:  # noqa: ARG002  # each host has a pace of its own
@@ -103,7 +135,7 @@ class WebSubChannel:
         async with self._database.reading() as session:
             held = await hub.leases(session, [letter.subscriber for letter in letters], now)
         found = await self._contents({letter.feed for letter in letters})
-        outcomes = await asyncio.gather(*(self._one(one, held.get(one.subscriber), found, now) for one in letters))
+        outcomes = await asyncio.gather(*(self._safely(one, held.get(one.subscriber), found, now) for one in letters))
         await self._keep(letters, held, outcomes, now)
         return outcomes
 
@@ -120,6 +152,16 @@ class WebSubChannel:
             wait = Later("feeds are still being built", counts=False)
             found[name] = content or (gone if self._topics.built >= 0 else wait)
         return found
+
+    async def _safely(
+        self, letter: Letter, lease: Lease | None, found: Mapping[str, Content | Outcome], now: datetime
+    ) -> Outcome:
+        """One letter's bug is its own."""
+        try:
+            return await self._one(letter, lease, found, now)
+        except Exception as error:
+            log.exception("a callback could not be told", feed=letter.feed)
+            return Unknown(f"{type(error).__name__} in channel {self.kind.value}")
 
     async def _one(
         self, letter: Letter, lease: Lease | None, found: Mapping[str, Content | Outcome], now: datetime
@@ -148,7 +190,11 @@ class WebSubChannel:
         }
         if lease.secret:
             headers["X-Hub-Signature"] = signature(lease.secret, content.body)
-        said = await self._ask(lease.host, lease.callback, content.body, headers, now)
+        try:
+            patient = bool(lease.failures or lease.slow)
+            said = await self._ask(lease.host, lease.callback, content.body, headers, now, patient=patient)
+        except _Passed:
+            return _Slow(f"{lease.host} takes long", now, counts=False)
         if not isinstance(said, Answer):
             return said
         if said.status == 410:
@@ -160,27 +206,79 @@ class WebSubChannel:
         if address not in self._hubs:
             return Refused("the hub is no longer configured")
         told = {"hub.mode": "publish", "hub.url": content.address, "hub.topic": content.address}
-        where = urlsplit(address).netloc
-        said = await self._ask(where, address, urlencode(told).encode(), {"Content-Type": FORM}, now)
+        where = host_of(urlsplit(address).hostname or "")
+        said = await self._ask(where, address, urlencode(told).encode(), {"Content-Type": FORM}, now, known=True)
         return _taken(said, content, now) if isinstance(said, Answer) else said
 
     async def _ask(
-        self, host: str, address: str, body: bytes, headers: Mapping[str, str], now: datetime
+        self,
+        host: str,
+        address: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        now: datetime,
+        *,
+        patient: bool = True,
+        known: bool = False,
     ) -> Answer | Outcome:
-        silence = self._silent.get(host)
-        if silence is not None and silence.until > now:
-            return Later(f"{host} did not answer lately", silence.until, counts=False)
-        try:
-            answer = await self._outgoing.ask("POST", address, body=body, headers=headers)
-        except Forbidden as error:
-            return Later(f"the callback may not be called: {error}")
-        except (Unreachable, TookTooLong) as error:
-            self._note_silence(host, now)
-            return Later(str(error))
-        except Broken as error:
-            return Unknown(str(error))
+        """`patient` waits for a slow host; one that is `known` (a hub of ours) is silent if it only says nothing.
+
+        Raises:
+            _Passed: the host is slow.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._line(host, now, patient=patient):
+            if (silent := self._silent_until(host, now)) is not None:
+                return _Silent(f"{host} did not answer lately", silent, counts=False)
+            began = loop.time()
+            try:
+                answer = await self._outgoing.ask("POST", address, body=body, headers=headers)
+            except Forbidden as error:
+                return Later(f"the callback may not be called: {error}")
+            except Unreachable as error:
+                self._note_silence(host, now)
+                return Later(str(error))
+            except TookTooLong as error:
+                self._note_slow(host, now)
+                if known:
+                    self._note_silence(host, now)
+                return Later(str(error))
+            except Broken as error:
+                return Later(str(error))
+            finally:
+                if loop.time() - began > SLOW:
+                    self._note_slow(host, now)
         self._silent.pop(host, None)
         return answer
+
+    @asynccontextmanager
+    async def _line(self, host: str, now: datetime, *, patient: bool) -> AsyncIterator[None]:
+        """A line to that host, few at a time; whoever is not patient is sent on if that takes long."""
+        lines = self._lines[host]
+        lines.users += 1
+        try:
+            if not patient and self._is_slow(host, now):
+                raise _Passed
+            try:
+                async with asyncio.timeout(None if patient else SLOW):
+                    await lines.free.acquire()
+            except TimeoutError:
+                self._note_slow(host, now)
+                raise _Passed from None
+            try:
+                if not patient and self._is_slow(host, now):  # since we began to wait
+                    raise _Passed
+                yield
+            finally:
+                lines.free.release()
+        finally:
+            lines.users -= 1
+            if not lines.users:
+                self._lines.pop(host, None)
+
+    def _silent_until(self, host: str, now: datetime) -> datetime | None:
+        silence = self._silent.get(host)
+        return silence.until if silence is not None and now < silence.until <= now + HORIZON else None
 
     def _note_silence(self, host: str, now: datetime) -> None:
         """Many callbacks of one host that fail together are one silence."""
@@ -190,6 +288,16 @@ class WebSubChannel:
         if len(self._silent) > HOSTS:
             self._silent.popitem(last=False)
 
+    def _is_slow(self, host: str, now: datetime) -> bool:
+        until = self._slow.get(host)
+        return until is not None and now < until <= now + HORIZON
+
+    def _note_slow(self, host: str, now: datetime) -> None:
+        self._slow.pop(host, None)
+        self._slow[host] = now + SLOW_FOR
+        if len(self._slow) > HOSTS:
+            self._slow.popitem(last=False)
+
     async def _keep(
         self, letters: Sequence[Letter], held: Mapping[int, Lease], outcomes: Sequence[Outcome], now: datetime
     ) -> None:
@@ -197,17 +305,21 @@ class WebSubChannel:
         notes = [
             note
             for letter, outcome in zip(letters, outcomes, strict=True)
-            if (lease := held.get(letter.subscriber)) is not None and (note := _note(lease, outcome, now)) is not None
+            if (lease := held.get(letter.subscriber)) is not None
+            and (note := _note(lease, outcome, now, slow=self._is_slow(lease.host, now))) is not None
         ]
         if not notes:
             return
         try:
             async with self._database.writing() as session:
-                await hub.note(session, notes, now)
+                ended = await hub.note(session, notes, now)
         except OSError as error:
             log.warning(
                 "what callbacks took cannot be kept; some may get it twice", count=len(notes), reason=str(error)
             )
+            return
+        if ended:
+            log.info("leases ended: their callbacks failed for days", count=ended)
 
 
 def _taken(answer: Answer, content: Content, now: datetime) -> Outcome:
@@ -228,10 +340,14 @@ def _wished(answer: Answer, now: datetime) -> datetime | None:
         return None
 
 
-def _note(lease: Lease, outcome: Outcome, now: datetime) -> Note | None:
+def _note(lease: Lease, outcome: Outcome, now: datetime, *, slow: bool) -> Note | None:
     match outcome:
         case Sent(answer=answer) if not answer.get("already"):
-            return Note(lease.subscriber, etag=str(answer["etag"]))
+            return Note(lease.subscriber, etag=str(answer["etag"]), slow=slow)
+        case _Silent():  # nor would it have answered
+            return Note(lease.subscriber, retry_at=outcome.not_before, asked=False)
+        case _Slow():
+            return Note(lease.subscriber)
         case Later(counts=True):
             wait = now + backoff(lease.id, lease.failures + 1)
             return Note(lease.subscriber, retry_at=max(wait, outcome.not_before or wait))

@@ -9,7 +9,9 @@ Rules, in order:
 3. What is checked is what is connected to: names are judged by the resolver, and every address once more when its
    socket is made. So neither a literal, which passes by resolvers, nor a name that changes in between gets through.
 4. No redirect is followed, no proxy of the environment used, no cookie kept, nothing unpacked, no line used twice.
-5. Time, the answer's size and the number of lines are bounded, all over and for each host.
+5. Time, the answer's size and the number of lines are bounded, all over and for each host. Waiting for a line is part
+   of the time, so that whoever asks more at once than there are lines (`LINES_EACH` for each host) hears of time-outs
+   that are nobody's fault: they keep within.
 6. A failure says whether anything can have arrived: `Unreachable` no; `TookTooLong` and `Broken` perhaps.
    No message of theirs holds more of the address than its host: the rest may be a secret.
 """
@@ -37,6 +39,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 __all__ = [
+    "LINES_EACH",
     "Answer",
     "Broken",
     "Forbidden",
@@ -52,8 +55,8 @@ __all__ = [
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
-LINES = 128
-LINES_EACH = 8
+LINES = 256
+LINES_EACH = 12
 # What ipaddress of Python 3.11 takes for global and IANA's registries do not.
 _SPECIAL = tuple(
     ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20", "64:ff9b:1::/48")
@@ -124,6 +127,8 @@ def checked(address: str, allow: Networks = ()) -> URL:
     """
     if not address.isascii() or not address.isprintable() or set(address) & set(' "<>\\^`{|}'):
         raise Forbidden("an address is written in ASCII, everything else percent-encoded (RFC 3986)")
+    if "#" in address:
+        raise Forbidden("an address without a fragment is called")
     try:
         url = URL(address, encoded=True)
         host, port = url.host or "", url.port or 0
@@ -190,7 +195,7 @@ class Outgoing:
     ) -> None:
         self.allow = networks(allow)
         self._agent = agent
-        self._timeout = ClientTimeout(total=total, connect=total, sock_connect=connect)
+        self._connect, self._total = connect, total
         self._given = resolver
         self._session: ClientSession | None = None
 
@@ -202,18 +207,21 @@ class Outgoing:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         limit: int = 0,
+        total: float | None = None,
     ) -> Answer:
-        """Send one request; the answer comes with at most `limit` bytes of its body.
+        """Send one request; the answer comes with at most `limit` bytes of its body, within `total` seconds.
 
         Raises:
             Unreachable: nothing has arrived. `Forbidden`, if the address may not be called.
             TookTooLong, Broken: something may have arrived.
         """
         url = checked(address, self.allow)
+        most = min(total or self._total, self._total)
+        timeout = ClientTimeout(total=most, connect=most, sock_connect=min(self._connect, most))
         sent = {"User-Agent": self._agent, "Accept-Encoding": "identity"} | dict(headers or {})
         try:
             async with self._open().request(
-                method, url, data=body, headers=sent, allow_redirects=False, raise_for_status=False
+                method, url, data=body, headers=sent, allow_redirects=False, raise_for_status=False, timeout=timeout
             ) as response:
                 said = await _first(response, limit) if limit else b""
                 return Answer(response.status, said, dict(response.headers))
@@ -244,7 +252,6 @@ class Outgoing:
             self._session = ClientSession(
                 connector=connector,
                 cookie_jar=DummyCookieJar(),
-                timeout=self._timeout,
                 trust_env=False,
                 auto_decompress=False,
             )

@@ -150,6 +150,8 @@ class Priority(IntEnum):
     CONFIRMATION = 0
     URGENT = 10
     NORMAL = 20
+    LATER = 30
+    """What failed before, on a channel where one that hangs would hold up the others: it has workers of its own."""
 
 
 @dataclass(frozen=True, slots=True)

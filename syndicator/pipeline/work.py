@@ -8,7 +8,8 @@ Rules, in order:
 3. What is due later comes with its time: the engine wakes by itself to the second. Batches of a channel that must
    wait are due when it is ready.
 4. Other rooms (`Workplace`) are asked as well; one that cannot answer keeps no other from its work.
-5. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries.
+5. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries. So have
+   a channel's batches of what failed before (`Priority.LATER`): fresh news always finds a worker.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from syndicator.pipeline.settling import Settler
 from syndicator.store import ledger, releases
 from syndicator.store.database import Database
 
-__all__ = ["Work", "harvest_job"]
+__all__ = ["Work", "harvest_job", "lane_of"]
 
 log = structlog.get_logger()
 
@@ -38,6 +39,11 @@ PASS_SECONDS = 900  # a source that hangs is left alone and asked again; what wa
 def harvest_job(source: str, now: datetime) -> Job:
     """A pass over a source."""
     return Job("harvest", f"harvest:{source}", Priority.NORMAL, now, lane=f"source:{source}", args={"source": source})
+
+
+def lane_of(channel: ChannelKind, priority: Priority) -> str:
+    """The lane that a channel's batch runs in; that of what failed before has one worker."""
+    return f"{channel.value}-later" if priority >= Priority.LATER else channel.value
 
 
 class Work:
@@ -105,7 +111,7 @@ class Work:
                 f"deliver:{b.id}",
                 b.priority,
                 self._delivery.ready_at(b.channel, now),
-                lane=b.channel.value,
+                lane=lane_of(b.channel, b.priority),
                 args={"batch": b.id, "channel": b.channel.value},
             )
             for b in batches
@@ -124,6 +130,8 @@ class Work:
                 jobs += await place.pending(now)
             except OSError as error:  # asked again soon, and its jobs follow from what lasts
                 log.warning("a room cannot say what is unfinished", room=type(place).__name__, reason=str(error))
+            except Exception:  # its own bug: everything else goes on
+                log.exception("a room cannot say what is unfinished", room=type(place).__name__)
         return jobs
 
     async def _harvest(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # a pass is short; its groups commit

@@ -2,6 +2,9 @@
 
 1. A batch is open until none of its deliveries is due or being sent; nobody needs it afterwards: closed ones are
    deleted, and their deliveries stay without one.
+2. Batches of callbacks are as small as what is asked side by side, so that one that hangs holds up few. What failed
+   there before, or is slow, comes into batches of a less urgent priority (`Priority.LATER`): the dead are kept apart
+   from the living, and never stand before fresh news.
 """
 
 from __future__ import annotations
@@ -9,15 +12,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import DeliveryState
-from syndicator.store.tables import BATCH, DELIVERY
+from syndicator.domain.model import ChannelKind, DeliveryState, Priority
+from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
-__all__ = ["close_idle", "forget_closed", "regroup"]
+__all__ = ["PAGE", "close_idle", "forget_closed", "regroup", "urgency"]
+
+PAGE = 32  # deliveries to callbacks in one batch
 
 WAITING = (DeliveryState.DUE, DeliveryState.SENDING)
+
+
+def urgency() -> ColumnElement[int]:
+    """The priority of the batch that a delivery comes into; message, subscriber and lease, if any, are joined."""
+    troubled = or_(DELIVERY.c.attempts > 0, HUB_LEASE.c.failures > 0, HUB_LEASE.c.slow > 0)
+    later = and_(SUBSCRIBER.c.channel == ChannelKind.WEBSUB, troubled)
+    return case((later, int(Priority.LATER)), else_=MESSAGE.c.priority)
 
 
 async def regroup(
@@ -35,12 +47,13 @@ async def regroup(
         groups.setdefault((channel, priority), []).append(number)
     moved = 0
     for (channel, priority), numbers in groups.items():
-        for start in range(0, len(numbers), size):
+        many = PAGE if channel == ChannelKind.WEBSUB else size
+        for start in range(0, len(numbers), many):
             batch = {"channel": channel, "priority": priority, "created_at": now}
             made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()
             query = (
                 update(DELIVERY)
-                .where(DELIVERY.c.id.in_(numbers[start : start + size]), DELIVERY.c.state == state)
+                .where(DELIVERY.c.id.in_(numbers[start : start + many]), DELIVERY.c.state == state)
                 .values(state=DeliveryState.DUE, batch_id=made, due_at=now, settled_at=None, claimed_at=None, **values)
                 .returning(DELIVERY.c.id)
             )

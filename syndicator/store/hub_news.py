@@ -7,29 +7,45 @@ Rules, in order:
 2. It is told once: who finds that the version or the number has moved meanwhile tells nothing.
 3. Newer news takes the place of older that still waits; what is being sent just then is looked at again when it is
    claimed (`sending`).
-4. Callbacks that failed lately stand apart: they wait for their time, or have batches of their own behind the others.
-5. A feed that nobody listened to begins where it stands: what was before is not told.
+4. Callbacks that failed lately, or answer slowly, stand apart: they wait for their time, or have batches of a less
+   urgent priority, which have workers of their own. Of the others those go first that have taken something before.
+5. A feed that nobody listened to begins where it stands: what was before is not told. Its count goes on where it was,
+   also if the feed was gone for a while: messages of then may still be kept.
+6. A wait further ahead than the longest there is was written by a clock that ran ahead: it is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, exists, insert, select, update
+from sqlalchemy import RowMapping, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority, SubscriberRole
 from syndicator.store import people
+from syndicator.store.batching import PAGE as BATCH_SIZE
+from syndicator.store.indexed import in_state
 from syndicator.store.sending import OVERTAKEN
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, HUB_TOPIC, MESSAGE, SUBSCRIBER
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Topic", "announce", "begin_topic", "ensure_hub", "forget_topic", "looked_at", "topics"]
+__all__ = [
+    "HORIZON",
+    "Topic",
+    "announce",
+    "begin_topic",
+    "ensure_hub",
+    "forget_topic",
+    "looked_at",
+    "mend_clock",
+    "topics",
+]
 
-BATCH_SIZE = 32  # as many as are asked side by side: a batch held up by a dead callback holds up no other
+HORIZON = timedelta(hours=6)
+"""Longer than any wait: backoff ends at five hours, and what a callback may wish for at four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +73,8 @@ async def topics(session: AsyncSession, now: datetime, *, everything: bool) -> S
 
 async def begin_topic(session: AsyncSession, name: str, etag: str, built: int, now: datetime, *, tracked: bool) -> None:
     """Somebody begins to listen: if nobody did, news begin from the feed as it stands; what is `tracked` goes on."""
-    first = insert_for(session, HUB_TOPIC).values(name=name, etag=etag, built=built, number=0)
+    told = select(func.coalesce(func.max(MESSAGE.c.major), 0)).where(MESSAGE.c.feed == name).scalar_subquery()
+    first = insert_for(session, HUB_TOPIC).values(name=name, etag=etag, built=built, number=told)
     await session.execute(first.on_conflict_do_nothing(index_elements=["name"]))
     if tracked:
         return
@@ -72,7 +89,7 @@ async def looked_at(session: AsyncSession, name: str, built: int) -> None:
 
 
 async def forget_topic(session: AsyncSession, name: str) -> None:
-    """The feed is no more."""
+    """The feed is no more; what was told of it is counted on if it comes back (`begin_topic`)."""
     await session.execute(delete(HUB_TOPIC).where(HUB_TOPIC.c.name == name))
 
 
@@ -106,16 +123,29 @@ async def announce(
     if not waiting and not hubs:
         return 0
     message = await _message(session, name, number, now)
-    well = [*hubs, *(who for who, failures, _ in waiting if not failures)]
-    again = [who for who, failures, until in waiting if failures and (until is None or until <= now)]
-    later = [(who, until) for who, failures, until in waiting if failures and until is not None and until > now]
-    for group in (well, again):
+    well = [*hubs, *(one.subscriber for one in waiting if one.well)]
+    again = [one.subscriber for one in waiting if not one.well and not one.waits(now)]
+    later = [(one.subscriber, one.until) for one in waiting if not one.well and one.waits(now)]
+    for group, priority in ((well, Priority.NORMAL), (again, Priority.LATER)):
         for start in range(0, len(group), BATCH_SIZE):
-            await _deliver(session, message, group[start : start + BATCH_SIZE], now)
+            await _deliver(session, message, group[start : start + BATCH_SIZE], priority, now)
     if later:
         rows = [_row(message, who) | {"state": DeliveryState.DEFERRED, "due_at": until} for who, until in later]
         await session.execute(insert(DELIVERY), rows)
     return len(waiting) + len(hubs)
+
+
+async def mend_clock(session: AsyncSession, now: datetime) -> int:
+    """Waits that a clock which ran ahead has written are over; returns how many deliveries there were."""
+    ahead = now + HORIZON
+    ours = select(SUBSCRIBER.c.id).where(SUBSCRIBER.c.channel == ChannelKind.WEBSUB)
+    await session.execute(update(HUB_LEASE).where(HUB_LEASE.c.retry_at > ahead).values(retry_at=now))
+    await session.execute(update(HUB_LEASE).where(HUB_LEASE.c.failing_since > now).values(failing_since=now))
+    mended = 0
+    for state in (DeliveryState.DUE, DeliveryState.DEFERRED):
+        query = update(DELIVERY).where(in_state(state), DELIVERY.c.due_at > ahead, DELIVERY.c.subscriber_id.in_(ours))
+        mended += len((await session.execute(query.values(due_at=now).returning(DELIVERY.c.id))).all())
+    return mended
 
 
 async def _overtake(session: AsyncSession, name: str, number: int, now: datetime) -> None:
@@ -126,20 +156,30 @@ async def _overtake(session: AsyncSession, name: str, number: int, now: datetime
     await session.execute(update(DELIVERY).where(DELIVERY.c.message_id == older, waits).values(values))
 
 
-async def _listeners(session: AsyncSession, name: str, now: datetime) -> Sequence[tuple[int, int, datetime | None]]:
-    """Subscribers with a live lease, how often each has failed in a row, and until when it is left alone."""
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """A live lease. `well` says that its last delivery was taken, and quickly, or that there was none yet."""
+
+    subscriber: int
+    well: bool
+    until: datetime | None
+
+    def waits(self, now: datetime) -> bool:
+        return self.until is not None and now < self.until <= now + HORIZON
+
+
+async def _listeners(session: AsyncSession, name: str, now: datetime) -> Sequence[_Listener]:
+    """Subscribers with a live lease, who has taken something before first."""
+    lease = HUB_LEASE.c
     query = (
-        select(HUB_LEASE.c.subscriber_id, HUB_LEASE.c.failures, HUB_LEASE.c.retry_at)
-        .join(SUBSCRIBER, SUBSCRIBER.c.id == HUB_LEASE.c.subscriber_id)
-        .where(
-            HUB_LEASE.c.topic == name,
-            HUB_LEASE.c.until > now,
-            HUB_LEASE.c.ended_at.is_(None),
-            SUBSCRIBER.c.state == people.ACTIVE,
-        )
-        .order_by(HUB_LEASE.c.id)
+        select(lease.subscriber_id, lease.failures, lease.slow, lease.retry_at)
+        .join(SUBSCRIBER, SUBSCRIBER.c.id == lease.subscriber_id)
+        .where(lease.topic == name, lease.until > now, lease.ended_at.is_(None), SUBSCRIBER.c.state == people.ACTIVE)
+        .order_by(lease.etag == "", lease.id)
     )
-    return [(who, failures, until) for who, failures, until in await session.execute(query)]
+    return [
+        _Listener(who, not failures and not slow, until) for who, failures, slow, until in await session.execute(query)
+    ]
 
 
 async def _message(session: AsyncSession, name: str, number: int, now: datetime) -> int:
@@ -157,8 +197,10 @@ async def _message(session: AsyncSession, name: str, number: int, now: datetime)
     return int((await session.execute(query)).scalar_one())
 
 
-async def _deliver(session: AsyncSession, message: int, group: Sequence[int], now: datetime) -> None:
-    batch = {"channel": ChannelKind.WEBSUB, "priority": Priority.NORMAL, "created_at": now}
+async def _deliver(
+    session: AsyncSession, message: int, group: Sequence[int], priority: Priority, now: datetime
+) -> None:
+    batch = {"channel": ChannelKind.WEBSUB, "priority": priority, "created_at": now}
     made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()
     due = {"state": DeliveryState.DUE, "due_at": now, "batch_id": made}
     await session.execute(insert(DELIVERY), [_row(message, who) | due for who in group])

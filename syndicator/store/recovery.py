@@ -15,9 +15,9 @@ from sqlalchemy import case, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
-from syndicator.store.batching import close_idle, regroup
+from syndicator.store.batching import close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
-from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, SUBSCRIBER
+from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
 __all__ = ["recover", "retry"]
 
@@ -73,9 +73,10 @@ async def retry(
     moved = 0
     for state in dict.fromkeys(states):
         query = (
-            select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
+            select(DELIVERY.c.id, SUBSCRIBER.c.channel, urgency())
             .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
             .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+            .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
             .where(in_state(state))
             .order_by(DELIVERY.c.id)
             .with_for_update(of=DELIVERY, skip_locked=True)

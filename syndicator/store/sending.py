@@ -34,7 +34,7 @@ from syndicator.domain.model import (
     SubscriptionState,
 )
 from syndicator.domain.visibility import standing
-from syndicator.store.batching import close_idle, regroup
+from syndicator.store.batching import close_idle, regroup, urgency
 from syndicator.store.heirs import inherit
 from syndicator.store.indexed import in_state
 from syndicator.store.messages import Message, message_of
@@ -224,14 +224,15 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], now: 
 
 
 async def sweep(session: AsyncSession, now: datetime, batch_size: int = 500) -> int:
-    """Deferred rows whose time has come become due in new batches, grouped by channel and message priority.
+    """Deferred rows whose time has come become due in new batches, grouped by channel and priority (`urgency`).
 
     Moves 20,000 at most; `next_deferred` then still names a time that has passed. Returns rows moved.
     """
     query = (
-        select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
+        select(DELIVERY.c.id, SUBSCRIBER.c.channel, urgency())
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
         .where(in_state(DeliveryState.DEFERRED), DELIVERY.c.due_at <= now)
         .order_by(DELIVERY.c.due_at, DELIVERY.c.id)
         .limit(STEP)

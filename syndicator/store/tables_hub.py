@@ -19,7 +19,9 @@ class HubLease(SQLModel, table=True):
     """A verified subscription of a callback to a topic, until its lease ends; the subscriber is whom the ledger knows.
 
     `etag` is the version that the callback took last. `failures` counts deliveries that failed in a row since
-    `failing_since`; before `retry_at` it is left alone. `ended_at` is set when it ended before its time.
+    `failing_since`; before `retry_at` it is left alone. `slow` is 1 while its host takes long to answer. `ended_at` is
+    set when it ended before its time. `host` and `domain` are those of `domain.hosts`, `asker` an untraceable digest
+    of the visitor who asked: leases are bounded for each of the three.
     """
 
     __tablename__ = "hub_lease"
@@ -31,12 +33,15 @@ class HubLease(SQLModel, table=True):
     topic: str = Field(sa_column=Column(Text, nullable=False))
     callback: str = Field(sa_column=Column(Text, nullable=False))
     host: str
+    domain: str = long_text()
+    asker: str = long_text()
     secret: str = long_text()
     until: datetime = moment()
     etag: str = long_text()
     failures: int = whole()
     failing_since: datetime | None = moment(nullable=True)
     retry_at: datetime | None = moment(nullable=True)
+    slow: int = whole()
     created_at: datetime = moment()
     ended_at: datetime | None = moment(nullable=True)
     ended_reason: str = long_text()
@@ -52,6 +57,8 @@ class HubRequest(SQLModel, table=True):
     topic: str = Field(sa_column=Column(Text, nullable=False))
     callback: str = Field(sa_column=Column(Text, nullable=False))
     host: str
+    domain: str = long_text()
+    asker: str = long_text()
     secret: str = long_text()
     lease_seconds: int = whole()
     challenge: str

@@ -146,3 +146,9 @@ def test_a_bad_topic_file_is_refused_by_its_name(tmp_path: Path, text: str, part
         load_topics(path)
     assert str(path) in str(caught.value)
     assert part in str(caught.value)
+
+
+def test_a_hubs_address_holds_no_name_or_password_that_every_feed_would_show() -> None:
+    line = refusal(SYNDICATOR_FEEDS__HUBS='["https://desk:canary@hub.example.org/"]')
+    assert "feeds.hubs" in line
+    assert "without a name and password" in line

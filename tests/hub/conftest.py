@@ -28,6 +28,7 @@ from syndicator.metrics import Metrics
 from syndicator.net import Outgoing
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.settling import Settler
+from syndicator.pipeline.work import lane_of
 from syndicator.store import ledger
 from syndicator.store.hub_requests import Bounds
 from syndicator.store.tables import HUB_LEASE, HUB_REQUEST, HUB_TOPIC, MESSAGE
@@ -129,7 +130,7 @@ class House:
 
     def __init__(self, database, site, taxonomy, now, hubs=(), total=3.0, allow=("127.0.0.0/8",)):
         self.database, self.site, self.taxonomy, self.now = database, site, taxonomy, now
-        self.hubs, self.total, self.allow = hubs, total, allow
+        self.hubs, self.total, self.allow, self.takes = hubs, total, allow, True
         self.streams, self.custom = FakeStreams(), FakeCustom()
         self.streams.put(FEED, "first")
         self.metrics = Metrics()
@@ -146,7 +147,7 @@ class House:
         self.outgoing = Outgoing(self.allow, agent="test", total=self.total, connect=self.total)
         self.topics = Topics(self.streams, self.site, self.taxonomy, self.clock, self.custom)
         usual = {"clock": self.clock, "wake": self.wake}
-        self.hub = Hub(self.database, self.outgoing, self.topics, self.site, hubs=self.hubs, **usual)
+        self.hub = Hub(self.database, self.outgoing, self.topics, self.site, hubs=self.hubs, takes=self.takes, **usual)
         self.channel = WebSubChannel(
             self.database, self.outgoing, self.topics, hub_address=self.site.hub, hubs=self.hubs
         )
@@ -185,16 +186,19 @@ class House:
         return done
 
     async def send(self):
-        """Deliver what is due, batch after batch."""
+        """Deliver what is due, batch after batch, by as many workers as each lane has."""
         async with self.database.writing() as session:
             await ledger.sweep(session, self.now)
         async with self.database.reading() as session:
             batches = await ledger.open_batches(session, self.now)
-        jobs = [
-            Job("deliver", "x", batch.priority, self.now, args={"batch": batch.id, "channel": batch.channel.value})
-            for batch in batches
-        ]
-        await asyncio.gather(*(self.delivery.deliver(job, Never()) for job in jobs))
+        workers = defaultdict(lambda: asyncio.Semaphore(1), {"websub": asyncio.Semaphore(self.channel.lanes)})
+
+        async def deliver(batch):
+            args = {"batch": batch.id, "channel": batch.channel.value}
+            async with workers[lane_of(batch.channel, batch.priority)]:  # first come, first served
+                await self.delivery.deliver(Job("deliver", "x", batch.priority, self.now, args=args), Never())
+
+        await asyncio.gather(*map(deliver, batches))
 
     async def go(self):
         """Everything that is due, until nothing is."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import socket
 
 import pytest
 from aiohttp import web
 
-from syndicator.store.tables import HUB_LEASE
+from feeds import websub
+from syndicator.store import hub, hub_requests
+from syndicator.store.hub_requests import Bounds, Mode, Wish
+from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE
 from tests.hub.conftest import FEED
 
 
@@ -150,6 +154,31 @@ async def test_a_callback_that_failed_for_three_days_loses_its_lease(house, subs
     assert (await house.rows(HUB_LEASE))[0]["ended_reason"] == "it failed for three days"
 
 
+async def test_days_in_which_nobody_tried_are_no_failure(house, subscribe, reader):
+    await subscribe(reader.url(), lease_seconds=str(30 * 86_400))
+    reader.answers["/cb"] = 500
+    house.streams.put(FEED, "second")
+    await house.go()
+    house.later(days=4)  # the machine was off, say
+    reader.answers["/cb"] = 200
+    await house.go()
+    assert len(await house.leases()) == 1
+    assert reader.bodies() == ["second", "second"]
+
+
+async def test_callbacks_of_a_host_that_cannot_be_reached_fail_with_it_and_end_after_days(build, sqlite_database):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{free.getsockname()[1]}"
+    house = build(database=sqlite_database)
+    await fill(house, [f"{base}/{number}" for number in range(40)])
+    for day in range(5):
+        house.streams.put(FEED, f"day {day}")
+        await house.go()
+        house.later(days=1)
+    assert await house.leases() == []
+
+
 async def test_newer_news_takes_the_place_of_older_that_waits(house, subscribe, reader):
     await subscribe(reader.url())
     reader.answers["/cb"] = 500
@@ -188,7 +217,7 @@ async def test_what_is_sent_is_what_stands_and_nobody_gets_the_same_bytes_twice(
     assert [state for _, state, _ in await house.states()] == ["sent", "sent"]
 
 
-async def test_a_line_that_breaks_is_unknown_and_sent_once_more(house, subscribe, reader):
+async def test_a_line_that_breaks_is_a_failure_and_ends_the_lease_after_days(house, subscribe, reader):
     async def cut(request):
         request.transport.abort()
         await asyncio.sleep(0.05)
@@ -199,13 +228,15 @@ async def test_a_line_that_breaks_is_unknown_and_sent_once_more(house, subscribe
     house.streams.put(FEED, "second")
     await house.go()
     assert (await house.states())[0][1] == "deferred"
-    assert "unknown" in (await house.states())[0][2]
     house.later(minutes=10)
     await house.go()
-    house.later(days=1)
-    await house.go()
     assert len(reader.got) == 2
-    assert (await house.states())[0][1] == "unknown"
+    for day in range(4):
+        house.later(days=1)
+        house.streams.put(FEED, f"day {day}")
+        await house.go()
+    assert "unknown" not in {state for _, state, _ in await house.states()}
+    assert await house.leases() == []
 
 
 async def test_a_dead_callback_delays_none_of_fifty_live_ones(build, sqlite_database, reader):
@@ -253,9 +284,82 @@ async def test_a_host_that_hangs_is_asked_once_and_then_left_alone(build, sqlite
     assert len(reasons) == 40
 
 
-async def test_who_failed_lately_stands_in_a_batch_behind_the_others(house, subscribe, reader):
-    from syndicator.store.tables import BATCH, DELIVERY  # noqa: PLC0415  # only here
+async def test_many_callbacks_of_one_slow_but_living_host_all_get_it_and_are_not_called_dead(
+    build, sqlite_database, reader
+):
+    house = build(database=sqlite_database, total=0.3)
+    await fill(house, [reader.url(f"/cb{number}") for number in range(64)])
 
+    async def slow(request):
+        await asyncio.sleep(0.06)
+        return web.Response(status=204)
+
+    reader.answers |= {f"/cb{number}": slow for number in range(64)}
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert [state for _, state, _ in await house.states()] == ["sent"] * 64
+    assert {lease["failures"] for lease in await house.leases()} == {0}
+
+
+async def test_a_host_that_takes_long_is_waited_for_once_and_then_behind_the_others(
+    build, sqlite_database, reader, monkeypatch
+):
+    monkeypatch.setattr(websub, "SLOW", 0.1)
+    house = build(database=sqlite_database)
+    await fill(house, [reader.url(f"/cb{number}") for number in range(20)])
+
+    async def slow(request):
+        await asyncio.sleep(0.2)
+        return web.Response(status=204)
+
+    reader.answers |= {f"/cb{number}": slow for number in range(20)}
+    house.streams.put(FEED, "second")
+    await house.run("hub-news")
+    await house.send()
+    assert len(reader.got) == websub.LINES_EACH
+    assert {lease["slow"] for lease in await house.leases()} == {1}
+    await house.go()
+    assert [state for _, state, _ in await house.states()] == ["sent"] * 20
+    assert {batch["priority"] for batch in await house.rows(BATCH) if batch["done_at"] is None} <= {30}
+
+
+async def test_one_letters_bug_is_no_others(house, subscribe, reader, monkeypatch):
+    await subscribe(reader.url("/a"))
+    await subscribe(reader.url("/b"))
+    real = house.outgoing.ask
+
+    async def ask(method, address, **values):
+        if address.endswith("/a"):
+            raise ZeroDivisionError
+        return await real(method, address, **values)
+
+    monkeypatch.setattr(house.outgoing, "ask", ask)
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert reader.bodies("/b") == ["second"]
+    assert {state for _, state, _ in await house.states()} == {"deferred", "sent"}
+
+
+async def test_a_clock_that_ran_ahead_stops_nothing_once_it_is_mended(house, subscribe, reader):
+    await subscribe(reader.url("/a"), lease_seconds=str(30 * 86_400))
+    await subscribe(reader.url("/b"), lease_seconds=str(30 * 86_400), verify=False)
+    house.later(days=20)
+    reader.answers["/a"] = 503
+    house.streams.put(FEED, "second")
+    await house.run("hub-news")
+    await house.send()
+    async with house.database.writing() as session:
+        (request,) = await hub_requests.due_requests(session, house.now, 9)
+        await hub_requests.postpone(session, request, house.now)
+    house.later(days=-20)
+    reader.answers["/a"] = 204
+    await house.go()  # is tidied
+    await house.go()
+    assert len(await house.leases()) == 2
+    assert reader.bodies("/a") == ["second", "second"]
+
+
+async def test_who_failed_lately_stands_in_a_batch_behind_the_others(house, subscribe, reader):
     await subscribe(reader.url("/bad"))
     await subscribe(reader.url("/good"))
     reader.answers["/bad"] = 500
@@ -274,9 +378,6 @@ async def test_who_failed_lately_stands_in_a_batch_behind_the_others(house, subs
 
 async def fill(house, callbacks):
     """Leases as if each callback had agreed."""
-    from syndicator.store import hub, hub_requests  # noqa: PLC0415  # only here
-    from syndicator.store.hub_requests import Bounds, Mode, Wish  # noqa: PLC0415  # only here
-
     async with house.database.writing() as session:
         for number, callback in enumerate(callbacks):
             wish = Wish(Mode.SUBSCRIBE, FEED, callback, callback.split("/")[2], lease_seconds=864_000)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+import pytest
+from aiohttp import web
+
 from feeds.files import etag_of
+from syndicator.domain.topics import Taxonomy
 from tests.hub.conftest import FEED
 
 CUSTOM = "custom.atom?lang=en,az&topic=visas"
@@ -33,11 +37,108 @@ async def test_a_custom_feed_that_cannot_be_made_now_is_tried_again(house, subsc
     house.custom.held[FILTER] = "one"
     house.custom.broken = OSError("crowded")
     await subscribe(reader.url(), topic=house.topic(CUSTOM))
-    assert (await house.leases(), reader.asked) == ([], [])
+    assert await house.leases() == []
     house.custom.broken = None
     house.later(minutes=2)
     await house.run("hub-verify")
     assert len(await house.leases()) == 1
+
+
+async def test_a_custom_feed_is_made_for_nobody_whose_callback_has_not_agreed(house, subscribe, reader):
+    async def never(request):
+        return web.Response(status=404)
+
+    reader.verify = never
+    house.custom.held[FILTER] = "one"
+    await subscribe(reader.url(), topic=house.topic(CUSTOM))
+    assert (len(reader.asked), house.custom.made) == (1, 0)
+
+
+async def test_what_changes_while_the_callback_is_asked_is_news_to_it(house, subscribe, reader):
+    async def agrees(request):
+        house.custom.held[FILTER] = "two"
+        house.streams.put(FEED, "second")
+        return web.Response(text=request.query["hub.challenge"])
+
+    reader.verify = agrees
+    house.custom.held[FILTER] = "one"
+    await subscribe(reader.url(), topic=house.topic(CUSTOM))
+    await house.go()
+    assert reader.bodies() == ["two"]
+
+
+@pytest.mark.parametrize("error", [OSError("crowded"), ZeroDivisionError("a bug")])
+async def test_a_custom_feed_that_cannot_be_made_holds_up_no_other(house, subscribe, reader, error):
+    others = "lang=en,az&kind=notice"
+    house.custom.held |= {FILTER: "one", others: "one"}
+    await subscribe(reader.url("/custom"), topic=house.topic(CUSTOM))
+    await subscribe(reader.url("/other"), topic=house.topic(f"custom.atom?{others}"))
+    await subscribe(reader.url("/stream"))
+    find = house.custom.find
+
+    async def failing(wanted, fmt, now):
+        if wanted.topics:
+            raise error
+        return await find(wanted, fmt, now)
+
+    house.custom.find = failing
+    house.custom.held |= {FILTER: "two", others: "two"}
+    house.streams.put(FEED, "second")
+    await house.go()
+    assert (reader.bodies("/stream"), reader.bodies("/other"), reader.bodies("/custom")) == (["second"], ["two"], [])
+    house.custom.find = find
+    house.later(seconds=10)
+    await house.go()
+    assert reader.bodies("/custom") == ["two"]
+
+
+@pytest.mark.parametrize("name", [FEED, CUSTOM])
+async def test_a_feed_that_goes_comes_back_and_changes_is_told_again(house, subscribe, reader, name):
+    def put(text):
+        if name == CUSTOM:
+            house.custom.held[FILTER] = text
+        house.streams.put(FEED if name == FEED else "en/other.atom", text)
+
+    for text in ("one", "two"):
+        put(text)
+        if text == "one":
+            await subscribe(reader.url(), topic=house.topic(name))
+        await house.go()
+    house.custom.held.clear()
+    house.streams.held.clear()
+    house.streams.built += 1
+    await house.go()
+    assert await house.leases() == []
+    put("three")
+    await subscribe(reader.url(), topic=house.topic(name))
+    put("four")
+    await house.go()
+    assert reader.bodies() == ["two", "four"]
+    assert await house.messages() == [f"feed:{name}:1", f"feed:{name}:2"]
+
+
+async def test_a_topic_that_was_dropped_ends_the_leases_of_its_custom_feeds(house, subscribe, reader):
+    house.custom.held[FILTER] = "one"
+    await subscribe(reader.url(), topic=house.topic(CUSTOM))
+    left = [topic for topic in house.taxonomy.topics if "visas" not in (topic.slug, topic.parent)]
+    house.taxonomy = Taxonomy(tuple(left))
+    await house.restart()
+    house.streams.built += 1
+    await house.go()
+    assert await house.leases() == []
+    assert reader.asked[-1]["hub.mode"] == "denied"
+
+
+async def test_a_site_that_is_no_hub_any_more_ends_what_it_held_and_says_so(build, house, subscribe, reader):
+    await subscribe(reader.url())
+    await house.close()
+    house.takes = False
+    house.open()
+    await house.go()
+    await house.go()
+    assert await house.leases() == []
+    assert (reader.asked[-1]["hub.mode"], reader.asked[-1]["hub.reason"]) == ("denied", "this site is no hub any more")
+    assert "hub-news" not in [job.name for job in await house.hub.pending(house.now)]
 
 
 async def test_a_filter_that_fits_nothing_any_more_is_denied(house, subscribe, reader):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
+from syndicator.store import hub_requests
 from tests.hub.conftest import FEED
 
 CALLBACK = "http://reader.example.org/cb"
@@ -15,6 +16,10 @@ def form(house, **fields):
     return {name: value for name, value in (values | fields).items() if value is not None}
 
 
+FORM = (
+    b"hub.mode=subscribe&hub.topic=https://press.example.org/feeds/en/all.atom&hub.callback=http://reader.example.org/cb"
+    b"&hub.secret="
+)
 REFUSED = {
     "no mode": ({"hub.mode": None}, 400, "hub.mode"),
     "another mode": ({"hub.mode": "list"}, 400, "hub.mode"),
@@ -100,6 +105,14 @@ async def test_a_visitor_by_browser_is_told_what_this_is(face):
         (b"hub.mode=subscribe&x=" + b"y" * 20_000, "application/x-www-form-urlencoded", 413),
         (b"hub.mode=%ff%fe&hub.secret=%80", "application/x-www-form-urlencoded", 400),
         (b"", "application/x-www-form-urlencoded", 400),
+        (FORM + b"%80", "application/x-www-form-urlencoded", 400),
+        (FORM + b"%00x", "application/x-www-form-urlencoded", 400),
+        (FORM + b"%0Ax", "application/x-www-form-urlencoded", 400),
+        (FORM + b"x%C2%85", "application/x-www-form-urlencoded", 400),
+        (FORM + b"x+2AA-", "application/x-www-form-urlencoded; charset=utf-7", 400),
+        (FORM + b"\\ud800", "application/x-www-form-urlencoded; charset=unicode_escape", 400),
+        (FORM + b"00", "application/x-www-form-urlencoded; charset=hex", 400),
+        (FORM + b"x", "application/x-www-form-urlencoded; charset=UTF-8", 202),
         (b"hub.mode=subscribe", "application/x-www-form-urlencoded; charset=nonsense", 400),
     ],
 )
@@ -116,6 +129,20 @@ async def test_feeds_that_are_still_being_built_can_be_asked_for_later(house, fa
 
 
 BOUNDS = {
+    "of one domain": ({"requests_domain": 2}, lambda n: {"hub.callback": f"http://r{n}.reader.example.org/cb"}, 429),
+    "of one visitor": ({"requests_asker": 2}, lambda n: {"hub.callback": f"http://reader{n}.example.com/cb"}, 429),
+    "of one host, spelled otherwise": (
+        {"requests_host": 2},
+        lambda n: {
+            "hub.callback": f"http://{('reader', 'READER', 'reader')[n]}.example.org{('', '.', ':8080')[n]}/{n}"
+        },
+        429,
+    ),
+    "of custom feeds": (
+        {"custom_topics": 2},
+        lambda n: {"hub.topic": f"https://press.example.org/feeds/custom.atom?lang=en,az&kind=kind{n}"},
+        503,
+    ),
     "of one pair": ({"requests_pair": 2}, lambda n: {}, 429),
     "of one host": ({"requests_host": 2}, lambda n: {"hub.callback": f"{CALLBACK}/{n}"}, 429),
     "of all": ({"requests": 2}, lambda n: {"hub.callback": f"http://reader{n}.example.org/cb"}, 503),
@@ -132,6 +159,21 @@ async def test_waiting_requests_are_bounded(house, face, bounds, other, status):
     assert statuses == [202, 202, status]
     assert answer.headers["Retry-After"] == "600"
     assert len(await house.requests()) == 2
+
+
+async def test_strangers_who_fill_the_hub_shut_nobody_out_who_is_in(house, face, subscribe, reader):
+    await subscribe(reader.url())
+    async with face(requests=2, requests_asker=2) as client:
+        for number in range(3):
+            fields = form(house, **{"hub.callback": f"http://reader{number}.example.org/cb"})
+            async with client.post("/hub", data=fields) as answer:
+                status = answer.status
+        assert status != 202
+        async with client.post("/hub", data=form(house, **{"hub.callback": reader.url()})) as answer:
+            assert answer.status == 202
+    async with house.database.reading() as session:
+        first, *_ = await hub_requests.due_requests(session, house.now, 9)
+    assert first.wish.callback == reader.url()
 
 
 async def test_leases_and_custom_feeds_are_bounded_and_what_is_held_may_be_renewed(house, face, reader):

@@ -130,10 +130,12 @@ async def test_a_lease_has_bounds_and_the_callback_is_told_its_length(house, sub
 
 async def test_a_lease_that_is_not_renewed_ends_and_forgets_its_secret(house, subscribe, reader):
     await subscribe(reader.url(), secret="mine", lease_seconds="3600")
-    house.later(hours=1)
     house.streams.put("en/all.atom", "second")
     await house.go()
-    assert reader.got == []
+    house.later(hours=1)
+    house.streams.put("en/all.atom", "third")
+    await house.go()
+    assert reader.bodies() == ["second"]
     assert await house.leases() == []
     from syndicator.store.tables import HUB_LEASE  # noqa: PLC0415  # only here
 
@@ -164,6 +166,53 @@ async def test_what_ended_a_month_ago_is_forgotten_whole(house, subscribe, reade
     for table in (HUB_LEASE, SUBSCRIBER, DELIVERY):
         assert await house.rows(table) == []
     assert await house.messages() == []
+
+
+async def test_a_lease_that_never_had_anything_is_forgotten_at_once(house, subscribe, reader):
+    from syndicator.store.tables import HUB_LEASE, SUBSCRIBER  # noqa: PLC0415  # only here
+
+    await subscribe(reader.url())
+    await subscribe(reader.url(), mode="unsubscribe")
+    house.later(hours=2)
+    await house.go()
+    assert (await house.rows(HUB_LEASE), await house.rows(SUBSCRIBER)) == ([], [])
+
+
+@pytest.mark.parametrize("mode", ["subscribe", "unsubscribe"])
+async def test_an_older_wish_that_was_put_off_never_undoes_a_newer_one(house, subscribe, reader, mode):
+    await subscribe(reader.url(), secret="first")
+
+    async def trouble(request):
+        return web.Response(status=503)
+
+    reader.verify = trouble
+    await subscribe(reader.url(), mode=mode, secret="older")
+    reader.verify = None
+    await subscribe(reader.url(), secret="newer")
+    house.later(minutes=10)
+    await house.go()
+    assert [lease["secret"] for lease in await house.leases()] == ["newer"]
+    assert await house.requests() == []
+
+
+async def test_a_bug_while_a_callback_is_asked_is_an_attempt_and_holds_up_no_other(
+    house, subscribe, reader, monkeypatch
+):
+    real = house.outgoing.ask
+
+    async def ask(method, address, **values):
+        if "/bad" in address:
+            raise ZeroDivisionError
+        return await real(method, address, **values)
+
+    monkeypatch.setattr(house.outgoing, "ask", ask)
+    await subscribe(reader.url("/bad"), verify=False)
+    await subscribe(reader.url("/good"))
+    assert [lease["callback"] for lease in await house.leases()] == [reader.url("/good")]
+    for _ in range(3):
+        house.later(minutes=6)
+        await house.run("hub-verify")
+    assert await house.requests() == []
 
 
 async def test_a_feed_that_is_no_more_ends_its_leases_and_says_so(house, subscribe, reader):
