@@ -5,11 +5,14 @@ Rules, in order:
 1. Archives follow the live feeds: when those have moved on, the months of what changed are looked through again. All
    months are, when settings or the renderer changed.
 2. Changed months go first, then the newest. Between months the job gives way and looks for new changes, so that a
-   withdrawal never waits for a first build; rendering and writing happen in a thread that lets others through.
+   withdrawal never waits for a first build; rendering and writing happen in a thread that lets others through. A
+   month to which something was only added may rest, see `feeds.archives_waiting`.
 3. Files first, then the month's manifest, then memory, then the list of what is to do. After a crash a month is done
    again, and equal bytes are not written.
-4. A month that cannot be built keeps no other from being built, and is tried again.
-5. What is damaged is not served; its month is built again.
+4. A month that cannot be built keeps no other from being built, and is tried again. Where the disk takes nothing more,
+   one that shows what nobody may read any more is taken away.
+5. What is damaged is not served; its month is built again. What was built with other settings is served until it is
+   built again, unless something in it has changed.
 """
 
 from __future__ import annotations
@@ -24,20 +27,23 @@ from pathlib import Path
 
 import structlog
 
-from feeds import files
-from feeds.archives_folder import ArchiveFolder, Month, Progress
-from feeds.archives_month import MonthOfFeeds
+from feeds import files, tree
+from feeds.archives_folder import CHANGED, GONE, OTHER, ArchiveFolder, Month, Progress
+from feeds.archives_memory import Memory, recall
+from feeds.archives_month import Before, MonthOfFeeds
 from feeds.archives_reading import ArchiveReader
-from feeds.archives_survey import Presence, Surveyor, around, beside
+from feeds.archives_survey import Presence, Surveyor, around, beside, most_urgent
+from feeds.archives_waiting import SURVEY, Waiting
+from feeds.build import Fragment
 from feeds.composer import NOTHING_BUILT
 from feeds.files import Kept, Stored
-from feeds.months import parse_name, span
+from feeds.months import archive_name, parse_name, span
 from feeds.publisher import Publisher
 from feeds.shelf import Shelf, StoreShelf, View
 from feeds.streams import Stream
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Clock, Done, Handler, Job, Turn, Verdict
-from syndicator.domain.site import Site
+from syndicator.domain.site import FEED_FORMATS, Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
@@ -75,8 +81,10 @@ class Archives:
         )
         self._surveyor = Surveyor(site, taxonomy, self._composer.settings)
         self._folder, self._reader = ArchiveFolder(directory), ArchiveReader(directory)
-        self._metrics, self._clock = metrics, clock
+        self._metrics, self._clock, self._waiting = metrics, clock, Waiting()
+        metrics.archives_wait.set_function(lambda: self._waiting.seconds(clock()))
         self._progress: Progress | None = None
+        self._written: Progress | None = None
         self._done: Mapping[str, Month] = {}
         self._present: Presence | None = None  # None before the first look
         self._read = False
@@ -91,18 +99,27 @@ class Archives:
 
     async def pending(self, now: datetime) -> Sequence[Job]:
         """The job, if the live feeds are further than the archives, months are left, or a time has come."""
-        progress, due = self._progress, now
         if self._publisher.built == NOTHING_BUILT:
             return ()
-        if progress is not None and self._present is not None and not self._is_behind(progress) and not progress.todo:
-            if progress.revisit is None:
-                return ()
-            due = max(now, progress.revisit)
-        return [Job(_JOB, _JOB, Priority.NORMAL, due, lane=_JOB)]
+        due = self._due(now)
+        return [Job(_JOB, _JOB, Priority.NORMAL, due, lane=_JOB)] if due is not None else ()
+
+    def _due(self, now: datetime) -> datetime | None:
+        """When there is something to do, if ever."""
+        progress = self._progress
+        if progress is None or self._present is None or self._is_behind(progress):
+            self._waiting.note([SURVEY, *(progress.todo if progress else ())], now)
+            return now
+        self._waiting.note(progress.todo, now)
+        revisit = max(now, progress.revisit) if progress.revisit is not None else None
+        times = [when for when in (self._waiting.next_at(progress.todo, now), revisit) if when is not None]
+        return min(times, default=None)
 
     async def _work(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # there is one job
-        _, finished = await self._run(self._clock, turn.should_yield)
-        return Done() if finished else Again(self._clock())
+        _, finished = await self._run(self._clock, turn.should_yield, rests=True)
+        now = self._clock()
+        due = self._due(now) if finished else now
+        return Done() if due is None else Again(due)
 
     async def build_all(self, now: datetime) -> int:
         """Bring every archive up to the store's state at `now`; returns how many files were written.
@@ -134,12 +151,21 @@ class Archives:
     async def _load(self, name: str) -> Stored | None:
         found = parse_name(name)
         done = self._done.get(found[1]) if found else None
-        if found is None or done is None or done.settings != self._composer.settings or found[0] not in done.streams:
+        if found is None or done is None or found[0] not in done.streams or not self._may_serve(found[1], done):
             return None
+        if self._publisher.link(found[0].lang, found[0].topic) is None:
+            return None  # other settings have no such stream
         held = self._folder.held(found[1])
         if held is None:
             held = await asyncio.to_thread(self._folder.files, found[1])
         return await self._reader.read(name, held[name]) if name in held else None
+
+    def _may_serve(self, month: str, done: Month) -> bool:
+        """Whether a month may be shown as it was built, see rule 5."""
+        if done.settings == self._composer.settings:
+            return True
+        progress = self._progress
+        return self._present is not None and progress is not None and progress.todo.get(month, OTHER) > CHANGED
 
     async def _mend(self, name: str) -> None:
         found, progress = parse_name(name), self._progress
@@ -147,19 +173,22 @@ class Archives:
             return
         log.warning("archive is missing or damaged; its month is built again", file=name)
         await asyncio.to_thread(files.remove, self._directory, [name])
-        await self._remember(replace(self._progress or progress, todo={**progress.todo, found[1]: 0}))
+        await self._remember(replace(self._progress or progress, todo={**progress.todo, found[1]: CHANGED}))
 
     # -- the work
-    async def _run(self, clock: Clock, give_way: Callable[[], bool]) -> tuple[int, bool]:
-        """Build what is to be built; how many files were written, and whether it came to the end."""
+    async def _run(self, clock: Clock, give_way: Callable[[], bool], *, rests: bool = False) -> tuple[int, bool]:
+        """Build what is to be built; how many files were written, and whether it came to the end but for what rests."""
         written, failed = 0, dict[str, Exception]()
         async with self._working:
             if not self._read:
                 self._progress, self._done = await asyncio.to_thread(self._folder.read)
+                self._written = self._progress
                 self._read = True
-            while (month := await self._next(clock(), failed)) is not None:
+            while (month := await self._next(clock(), failed, rests=rests)) is not None:
                 try:
-                    written += await self._build(month, clock())
+                    begun = clock()
+                    written += await self._build(month, begun)
+                    self._waiting.rest(month, begun, clock())
                 except OSError:
                     raise
                 except Exception as error:  # noqa: BLE001  # told below; the other months come first
@@ -177,7 +206,7 @@ class Archives:
     def _is_behind(self, progress: Progress) -> bool:
         return progress.built != self._publisher.built
 
-    async def _next(self, now: datetime, failed: Mapping[str, Exception]) -> str | None:
+    async def _next(self, now: datetime, failed: Mapping[str, Exception], *, rests: bool) -> str | None:
         """The month to build next, after whatever has changed since the last look."""
         progress = self._progress
         if (
@@ -188,69 +217,113 @@ class Archives:
         ):
             async with self._shelf.open() as view:
                 progress, present = await self._surveyor.look(view, progress, self._done, self._present, now)
-            await self._remember(progress)
             self._present = present
-        return next((month for month in progress.next() if month not in failed), None)
+            await self._remember(progress)
+        self._waiting.note(progress.todo, now)
+        ready = (m for m in progress.next() if not rests or self._waiting.ready_at(progress.todo, m, now) <= now)
+        return next((month for month in ready if month not in failed), None)
 
     async def _remember(self, progress: Progress) -> None:
-        if self._progress is None or replace(self._progress, checked=progress.checked) != progress:
-            await asyncio.to_thread(self._folder.write_progress, progress)
+        """Memory first: what is to be taken away must not wait for room on the disk, which then only knows of more."""
         self._progress = progress
+        if self._written is None or replace(self._written, checked=progress.checked) != progress:
+            await self._put(partial(self._folder.write_progress, progress))
+            self._written = progress
 
     async def _build(self, month: str, now: datetime) -> int:
         """Write one month of every stream; returns how many files were written."""
-        before = await asyncio.to_thread(self._standing, month)
+        before = await asyncio.to_thread(self._before, month)
         numbers: set[int] = set()
         streams: set[Stream] = set()
         kept: dict[str, Kept] = {}
+        learned: list[Memory] = []
         written = 0
         async with self._shelf.open() as view:
+            change = await view.last_change()
             async for made, changed in self._parts(view, month, before, now):
                 kept |= made.kept
                 numbers |= made.numbers
                 streams.update(made.streams)
                 written += len(changed)
                 async with self._turning:
-                    await asyncio.to_thread(self._save, changed)
-                    self._folder.hold(month, {**before, **kept})
-        held = Month(self._composer.settings, frozenset(numbers), frozenset(streams))
+                    await self._put(partial(self._save, changed))
+                    self._folder.hold(month, {**self._folder.files(month), **kept})
+                if not any(made.memory is one for one in learned):
+                    learned.append(made.memory)
+        held = Month(self._composer.settings, frozenset(numbers), frozenset(streams), change)
+        memory = Memory(self._composer.settings)
+        for one in learned:
+            memory.learn(one, kept, month)
         async with self._turning:
-            await asyncio.to_thread(self._turn, month, held, kept)
+            await self._put(partial(self._turn, month, held, kept, memory))
             self._done = {m: done for m, done in {**self._done, month: held}.items() if done.streams}
         self._metrics.feeds_written.inc(written)
         await self._settle(month, held.streams)
         return written
 
     async def _parts(
-        self, view: View, month: str, before: Mapping[str, Kept], now: datetime
+        self, view: View, month: str, before: Before, now: datetime
     ) -> AsyncIterator[tuple[MonthOfFeeds, dict[str, Stored]]]:
         """The files of a month that are other than before, some at a time; a very full one goes by language."""
-        placed = [one.number for one in await view.within(*span(month, self._site.zone), now)]
+        placed = await view.within(*span(month, self._site.zone), now)
         known, languages = self._present or {}, self._site.languages
         together = len(placed) <= _AT_ONCE
         for langs in [languages] if together else [(lang,) for lang in languages]:
-            made = self._new_month(month, langs, now=now)
-            for start in range(0, len(placed), _PAGE):
-                releases = await view.many(placed[start : start + _PAGE])
+            recalled = await asyncio.to_thread(self._recall, month, langs, before.memory)
+            made = self._new_month(month, langs, placed=placed, recalled=recalled, now=now)
+            unread = made.unread()
+            for start in range(0, len(unread), _PAGE):
+                releases = await view.many(unread[start : start + _PAGE])
                 await asyncio.to_thread(made.add, releases.values())
+            await asyncio.to_thread(made.arrange)
             present = frozenset(made.streams) if together else known.get(month, frozenset())
             chunks = made.put_together(before, partial(around, known, month=month), present)
             while (changed := await asyncio.to_thread(next, chunks, None)) is not None:
                 yield made, changed
 
-    def _standing(self, month: str) -> dict[str, Kept]:
-        """What stands of a month, as far as it is there."""
+    def _before(self, month: str) -> Before:
+        """What there is of a month. Where its manifest is lost, files still tell their times."""
         found = self._folder.files(month)
-        return {name: kept for name, kept in found.items() if (self._directory / name).exists()}
+        standing = {name for name, kept in found.items() if tree.points_to(self._directory, name, kept.tag)}
+        if not found:
+            names = [archive_name(stream, month, fmt) for stream in self._composer.streams for fmt in FEED_FORMATS]
+            found = files.remains(self._directory, names)
+        return Before(found, standing, self._folder.remembered(month, self._composer.settings))
+
+    def _recall(
+        self, month: str, langs: Sequence[str], memory: Memory | None
+    ) -> dict[tuple[str, int], tuple[int, Fragment]]:
+        return {
+            (lang, number): found
+            for lang in langs
+            for number, found in recall(self._directory, month, lang, memory).items()
+        }
+
+    async def _put(self, write: Callable[[], None]) -> None:
+        """Write to the disk; where it takes nothing more, see rule 4."""
+        try:
+            await asyncio.to_thread(write)
+        except OSError:
+            todo = self._progress.todo if self._progress is not None else {}
+            for month in (month for month in self._done if todo.get(month) == GONE):
+                log.error("archives with a withdrawn text are taken away until they can be written", month=month)  # noqa: TRY400  # raised
+                self._done = {other: done for other, done in self._done.items() if other != month}
+                await asyncio.to_thread(self._take_away, month)
+            raise
+
+    def _take_away(self, month: str) -> None:
+        with self._disk:
+            files.remove(self._directory, sorted(self._folder.files(month)))
 
     def _save(self, changed: Mapping[str, Stored]) -> None:
         with self._disk:
-            files.save(self._directory, changed)
+            files.save(self._directory, changed, together=True)
 
-    def _turn(self, month: str, held: Month, kept: Mapping[str, Kept]) -> None:
+    def _turn(self, month: str, held: Month, kept: Mapping[str, Kept], memory: Memory) -> None:
         """Let go of what is no more, and vouch for the rest."""
         with self._disk:
             files.remove(self._directory, sorted(self._folder.files(month).keys() - kept.keys()))
+            self._folder.remember(month, memory)
             self._folder.write_month(month, held, kept)
 
     async def _settle(self, month: str, streams: frozenset[Stream]) -> None:
@@ -261,4 +334,4 @@ class Archives:
         after = {m: held for m, held in {**before, month: streams}.items() if held}
         todo = {m: rank for m, rank in progress.todo.items() if m != month}
         self._present = after
-        await self._remember(replace(progress, todo=dict.fromkeys(beside(before, after), 1) | todo))
+        await self._remember(replace(progress, todo=most_urgent(dict.fromkeys(beside(before, after), OTHER), todo)))

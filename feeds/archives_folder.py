@@ -6,8 +6,9 @@ Rules, in order:
    `.archives/YYYY-MM.json` vouches for the files of a month, as `manifest.json` does for the live feeds.
 2. Each is replaced whole. A month is taken off the list only after its own manifest stands, so that a crash repeats
    work and never skips any.
-3. What cannot be read is not believed: everything is looked through and built again, and equal bytes stay as they are.
-4. Of the many files only the validators of a few months are held in memory.
+3. `.archives/YYYY-MM.entries.json` is what a month remembers, see `feeds.archives_memory`.
+4. What cannot be read is not believed: everything is looked through and built again, and equal bytes stay as they are.
+5. Of the many files only the validators of a few months are held in memory.
 """
 
 from __future__ import annotations
@@ -17,22 +18,27 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from feeds import tree
-from feeds.files import Kept
+from feeds import archives_memory, tree
+from feeds.archives_memory import Memory
+from feeds.composer import NOTHING_BUILT
+from feeds.files import Kept, kept_data, kept_from, time_of
 from feeds.months import MONTH, parse_name
 from feeds.streams import Stream
 
-__all__ = ["ArchiveFolder", "Month", "Progress"]
+__all__ = ["ADDED", "CHANGED", "GONE", "OTHER", "ArchiveFolder", "Month", "Progress"]
 
 _FOLDER = ".archives"
 _PROGRESS = "progress.json"
 _OPEN_MONTHS = 12
+
+GONE, CHANGED, ADDED, OTHER = range(4)
+"""Why a month is to be built: something it shows may not be read any more, is other now, something is new, the rest."""
 
 T = TypeVar("T")
 
@@ -41,18 +47,19 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What a built month holds: the releases, and the streams that have an archive of it."""
+    """What a built month holds: the releases, as of which change, and the streams that have an archive of it."""
 
     settings: str
     numbers: frozenset[int]
     streams: frozenset[Stream]
+    change: int
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Up to which change, and which moment, all months were looked through.
 
-    `todo` are the months to build, by rank: 0 because something changed there, 1 for every other reason.
+    `todo` are the months to build, by rank: `GONE` to `OTHER`.
     `revisit` is when the clock alone brings a release into view.
     """
 
@@ -63,7 +70,7 @@ class Progress:
     todo: Mapping[str, int] = field(default_factory=dict)
 
     def next(self) -> list[str]:
-        """The months to build, in order: changed ones first, then the newest."""
+        """The months to build, in order: by rank, then the newest first."""
         return sorted(sorted(self.todo, reverse=True), key=self.todo.__getitem__)
 
 
@@ -117,18 +124,30 @@ class ArchiveFolder:
         path = self._directory / f"{month}.json"
         if not files:
             path.unlink(missing_ok=True)
+            self._memory(month).unlink(missing_ok=True)
             self.hold(month, {})
             return
         data = {
             "settings": held.settings,
+            "change": held.change,
             "numbers": sorted(held.numbers),
-            "files": {
-                name: {"etag": k.etag, "last_modified": k.last_modified.isoformat(), "digests": dict(k.digests)}
-                for name, k in sorted(files.items())
-            },
+            "files": kept_data(files),
         }
         self._write(path, data)
         self.hold(month, files)
+
+    def remembered(self, month: str, settings: str) -> Memory | None:
+        """What is remembered of a month; None where it is of other settings."""
+        found = _read(self._memory(month), archives_memory.from_data)
+        return found if found is not None and found.settings == settings else None
+
+    def remember(self, month: str, memory: Memory) -> None:
+        """Keep this for the next build.
+
+        Raises:
+            OSError: it could not be written; entries are rendered again.
+        """
+        self._write(self._memory(month), archives_memory.to_data(memory))
 
     def write_progress(self, progress: Progress) -> None:
         """Remember how far it is.
@@ -144,6 +163,9 @@ class ArchiveFolder:
             "todo": dict(progress.todo),
         }
         self._write(self._directory / _PROGRESS, data)
+
+    def _memory(self, month: str) -> Path:
+        return self._directory / f"{month}.entries.json"
 
     def _write(self, path: Path, data: Mapping[str, Any]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -163,23 +185,16 @@ def _read(path: Path, parse: Callable[[Any], T]) -> T | None:
 
 def _progress(data: Any) -> Progress:
     todo = {month: int(rank) for month, rank in data["todo"].items() if MONTH.fullmatch(month)}
-    revisit = _time(data["revisit"]) if data["revisit"] else None
-    return Progress(str(data["settings"]), int(data["built"]), _time(data["checked"]), revisit, todo)
+    revisit = time_of(data["revisit"]) if data["revisit"] else None
+    return Progress(str(data["settings"]), int(data["built"]), time_of(data["checked"]), revisit, todo)
 
 
 def _month(data: Any) -> Month:
     named = (parse_name(name) for name in _kept(data))
-    return Month(str(data["settings"]), frozenset(map(int, data["numbers"])), frozenset(n[0] for n in named if n))
+    streams = frozenset(found[0] for found in named if found)
+    numbers = frozenset(map(int, data["numbers"]))
+    return Month(str(data["settings"]), numbers, streams, int(data.get("change", NOTHING_BUILT)))
 
 
 def _kept(data: Any) -> dict[str, Kept]:
-    files = {
-        name: Kept(str(k["etag"]), _time(k["last_modified"]), dict(k["digests"])) for name, k in data["files"].items()
-    }
-    if unsafe := [name for name in files if parse_name(name) is None]:
-        raise ValueError(f"not an archive's name: {unsafe[0]!r}")
-    return files
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return kept_from(data["files"], lambda name: parse_name(name) is not None)

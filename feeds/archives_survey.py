@@ -2,9 +2,10 @@
 
 Rules, in order:
 
-1. Where the last survey is known, only months of releases that changed since are looked through; else all are.
-2. A release that moved or went dirties the month it stood in, as that month's manifest says; one that never opened
-   dirties none.
+1. Where the last survey is known, only months of releases that changed since are looked through; else all are. Other
+   settings make every month to be built, and forget nothing of what changed.
+2. A release that moved or went dirties the month it stood in, as that month's manifest says, unless the month was
+   built after that change; one that never opened dirties none. What may not be read any more goes first.
 3. Where a month came or went in a stream, its neighbours there are built as well: they name it.
 4. The clock alone may bring a release into view; `revisit` says when.
 """
@@ -15,15 +16,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from feeds.archives_folder import Month, Progress
+from feeds.archives_folder import ADDED, CHANGED, GONE, OTHER, Month, Progress
 from feeds.months import month_of, span
 from feeds.shelf import View
 from feeds.streams import Stream, touched_by
+from syndicator.domain.model import State
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store.calendar import Moved
 
-__all__ = ["Presence", "Surveyor", "around", "beside"]
+__all__ = ["Presence", "Surveyor", "around", "beside", "most_urgent"]
 
 Presence = Mapping[str, frozenset[Stream]]
 """For each month, the streams that have an entry in it."""
@@ -45,6 +47,14 @@ def beside(before: Presence, after: Presence) -> set[str]:
     return found
 
 
+def most_urgent(*todos: Mapping[str, int]) -> dict[str, int]:
+    """All that is to do, each month for the most urgent of its reasons."""
+    found: dict[str, int] = {}
+    for month, rank in (one for todo in todos for one in todo.items()):
+        found[month] = min(rank, found.get(month, rank))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Surveyor:
     """Looks months through. `settings` is the digest that built months must have."""
@@ -59,39 +69,46 @@ class Surveyor:
         """What is to be built after the changes since `progress`; `present` is the survey before, None at first."""
         last = await view.last_change()
         if progress is None or progress.settings != self.settings or last < progress.built:
-            return await self._look_at_all(view, done, last, now)
-        dirty = self._moved(await view.moved_since(progress.built), done) if last > progress.built else set()
+            return await self._look_at_all(view, progress, done, last, now)
+        dirty = self._moved(await view.moved_since(progress.built), done) if last > progress.built else {}
         later = await view.opening_after(progress.checked)
-        dirty.update(month_of(when, self.site.zone) for when in later if when <= now)
-        unsure, before = dirty, present
+        dirty = most_urgent(dirty, {month_of(when, self.site.zone): ADDED for when in later if when <= now})
+        unsure, before = set(dirty), present
         if before is None:
-            unsure, before = dirty | progress.todo.keys(), {month: held.streams for month, held in done.items()}
+            unsure, before = set(dirty) | progress.todo.keys(), {month: held.streams for month, held in done.items()}
         after = {**before, **await self._present(view, unsure, now)}
         after = {month: streams for month, streams in after.items() if streams}
-        todo = {**dict.fromkeys(beside(before, after), 1), **progress.todo, **dict.fromkeys(dirty, 0)}
+        todo = most_urgent(dict.fromkeys(beside(before, after), OTHER), progress.todo, dirty)
         checked, revisit = max(now, progress.checked), next((when for when in later if when > now), None)
         return Progress(self.settings, last, checked, revisit, todo), after
 
     async def _look_at_all(
-        self, view: View, done: Mapping[str, Month], last: int, now: datetime
+        self, view: View, progress: Progress | None, done: Mapping[str, Month], last: int, now: datetime
     ) -> tuple[Progress, Presence]:
         zone = self.site.zone
         months = {month_of(day, zone) for day in await view.first_days(zone, now)}
         present = await self._present(view, months, now)
         revisit = next(iter(await view.opening_after(now)), None)
-        todo = dict.fromkeys(months | done.keys(), 1)
+        todo = dict.fromkeys(months | done.keys(), OTHER)
+        if progress is not None and progress.built <= last:
+            todo = most_urgent(todo, progress.todo, self._moved(await view.moved_since(progress.built), done))
+        else:  # nobody knows what changed, so what stands may only be believed where it was built alike
+            todo = most_urgent(todo, {m: CHANGED for m, held in done.items() if held.settings != self.settings})
         return Progress(self.settings, last, now, revisit, todo), {m: held for m, held in present.items() if held}
 
-    def _moved(self, changed: Iterable[Moved], done: Mapping[str, Month]) -> set[str]:
-        months: set[str] = set()
+    def _moved(self, changed: Iterable[Moved], done: Mapping[str, Month]) -> dict[str, int]:
+        """The months that these changes dirty, and how urgently."""
+        months: dict[str, int] = {}
         for one in changed:
             month = month_of(one.public_at, self.site.zone)
-            if month in done and one.number in done[month].numbers:
-                months.add(month)
-                continue
-            months.update(then for then, held in done.items() if one.number in held.numbers)
-            if one.opened_at is not None:
-                months.add(month)
+            here = month in done and one.number in done[month].numbers
+            stood = [month] if here else [then for then, held in done.items() if one.number in held.numbers]
+            for then in stood:
+                rank = CHANGED if here and one.state is State.PUBLIC else GONE
+                if one.change > done[then].change:
+                    months[then] = min(rank, months.get(then, rank))
+            if not here and one.opened_at is not None:
+                months.setdefault(month, ADDED)
         return months
 
     async def _present(self, view: View, months: Iterable[str], now: datetime) -> dict[str, frozenset[Stream]]:

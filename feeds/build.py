@@ -30,7 +30,7 @@ from feeds.entry import Entry
 from feeds.extension import EntryExtension, FeedExtension, Link, Tombstone
 from feeds.streams import Addresses, Channel, Logo
 
-__all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "fragment_of", "render"]
+__all__ = ["CONTENT_TYPES", "RENDERER", "UNDATED", "Fragment", "cut", "fragment_of", "render"]
 
 RENDERER = 4
 UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
@@ -39,6 +39,7 @@ UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 MEDIA_TYPES = {"rss": "application/rss+xml", "atom": "application/atom+xml", "json": "application/feed+json"}
 CONTENT_TYPES = {fmt: f"{kind}; charset=utf-8" for fmt, kind in MEDIA_TYPES.items()}
 
+_ENDS = {"rss": b"</channel></rss>", "atom": b"</feed>", "json": jsonfeed.CLOSE}
 _RENDERING = threading.Lock()
 _RSS_TITLE = re.compile(rb"<title>[^<]*</title>")
 
@@ -79,8 +80,19 @@ def render(fmt: str, channel: Channel, fragments: Sequence[Fragment], max_age: i
     with _RENDERING:
         generator = _feed_generator(fmt, channel, fragments, max_age, hubs)
         if fmt == "rss":
-            return _splice(_hex_titles(generator.rss_str()), [f.rss for f in fragments], b"</channel></rss>")
-        return _splice(generator.atom_str(), [f.atom for f in fragments], b"</feed>")
+            return _splice(_hex_titles(generator.rss_str()), [f.rss for f in fragments], _ENDS[fmt])
+        return _splice(generator.atom_str(), [f.atom for f in fragments], _ENDS[fmt])
+
+
+def cut(fmt: str, document: bytes, lengths: Sequence[int]) -> list[bytes]:
+    """The entries that were spliced into a feed, by their lengths in bytes: what undoes `render`."""
+    between = len(jsonfeed.BETWEEN) if fmt == "json" else 0
+    start = len(document) - len(_ENDS[fmt]) - sum(lengths) - between * max(0, len(lengths) - 1)
+    found = []
+    for length in lengths:
+        found.append(document[start : start + length])
+        start += length + between
+    return found
 
 
 def _feed_generator(

@@ -77,6 +77,11 @@ class Kept:
     last_modified: datetime
     digests: Mapping[str, str]
 
+    @property
+    def tag(self) -> str:
+        """The ETag without its quotes, as files are named."""
+        return self.etag.strip('"')
+
 
 @dataclass(slots=True)
 class Manifest:
@@ -139,7 +144,7 @@ def load(directory: Path, name: str, kept: Kept) -> Stored | None:
         return None
     if etag_of(body) != kept.etag or _digests(packed) != dict(kept.digests):
         return None
-    if not tree.points_to(directory, name, _tag(kept.etag)):
+    if not tree.points_to(directory, name, kept.tag):
         return None  # as an older release of this program wrote it, or somebody who copied the folder without links
     return Stored(body, packed, kept.etag, kept.last_modified)
 

@@ -19,10 +19,10 @@ from feeds.entry import Entry
 from feeds.streams import Channel, Logo
 from syndicator.domain.model import Attachment
 
-__all__ = ["VERSION", "item", "shell", "splice"]
+__all__ = ["BETWEEN", "CLOSE", "VERSION", "item", "shell", "splice"]
 
 VERSION = "https://jsonfeed.org/version/1.1"
-_OPEN, _CLOSE = b'"items":[', b"]}"
+BETWEEN, CLOSE = b",", b"]}"
 
 
 def shell(channel: Channel, hubs: Sequence[str] = ()) -> bytes:
@@ -58,7 +58,7 @@ def _archive(channel: Channel) -> Mapping[str, Any]:
 
 def splice(document: bytes, items: Sequence[bytes]) -> bytes:
     """The document with its items."""
-    return document.removesuffix(_CLOSE) + b",".join(items) + _CLOSE
+    return document.removesuffix(CLOSE) + BETWEEN.join(items) + CLOSE
 
 
 def item(entry: Entry) -> bytes:

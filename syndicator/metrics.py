@@ -2,7 +2,7 @@
 
 1. Names follow Prometheus' conventions: base units, `_total` for counters.
 2. No label holds an address, a title or anything else a person wrote.
-3. Gauges that the database knows are set when `/metrics` is asked, by the web room.
+3. Gauges that the database knows are set when `/metrics` is asked, by the web room; others ask who knows.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class Metrics:
         self.feed_age = Gauge(
             "syndicator_newest_feed_age_seconds",
             "Since feeds were last checked against the store",
+            registry=self.registry,
+        )
+        self.archives_wait = Gauge(
+            "syndicator_oldest_due_archive_seconds",
+            "How long the oldest month of the archives that is to be built has waited",
             registry=self.registry,
         )
         self.oldest_due = Gauge(

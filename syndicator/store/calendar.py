@@ -29,21 +29,23 @@ _CENTURIES = 12_000  # months; what is older than a thousand years is a mistake,
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a release belongs. `topics` are without their parents."""
+    """Where a release belongs, as of which change. `topics` are without their parents."""
 
     number: int
     langs: tuple[str, ...]
     topics: tuple[str, ...]
+    change: int
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A release that changed: when it is of, whether it ever opened, and what it is now."""
+    """A release that changed: when it is of, whether it ever opened, what it is now, and by which change."""
 
     number: int
     public_at: datetime
     opened_at: datetime | None
     state: State
+    change: int
 
 
 async def first_days(session: AsyncSession, zone: ZoneInfo, now: datetime) -> Sequence[datetime]:
@@ -65,24 +67,28 @@ async def within(session: AsyncSession, start: datetime, end: datetime, now: dat
     of_then = (shown(now, withdrawn=True), RELEASE.c.public_at >= start, RELEASE.c.public_at < end)
     newest = (RELEASE.c.public_at.desc(), RELEASE.c.id.desc())
     langs: defaultdict[int, list[str]] = defaultdict(list)
-    spoken = select(RELEASE.c.id, VARIANT.c.lang).join_from(RELEASE, VARIANT, OF_RELEASE).where(*of_then)
-    for number, lang in await session.execute(spoken.order_by(*newest, VARIANT.c.position, VARIANT.c.id)):
+    changes: dict[int, int] = {}
+    spoken = (
+        select(RELEASE.c.id, VARIANT.c.lang, RELEASE.c.change).join_from(RELEASE, VARIANT, OF_RELEASE).where(*of_then)
+    )
+    for number, lang, change in await session.execute(spoken.order_by(*newest, VARIANT.c.position, VARIANT.c.id)):
         langs[number].append(lang)
+        changes[number] = change
     topics: defaultdict[int, list[str]] = defaultdict(list)
     about = select(RELEASE.c.id, RELEASE_TOPIC.c.topic).join(RELEASE_TOPIC, RELEASE_TOPIC.c.release_id == RELEASE.c.id)
     for number, topic in await session.execute(about.where(*of_then).order_by(RELEASE_TOPIC.c.position)):
         topics[number].append(topic)
-    return [Placed(number, tuple(spoken_in), tuple(topics[number])) for number, spoken_in in langs.items()]
+    return [Placed(number, tuple(said), tuple(topics[number]), changes[number]) for number, said in langs.items()]
 
 
 async def moved_since(session: AsyncSession, change: int) -> Sequence[Moved]:
     """Every release with a greater change number, in order of change, whatever its state."""
     query = (
-        select(RELEASE.c.id, RELEASE.c.public_at, RELEASE.c.opened_at, RELEASE.c.state)
+        select(RELEASE.c.id, RELEASE.c.public_at, RELEASE.c.opened_at, RELEASE.c.state, RELEASE.c.change)
         .where(RELEASE.c.change > change)
         .order_by(RELEASE.c.change)
     )
-    return [Moved(row[0], row[1], row[2], State(row[3])) for row in await session.execute(query)]
+    return [Moved(row[0], row[1], row[2], State(row[3]), row[4]) for row in await session.execute(query)]
 
 
 async def opening_after(session: AsyncSession, after: datetime) -> Sequence[datetime]:

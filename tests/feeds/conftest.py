@@ -66,7 +66,7 @@ class FakeShelf:
 
     async def moved_since(self, change):
         found = sorted((r for r in self.releases.values() if r.change > change), key=lambda r: r.change)
-        return [Moved(r.number, r.public_at, r.opened_at, r.state) for r in found]
+        return [Moved(r.number, r.public_at, r.opened_at, r.state, r.change) for r in found]
 
     async def opening_after(self, after):
         return sorted(r.public_at for r in self.releases.values() if r.opened_at and r.public_at > after)
@@ -82,7 +82,7 @@ class FakeShelf:
         self.months_asked += 1
         found = [r for r in self._shown(now) if start <= r.public_at < end]
         found.sort(key=lambda r: (r.public_at, r.number), reverse=True)
-        return [Placed(r.number, r.langs, r.topics) for r in found]
+        return [Placed(r.number, r.langs, r.topics, r.change) for r in found]
 
     async def many(self, numbers):
         self.read += len(numbers)
@@ -160,6 +160,7 @@ def picture(**values):
 def _quick_disk(monkeypatch):
     """No test can pull the plug, and thousands of waits for the disk would only be slow."""
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
+    monkeypatch.setattr("os.sync", lambda: None)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from unittest.mock import AsyncMock, Mock
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from lxml import etree
 from feeds import build
 from syndicator.domain.model import State
 from syndicator.domain.ports import Again, Done
+from syndicator.metrics import Metrics
 from tests.feeds.looking import stamps, touched
 from tests.feeds.rules import judge
 
@@ -295,6 +297,175 @@ async def test_what_cannot_be_read_is_built_again_to_equal_bytes(months, archive
     await again.build_all(make.now)
     assert (await again.find("en/all/2026-02.rss")).etag == before.etag
     assert await again.pending(make.now) == ()
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize("at_once", [400, 3], ids=["together", "language by language"])
+async def test_an_unchanged_entry_of_a_month_is_neither_read_nor_rendered_again(
+    months, publish, archive, shelf, make, monkeypatch, restarted, at_once
+):
+    monkeypatch.setattr("feeds.archives._AT_ONCE", at_once)
+    publisher, archives = await months(*(make.release(n, public_at=at(4, n)) for n in range(1, 9)), entries=1)
+    if restarted:
+        publisher = publish(entries=1)
+        await publisher.refresh(make.now)
+        archives = archive(publisher)
+    shelf.put(make.revise(shelf.get(3), at=make.now, title="Right & at last"))
+    await publisher.refresh(make.now)
+    rendered, real = [], build.fragment_of
+    monkeypatch.setattr(build, "fragment_of", lambda entry: rendered.append((entry.lang, entry.number)) or real(entry))
+    shelf.read = 0
+    await archives.build_all(make.now)
+    assert sorted(rendered) == [("az", 3), ("en", 3), ("ru", 3)]
+    assert shelf.read == (1 if at_once == 400 else 3)
+    assert await numbers(archives, "en/visas/2026-04") == list(range(8, 0, -1))
+    for fmt in FORMATS:
+        assert (await body(archives, f"en/all/2026-04.{fmt}")).count(b"at last") >= 1
+
+
+@pytest.mark.parametrize("what", ["en/all/2026-04.atom", ".archives/2026-04.entries.json"])
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"settings": "x"}'])
+async def test_what_a_month_remembers_is_not_believed_where_anything_of_it_is_damaged(
+    months, shelf, make, tmp_path, archive, what, damage
+):
+    publisher, archives = await months(*(make.release(n, public_at=at(4, n)) for n in range(1, 5)), entries=1)
+    path = tmp_path / "feeds" / what
+    path.resolve().write_bytes(damage)
+    shelf.put(make.revise(shelf.get(2), at=make.now, title="Other"))
+    await publisher.refresh(make.now)
+    await archives.build_all(make.now)
+    fresh = archive(publisher, directory=tmp_path / "fresh")
+    await fresh.build_all(make.now)
+    for fmt in FORMATS:
+        assert await body(archives, f"en/all/2026-04.{fmt}") == await body(fresh, f"en/all/2026-04.{fmt}")
+
+
+async def test_other_settings_take_no_month_away_but_those_that_changed_meanwhile(
+    months, publish, archive, shelf, make, site
+):
+    await months(*(make.release(n, topics=(), public_at=at(n)) for n in (1, 2, 3)))
+    shelf.put(replace(shelf.get(1), state=State.WITHDRAWN, withdrawn_at=make.now))
+    renamed = {"site": replace(site, names=dict.fromkeys(site.languages, "Another office"))}
+    publisher = publish(entries=2, **renamed)
+    await publisher.refresh(make.now)
+    archives = archive(publisher, **renamed)
+    (job,) = await archives.pending(make.now)
+    assert isinstance(await archives.handlers()["archives"](job, Patient(hurry=True)), Again)
+    assert b"Another office" in await body(archives, "en/all/2026-01.rss")  # what changed was built first
+    for month in ("02", "03"):
+        assert b"Migration Service" in await body(archives, f"en/all/2026-{month}.rss")
+    await archives.build_all(make.now)
+    assert b"Another office" in await body(archives, "en/all/2026-03.rss")
+
+
+async def test_with_other_settings_what_was_withdrawn_meanwhile_is_not_served_until_it_is_built(
+    months, publish, archive, shelf, make, site
+):
+    await months(*(make.release(n, topics=(), public_at=at(n)) for n in (1, 2)))
+    shelf.put(replace(shelf.get(1), state=State.WITHDRAWN, withdrawn_at=make.now))
+    renamed = {"site": replace(site, names=dict.fromkeys(site.languages, "Another office"))}
+    publisher = publish(entries=2, **renamed)
+    await publisher.refresh(make.now)
+    archives = archive(publisher, **renamed)
+    archives._build = fails = AsyncMock(side_effect=OSError("disk"))
+    with pytest.raises(OSError, match="disk"):
+        await archives.build_all(make.now)
+    assert fails.await_args.args[0] == "2026-01"
+    assert await archives.find("en/all/2026-01.rss") is None
+    assert await archives.find("en/all/2026-02.rss") is not None
+
+
+async def test_a_month_that_only_grows_rests_after_it_was_built_and_one_that_is_corrected_does_not(
+    months, archive, shelf, make
+):
+    clock = [make.now]
+
+    def tick():
+        clock[0] += timedelta(milliseconds=100)
+        return clock[0]
+
+    publisher, _ = await months(make.release(1, public_at=at(4, 1)))
+    archives = archive(publisher, clock=tick)
+    work = archives.handlers()["archives"]
+    shelf.put(make.release(2, public_at=at(4, 2)))
+    await publisher.refresh(make.now)
+    await work(None, Patient())
+    shelf.put(make.release(3, public_at=at(4, 3)))
+    await publisher.refresh(make.now)
+    verdict = await work(None, Patient())
+    assert isinstance(verdict, Again)
+    assert timedelta(0) < verdict.due - clock[0] < timedelta(minutes=1)
+    (job,) = await archives.pending(clock[0])
+    assert job.due == verdict.due
+    assert await numbers(archives, "en/all/2026-04") == [2, 1]
+    clock[0] = verdict.due
+    assert isinstance(await work(None, Patient()), Done)
+    assert await numbers(archives, "en/all/2026-04") == [3, 2, 1]
+    shelf.put(make.release(4, public_at=at(4, 4)))
+    shelf.put(make.revise(shelf.get(1), at=make.now, note="The fee was wrong"))
+    await publisher.refresh(make.now)
+    assert isinstance(await work(None, Patient()), Done)
+    assert await numbers(archives, "en/all/2026-04") == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "draft"])
+async def test_on_a_full_disk_a_withdrawn_text_leaves_its_archives(months, shelf, make, tmp_path, monkeypatch, end):
+    publisher, archives = await months(
+        *(make.release(n, topics=(), public_at=at(n), body=f"<p>Said {n}</p>") for n in (1, 2))
+    )
+    assert b"Said 1" in await body(archives, "en/all/2026-01.rss")
+    values = {"withdrawn_at": make.now} if end == "withdrawn" else {"opened_at": None}
+    shelf.put(replace(shelf.get(1), state=State(end), **values))
+    await publisher.refresh(make.now)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
+        patch.setattr("os.sync", Mock(side_effect=OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            await archives.build_all(make.now)
+        assert await archives.find("en/all/2026-01.rss") is None
+        left = [path.read_bytes() for path in (tmp_path / "feeds").rglob("2026-*") if path.is_file()]
+        assert not [one for one in left if b"Said 1" in one]
+        assert await archives.find("en/all/2026-02.rss") is not None
+    await archives.build_all(make.now)
+    assert await numbers(archives, "en/all/2026-02") == [2]
+    assert archives.knows("en/all/2026-01.rss") is (end == "withdrawn")
+
+
+async def test_the_alarm_on_late_archives_sees_what_waits_and_how_long(publish, shelf, archive, make):
+    clock, metrics = [make.now], Metrics()
+    publisher = publish()
+    archives = archive(publisher, clock=lambda: clock[0], metrics=metrics)
+
+    def waits():
+        return metrics.registry.get_sample_value("syndicator_oldest_due_archive_seconds")
+
+    assert waits() == 0
+    shelf.put(make.release(1, public_at=at(2)))
+    await publisher.refresh(make.now)
+    for minutes in (0, 10, 20):
+        clock[0] = make.now + timedelta(minutes=minutes)
+        assert await archives.pending(clock[0])
+        assert waits() == minutes * 60
+    await archives.build_all(clock[0])
+    clock[0] += timedelta(hours=1)
+    assert await archives.pending(clock[0]) == ()
+    assert waits() == 0
+
+
+async def test_last_modified_of_an_archive_never_goes_back_though_its_manifest_is_lost(
+    months, archive, shelf, make, tmp_path
+):
+    publisher, archives = await months(make.release(1, public_at=at(2)))
+    shelf.put(make.revise(shelf.get(1), at=make.now, body="<p>Typo mended</p>"))  # silent: no entry's time moves
+    await publisher.refresh(make.now)
+    await archives.build_all(make.now)
+    before = await archives.find("en/all/2026-02.rss")
+    assert before.last_modified == make.now
+    for name in ("2026-02.json", "2026-02.entries.json", "progress.json"):
+        (tmp_path / "feeds/.archives" / name).unlink()
+    again = archive(publisher)
+    await again.build_all(make.now + timedelta(hours=1))
+    assert await again.find("en/all/2026-02.rss") == before
 
 
 async def test_a_month_that_cannot_be_built_keeps_no_other_from_it(publish, shelf, archive, make, monkeypatch):

@@ -5,6 +5,7 @@ import hashlib
 import os
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import brotli
 import pytest
@@ -78,6 +79,17 @@ def test_a_crash_at_any_step_leaves_every_name_whole_and_the_next_writing_leaves
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name.split(".")[1]
         files.save(folder, edition(2))
         assert everything(folder) == everything(clean)
+
+
+def test_files_that_are_made_safe_together_are_so_before_anything_public_changes(tmp_path, monkeypatch):
+    files.save(tmp_path, edition(1))
+    with monkeypatch.context() as patch, suppress(Killed):
+        patch.setattr(os, "sync", Mock(side_effect=Killed))
+        patch.setattr(os, "fsync", lambda _descriptor: pytest.fail("synced one by one"))
+        files.save(tmp_path, edition(2), together=True)
+    assert [read(tmp_path, name)[""] for name in NAMES] == [1] * len(NAMES)
+    files.save(tmp_path, edition(2), together=True)
+    assert [read(tmp_path, name)[""] for name in NAMES] == [2] * len(NAMES)
 
 
 def test_nothing_public_changes_before_every_new_file_is_safe(tmp_path, monkeypatch):
