@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event
 
+from syndicator.domain.filters import parse
 from syndicator.domain.model import DeliveryState
-from syndicator.store import ledger
+from syndicator.store import ledger, releases
 
 ASKED = {
     "next_deferred": (lambda session, now: ledger.next_deferred(session), "ix_delivery_waiting"),
@@ -47,3 +48,34 @@ async def test_no_question_reads_the_whole_ledger(sqlite_database, now, name):
     on_ledger = [step for step in plans if "delivery" in step.lower()]
     assert any(index in step for step in on_ledger), plans
     assert not [step for step in on_ledger if step.startswith("SCAN delivery") and "INDEX" not in step], plans
+
+
+LISTS = {
+    "a list with withdrawals": (
+        "lang=en&topic=visas",
+        lambda session, how: releases.listing(session, **how, withdrawn_since=how["now"]),
+        "ix_release_public_at",
+    ),
+    "withdrawals alone": (
+        "lang=en,az&topic=visas&q=a",
+        lambda session, how: releases.withdrawn_listing(session, **how, since=how["now"]),
+        "ix_release_state_public_at",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_list_with_withdrawals_reads_its_own_length_and_sorts_nothing(sqlite_database, taxonomy, now, name):
+    query, ask, index = LISTS[name]
+    asked = []
+    async with sqlite_database.writing() as session:
+        raw = (await session.connection()).sync_connection
+        event.listen(raw, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        how = {"filter_": parse(query), "taxonomy": taxonomy, "lang": "en", "now": now, "limit": 50}
+        await ask(session, how)
+        [(statement, parameters)] = asked
+        connection = await session.connection()
+        explained = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        plan = [row[-1] for row in explained]
+    assert any(index in step for step in plan), plan
+    assert not any("B-TREE" in step or step.startswith("SCAN release") for step in plan), plan
