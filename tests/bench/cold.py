@@ -20,7 +20,7 @@ from tests.bench.crowd import library, taxonomy
 from tests.bench.figures import Figure
 from tests.program import Program, make_program
 
-__all__ = ["measure"]
+__all__ = ["filled", "measure"]
 
 RELEASES = 10_000
 ROUNDS = 3
@@ -33,7 +33,7 @@ TOPIC = '[[topic]]\nslug = "{slug}"\nname = {{ az = "{az}", en = "{en}", ru = "{
 
 def measure(folder: Path) -> Iterator[Figure]:
     """Some starts of each kind in turn; the best counts."""
-    program = _program(folder)
+    program = filled(folder, RELEASES)
     starts: dict[str, list[tuple[float, float, float, float]]] = {kind: [] for kind in KINDS}
     try:
         for _ in range(ROUNDS):
@@ -54,20 +54,20 @@ def measure(folder: Path) -> Iterator[Figure]:
         yield Figure(f"{what} /readyz", f"{seconds:.2f} s", f"CPU {cpu:.2f} s")
 
 
-def _program(folder: Path) -> Program:
+def filled(folder: Path, releases: int) -> Program:
     """A program with a full database and the taxonomy of the benchmark."""
     program = make_program(folder)
     topics = folder / "topics.toml"
     topics.write_text("\n".join(TOPIC.format(slug=topic.slug, **topic.names) for topic in taxonomy().topics))
     program.environ |= {"SYNDICATOR_TOPICS__FILE": str(topics)}
     program.command("migrate")
-    asyncio.run(_fill(f"sqlite:///{folder}/var/syndicator.db"))
+    asyncio.run(_fill(f"sqlite:///{folder}/var/syndicator.db", releases))
     return program
 
 
-async def _fill(url: str) -> None:
+async def _fill(url: str, releases: int) -> None:
     database = Database(url)
-    await library(database, RELEASES)
+    await library(database, releases)
     await database.close()
 
 

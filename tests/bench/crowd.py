@@ -144,6 +144,7 @@ def _variant(number: int, place: int, when: datetime) -> dict[str, Any]:
         "said_reason": "",
         "revision_number": 1,
         "updated_at": when,
+        "opened_at": when,
         "created_at": when,
     }
 

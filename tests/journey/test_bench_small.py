@@ -60,12 +60,16 @@ def test_every_reader_of_a_small_crowd_gets_a_mail_through_the_pipeline(tmp_path
 
 @pytest.mark.slow
 def test_a_changed_release_costs_less_than_building_every_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "SIZES", (20,))
-    monkeypatch.setattr(feeds, "CHANGES", 2)
+    for name, value in {"SIZES": (60,), "CHANGES": 2, "WITHDRAWALS": 1}.items():
+        monkeypatch.setattr(feeds, name, value)
     found = measured(feeds.measure(tmp_path))
-    assert found["CPU, 20 releases x 3 languages x 20 topics: one changed"].ratio > 0
-    assert found["CPU, 20 releases x 3 languages x 20 topics: none changed"].ratio < 1
-    assert found["growth of one change, 20 to 20 releases"].ratio == 1
+    what = "CPU, 60 releases x 3 languages x 20 topics:"
+    whole = float(found[f"{what} full build"].measured.split()[0])
+    for kind in feeds.KINDS.values():
+        assert float(found[f"{what} {kind}, median of 2"].measured.split()[0]) < whole / 2
+    assert found[f"{what} none changed"].ratio < 0.1
+    assert found["archives, CPU: one change in an old month"].ratio < 0.5
+    assert any("until its archive says so" in one for one in found)
 
 
 @pytest.mark.slow
