@@ -23,9 +23,9 @@ from feeds.embed.places import Places, frame_path, style_hash
 from feeds.embed.scripts import FOLDER, Scripts
 from feeds.embed.snippets import frame_height, snippets
 from feeds.embed.wanted import FILTER_KEYS, LAYOUTS, LONGEST_HEADING, MOST, PAGE, THEMES, USUAL, Wanted
-from syndicator.domain.filters import MAX_LENGTH, BadFilter, Filter
+from syndicator.domain.filters import MAX_LENGTH, MAX_VALUES, BadFilter, Filter
 from syndicator.domain.text import one_line
-from syndicator.domain.topics import Taxonomy
+from syndicator.domain.topics import Taxonomy, is_slug
 from syndicator.i18n import Translator
 from syndicator.store import releases
 from syndicator.store.database import Database
@@ -89,7 +89,7 @@ class Configurator:
             filled=filled,
             errors=errors,
             topics=topic_tree(places.taxonomy, t),
-            kinds=[(kind, kind_name(kind, t)) for kind in sorted({*kinds, *wanted.filter.kinds})],
+            kinds=[(kind, kind_name(kind, t)) for kind in sorted({*kinds, *filled.kinds})],
             languages=[(code, places.texts(code).language_name) for code in site.languages],
             layouts=[(name, t(said)) for name, said in _LAYOUTS.items()],
             themes=[(name, t(said)) for name, said in _THEMES.items()],
@@ -122,7 +122,8 @@ def _filled(asked: MultiMapping[str], taxonomy: Taxonomy) -> Filled:
     sent = {name: [value[:MAX_LENGTH] for value in asked.getall(name, ())] for name in ASKED}
     split = {name: [part.strip().lower() for value in sent[name] for part in value.split(",")] for name in ASKED}
     topics, without = ([*map(taxonomy.current, split[name])] for name in ("topic", "not"))
-    return Filled(topics, without, split["kind"], " ".join(sent["q"]))
+    kinds = [kind for kind in split["kind"] if is_slug(kind)][:MAX_VALUES]
+    return Filled(topics, without, kinds, " ".join(sent["q"]))
 
 
 def _chosen(

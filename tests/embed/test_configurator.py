@@ -101,12 +101,12 @@ async def test_a_choice_that_cannot_be_used_is_explained_and_kept(press, lang):
 
 async def test_kinds_and_topics_left_out_stand_in_the_form_and_stay_there_on_an_error(press):
     await press.publish("A", "1")
-    query = "kind=news&not=office&topic=visas"
+    query = "kind=news,tender&not=office&topic=visas"
     for more, status in (("", 200), ("&q=---", 400)):
         got, _, text = await press.answer(f"/en/embed?{query}{more}")
         page = html.fromstring(text)
         assert got == status
-        for name, value in (("kind", "news"), ("not", "office"), ("topic", "visas")):
+        for name, value in (("kind", "news"), ("kind", "tender"), ("not", "office"), ("topic", "visas")):
             assert page.xpath(f'//form//input[@type="checkbox"][@name="{name}"][@value="{value}"]/@checked'), name
         assert not page.xpath('//form//input[@type="hidden"]')
 
