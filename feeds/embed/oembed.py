@@ -17,7 +17,6 @@ Source: https://oembed.com, section 2.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -40,6 +39,7 @@ from syndicator.domain.visibility import standing
 from syndicator.store import releases
 from syndicator.store.database import Database
 from syndicator.web.parts import PARTS
+from syndicator.web.release_page import number_in
 from syndicator.web.turns import take_turn
 
 __all__ = ["OEmbed"]
@@ -48,7 +48,6 @@ WIDTH = 600  # pixels that a quotation takes where nobody says otherwise
 LINE, LETTER, AROUND = 24, 8, 60  # pixels: a line of text, a letter in it, what stands around the text
 CACHE_AGE = 300  # seconds; short, so that corrections and withdrawals arrive
 LONGEST_URL = 2000
-_NAME = re.compile(r"([0-9]{1,9})(?:-.*)?", re.DOTALL)
 _OPEN = {
     hdrs.CACHE_CONTROL: "public, max-age=60",
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
@@ -109,8 +108,8 @@ class OEmbed:
                 return await self._list(request, Filter(langs=(lang,)), bounds)
             case [lang, "topics", slug] if lang in site.languages and (topic := self._topic(slug)):
                 return await self._list(request, Filter(langs=(lang,), topics=(topic.slug,)), bounds)
-            case [lang, "releases", name] if lang in site.languages and (named := _NAME.fullmatch(name)):
-                return await self._release(request, lang, int(named[1]), bounds)
+            case [lang, "releases", name] if lang in site.languages and (number := number_in(name)) is not None:
+                return await self._release(request, lang, number, bounds)
         raise _Refused(404, _UNKNOWN)
 
     def _topic(self, slug: str) -> Topic | None:

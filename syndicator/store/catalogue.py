@@ -62,7 +62,6 @@ __all__ = [
     "public_changes",
     "shown",
     "ticked",
-    "topic_counts",
     "topic_totals",
     "visible",
     "withdrawn_listing",
@@ -272,18 +271,6 @@ async def chosen(session: AsyncSession, number: int) -> Chosen:
         .order_by(RELEASE_TOPIC.c.position)
     )
     return tuple((topic, by, reason) for topic, by, reason in await session.execute(query))
-
-
-async def topic_counts(session: AsyncSession, lang: str, now: datetime) -> Mapping[str, int]:
-    """How many visible public releases each topic has in a language; a parent does not count its children's."""
-    query = (
-        _in_language(VARIANT.c.lang == lang)
-        .with_only_columns(RELEASE_TOPIC.c.topic, func.count())
-        .join(RELEASE_TOPIC, RELEASE_TOPIC.c.release_id == RELEASE.c.id)
-        .where(shown(now, withdrawn=False))
-        .group_by(RELEASE_TOPIC.c.topic)
-    )
-    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 async def kinds(session: AsyncSession, now: datetime) -> Sequence[str]:

@@ -3,8 +3,8 @@
 Rules, in order:
 
 1. Everything works without JavaScript: an address stands in a field whose whole text one tap or Tab selects.
-2. The one script of the site (`static/copy.js`) adds a button that copies. A page that wants it asks for it here, and
-   only that page's policy lets a script of our own run.
+2. Scripts of our own, small files, add comfort: `static/copy.js` a button that copies, `static/picker.js` results that
+   follow the choice by themselves. A page that wants one asks for it here, and only that page's policy lets it run.
 3. A code is drawn on the spot as SVG without styles, so that the site's policy needs no exception; one that a camera
    could hardly read is not drawn.
 """
@@ -21,11 +21,15 @@ __all__ = ["LONGEST", "qr", "with_copying"]
 
 LONGEST = 500  # bytes of an address: a code of 93 modules a side, which a phone still reads from a screen
 SCRIPTED = f"{POLICY}; script-src 'self'"
+ASKING = f"{SCRIPTED}; connect-src 'self'"
 
 
-def with_copying(response: web.Response) -> web.Response:
-    """Let the copy script run on this page. Its template has `{{ ui.copying() }}` in its block `scripts`."""
-    response.headers["Content-Security-Policy"] = SCRIPTED
+def with_copying(response: web.Response, *, asking: bool = False) -> web.Response:
+    """Let the copy script run on this page, and if `asking` one that asks us for more.
+
+    Its template names them in its block `scripts`, by `ui.copying()` and `ui.picking()`.
+    """
+    response.headers["Content-Security-Policy"] = ASKING if asking else SCRIPTED
     return response
 
 

@@ -28,7 +28,7 @@ from syndicator.web.asked import asked_filter
 from syndicator.web.copying import qr, with_copying
 from syndicator.web.listing import version_cards, with_query
 from syndicator.web.parts import PARTS, Parts
-from syndicator.web.refusals import refusal
+from syndicator.web.refusals import field_of, refusal
 from syndicator.web.rendering import page
 from syndicator.web.turns import no_turn
 from syndicator.web.views import Card, Link, topic_links, topic_tree
@@ -55,7 +55,10 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A filter's feed: its addresses, what it is in words, what it holds now, and other ways to get the same."""
+    """A filter's feed: its addresses, what it is in words, what it holds now, and other ways to get the same.
+
+    `telegram_differs` says that the bot would send something else, until the choice is made there too.
+    """
 
     links: FeedLinks
     words: str
@@ -66,6 +69,7 @@ class Followed:
     everything: str
     subscribe: str
     telegram: str
+    telegram_differs: bool
     embed: str
 
 
@@ -83,7 +87,7 @@ async def picker(request: web.Request) -> web.Response:
             followed = await _followed(request, session, wanted, lang)
         except BadFilter as error:
             wanted = Filter(langs=(lang,))
-            errors[_field(error)] = refusal(error, t)
+            errors[field_of(error)] = refusal(error, t)
         kinds = await releases.kinds(session, parts.clock())
     chosen = _chosen(query, lang, parts)
     response = page(
@@ -101,11 +105,11 @@ async def picker(request: web.Request) -> web.Response:
         topics=topic_tree(parts.taxonomy, t),
         kinds=[(kind, kind_name(kind, t)) for kind in sorted({*kinds, *wanted.kinds})],
         choices=[(other, parts.texts(other).language_name) for other in parts.site.languages],
-        ranks=_ranks(chosen.langs, parts.site.languages),
+        ranks=_ranks(chosen.langs, parts.site.languages, lang),
         streams=_ready_made(parts, lang),
         hubs=parts.catalogue.hubs(),
     )
-    return with_copying(response)
+    return with_copying(response, asking=True)
 
 
 async def feed(request: web.Request) -> web.Response:
@@ -149,12 +153,6 @@ def _wanted(query: Sequence[tuple[str, str]], lang: str, parts: Parts) -> Filter
     return wanted if wanted.langs else replace(wanted, langs=(lang,))
 
 
-def _field(error: BadFilter) -> str:
-    """The field of the form that a line of `domain.filters` begins with; `form` where it is about the whole."""
-    key = str(error).partition(":")[0]
-    return key if key in ASKED else "form"
-
-
 def _chosen(query: Sequence[tuple[str, str]], lang: str, parts: Parts) -> Chosen:
     """What was sent, in bounds; boxes that are not on the form are not shown, so they are not kept."""
     sent = {name: [value[:MAX_LENGTH] for key, value in query if key == name] for name in ASKED}
@@ -163,9 +161,9 @@ def _chosen(query: Sequence[tuple[str, str]], lang: str, parts: Parts) -> Chosen
     return Chosen(topics, without, split["kind"], " ".join(sent["q"]), split["lang"] or (lang,))
 
 
-def _ranks(chosen: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """What each of the selects for languages shows, best first; "" is none."""
-    known = [lang for lang in dict.fromkeys(chosen) if lang in languages]
+def _ranks(chosen: Sequence[str], languages: Sequence[str], own: str) -> list[str]:
+    """What each of the selects for languages shows, best first; "" is none. Without a choice it is the page's own."""
+    known = [lang for lang in dict.fromkeys(chosen) if lang in languages] or [own]
     places = min(len(languages), max(RANKS, len(known)))
     return [*known, *[""] * places][:places]
 
@@ -175,9 +173,11 @@ async def _followed(request: web.Request, session: AsyncSession, wanted: Filter,
     parts, t = request.app[PARTS], request.app[PARTS].texts(lang)
     now, links = parts.clock(), parts.catalogue.custom(wanted, lang)
     found = await releases.listing(session, wanted, parts.taxonomy, lang=lang, now=now, limit=NEWEST)
+    several = len(wanted.langs) > 1
     plain, first = canonical(replace(wanted, langs=())), wanted.langs[0]
-    spoken = "&".join(filter(None, (plain, f"language={first}")))
-    alone = bot_link(parts.telegram_name(), *wanted.topics) if len(wanted.topics) == 1 else ""
+    spoken = canonical(wanted) if several else "&".join(filter(None, (plain, f"language={first}")))
+    # The bot takes one topic, and speaks the language that somebody chose there.
+    bot_knows = wanted == Filter(langs=(lang,), topics=wanted.topics) and len(wanted.topics) < 2
     return Followed(
         links=links,
         words=filter_in_words(replace(wanted, langs=()), parts.taxonomy, t),
@@ -185,9 +185,10 @@ async def _followed(request: web.Request, session: AsyncSession, wanted: Filter,
         total=await releases.count(session, wanted, parts.taxonomy, lang=lang, now=now),
         cards=version_cards(request, found, wanted.langs, lang),
         qr=qr(links.rss),
-        everything=_with(f"/{first}/search", plain) if len(wanted.langs) == 1 else "",
+        everything=_with(f"/{lang}/search", canonical(wanted)) if several else _with(f"/{first}/search", plain),
         subscribe=_with(f"/{lang}/subscribe", spoken),
-        telegram=alone or bot_link(parts.telegram_name()),
+        telegram=bot_link(parts.telegram_name(), *(wanted.topics if len(wanted.topics) == 1 else ())),
+        telegram_differs=not bot_knows,
         embed=_with(f"/{lang}/embed", spoken),
     )
 

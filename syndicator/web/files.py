@@ -6,6 +6,7 @@ Rules, in order:
    was never given out. Caches ask again after a minute, so that a picture goes with its release.
 2. What is no picture is downloaded, not opened.
 3. Whatever a file holds, a browser that opens it runs nothing of it (CSP sandbox, nosniff).
+4. Any page may show our public pictures, also one that isolates itself (COEP): embeds and feeds stand there.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ async def media(request: web.Request) -> web.StreamResponse:
         "Cache-Control": SHORT,
         "Content-Security-Policy": SANDBOX,
         "Content-Disposition": "inline" if kind in SHOWN else "attachment",
+        "Cross-Origin-Resource-Policy": "cross-origin",
     }
     return web.FileResponse(path, headers=headers)
 

@@ -60,7 +60,7 @@ async def listed(
         session, wanted, parts.taxonomy, lang=lang, now=now, limit=PER_PAGE, offset=(page - 1) * PER_PAGE
     )
     return Listed(
-        cards(request, found, lang),
+        version_cards(request, found, wanted.langs or (lang,), lang),
         total,
         Paging(
             page,

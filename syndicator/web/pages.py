@@ -37,7 +37,7 @@ __all__ = [
 NEWEST = 12
 LOOKED_AT = 60  # so that a busy day cannot push an urgent notice off the page
 URGENT_FOR = timedelta(hours=72)
-ASKED = ("q", "topic", "not", "kind")
+ASKED = ("q", "topic", "not", "kind", "lang")
 
 
 async def front(request: web.Request) -> web.Response:
@@ -77,17 +77,14 @@ async def topics(request: web.Request) -> web.Response:
     parts, lang = request.app[PARTS], request.match_info["lang"]
     now = parts.clock()
     async with parts.database.reading() as session:
-        counts = {
-            slug: await releases.count(session, Filter(topics=(slug,)), parts.taxonomy, lang=lang, now=now)
-            for slug in parts.taxonomy.slugs
-        }
+        totals = await releases.topic_totals(session, parts.taxonomy, now)
     return page(
         request,
         "topics.html",
         lang,
         paths={code: f"/{code}/topics/" for code in parts.site.languages},
         topics=topic_tree(parts.taxonomy, parts.texts(lang)),
-        counts=counts,
+        counts={slug: totals.get((lang, slug), 0) for slug in parts.taxonomy.slugs},
     )
 
 
@@ -120,7 +117,10 @@ async def topic(request: web.Request) -> web.Response:
 
 
 async def search(request: web.Request) -> web.Response:
-    """GET /{lang}/search: the releases a filter takes; without one, all of them, newest first. Words cost a turn."""
+    """GET /{lang}/search: the releases a filter takes, newest first, each in the first of its languages.
+
+    Words cost a turn.
+    """
     parts, lang = request.app[PARTS], request.match_info["lang"]
     t = parts.texts(lang)
     try:
@@ -139,7 +139,7 @@ async def search(request: web.Request) -> web.Response:
         paths=with_query({code: f"/{code}/search" for code in parts.site.languages}, query),
         feeds=[parts.catalogue.custom(wanted, lang)] if query else [],
         words=" ".join(request.query.getall("q", ())),
-        ticked=wanted.topics,
+        wanted=wanted,
         topics=topic_tree(parts.taxonomy, t),
         asked=bool(query),
         shown=shown,
@@ -154,8 +154,9 @@ def query_filter(request: web.Request) -> Filter:
     Raises:
         BadFilter: a value cannot be used.
     """
+    parts = request.app[PARTS]
     asked = [(name, value) for name in ASKED for value in request.query.getall(name, ())]
-    return asked_filter(asked, request.app[PARTS].taxonomy)
+    return asked_filter(asked, parts.taxonomy, parts.site.languages)
 
 
 async def privacy(request: web.Request) -> web.Response:

@@ -31,7 +31,7 @@ from syndicator.web.rendering import page
 from syndicator.web.views import is_local, release_paths, safe, scrolling, topic_links
 from syndicator.wording import kind_name, size_in_words
 
-__all__ = ["show"]
+__all__ = ["number_in", "show"]
 
 _NAME = re.compile(r"([0-9]{1,9})(?:-.*)?", re.DOTALL)
 
@@ -48,10 +48,9 @@ class File:
 async def show(request: web.Request) -> web.Response:
     """GET /{lang}/releases/{number}-{slug}."""
     parts, lang = request.app[PARTS], request.match_info["lang"]
-    named = _NAME.fullmatch(request.match_info["name"])
-    if named is None:
+    number, now = number_in(request.match_info["name"]), parts.clock()
+    if number is None:
         raise web.HTTPNotFound
-    number, now = int(named[1]), parts.clock()
     async with parts.database.reading() as session:
         release = await releases.visible(session, number, now)
         if release is None:
@@ -72,6 +71,12 @@ async def show(request: web.Request) -> web.Response:
         location = URL(path).raw_path
         return web.Response(status=301, headers={"Location": location, "Cache-Control": "public, max-age=300"})
     return _shown(request, release, variant, history)
+
+
+def number_in(name: str) -> int | None:
+    """The release's number in the last part of its page's address (`12-opening-hours`); None where there is none."""
+    named = _NAME.fullmatch(name)
+    return int(named[1]) if named else None
 
 
 def _gone(request: web.Request, release: Release, lang: str) -> web.Response:

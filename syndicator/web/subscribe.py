@@ -71,7 +71,8 @@ async def form_page(request: web.Request) -> web.Response:
     except BadFilter as error:
         return error_page(request, 400, detail=refusal(error, request.app[PARTS].texts(lang)))
     asked = request.query.get("language", "")
-    language = asked if asked in request.app[PARTS].site.languages else lang
+    first = asked if asked in request.app[PARTS].site.languages else lang
+    language = wanted.langs[0] if wanted.langs else first
     return _form(request, Filled(wanted, words=" ".join(request.query.getall("q", ())), language=language), {})
 
 

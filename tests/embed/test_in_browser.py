@@ -116,8 +116,44 @@ async def test_the_element_follows_a_correction_and_a_withdrawal_under_a_strict_
     )
     assert await feed.locator("[part~=corrected]").inner_text() == "Corrected"
     assert "The fee is 20, not 25." in await feed.locator("[part=note]").inner_text()
-    assert await feed.locator("[role=status]").inner_text() == "The list has changed"
+    await feed.locator("[role=status]", has_text="The list has changed").wait_for(state="attached")
     assert await feed.evaluate("one => one.shadowRoot.activeElement.textContent") == "The fee is 20"  # focus stays
+    assert seen.complaints == []
+
+
+HEARD = """one => {
+    window.heard = [];
+    const status = one.shadowRoot.querySelector("section [role=status]");
+    new MutationObserver(() => status.textContent && window.heard.push(status.textContent))
+        .observe(status, { childList: true });
+}"""
+
+
+async def test_each_change_is_heard_once_and_what_the_page_itself_changes_is_not(press, partner, tab):
+    await press.publish({"ru": "A"}, "1")
+    await press.spread()
+    seen = await tab()
+    await seen.page.clock.install()
+    await seen.page.goto(partner.page("a", element(press, 'lang="ru" target="_blank"'), strict(press)))
+    await seen.shown("A")
+    feed = seen.page.locator("press-feed")
+    await feed.evaluate(HEARD)
+    await feed.evaluate("one => { one.setAttribute('heading', 'News'); }")
+    await feed.locator("[part=heading]").wait_for()
+    for title in ("B", "C"):
+        await press.publish({"ru": title}, title)
+        await press.spread()
+        await seen.page.clock.fast_forward("06:00")
+        await seen.shown(title)
+        await seen.page.clock.fast_forward(1000)
+        await feed.locator("[role=status]", has_text="Список обновлён").wait_for(state="attached")
+        await seen.page.clock.fast_forward("00:06")
+        assert await feed.locator("[role=status]").inner_text() == ""
+    assert await seen.page.evaluate("window.heard") == ["Список обновлён"] * 2
+    assert await feed.locator("[role=status]").evaluate("one => one.closest('[lang]').lang") == "ru"
+    says = "one => one.getRootNode().getElementById(one.getAttribute('aria-describedby')).textContent"
+    for link in await feed.locator("[part=title], [part=more]").all():
+        assert await link.evaluate(says) == "Откроется в новой вкладке"
     assert seen.complaints == []
 
 

@@ -17,7 +17,8 @@ from feeds.embed.scripts import Scripts
 from syndicator.i18n import LOCALE_DIR
 
 ROOM = Path(__file__).parents[2] / "feeds" / "embed"
-SCRIPT = ("Urgent", "Corrected", "All releases", "The list has changed")  # in the order of its table
+# In the order of the script's table.
+SCRIPT = ("Urgent", "Corrected", "All releases", "The list has changed", "Opens in a new tab")
 
 
 def every_text() -> set[str]:

@@ -80,6 +80,38 @@ async def test_the_same_choice_goes_to_mail_to_other_sites_and_to_the_search(vis
     assert '<input type="hidden" name="not" value="e-visa">' in form
 
 
+async def test_several_languages_are_carried_on_and_none_of_their_releases_is_out_of_reach(visitor, newsroom):
+    for number in range(11):
+        await newsroom.publish({"ru": f"Виза {number}"} if number % 2 else {"az": f"Viza {number}"}, topics=["visas"])
+    text = unescape(await visitor.text("/en/feeds?topic=visas&lang=ru&lang=az"))
+    for way in ("subscribe", "embed", "search"):
+        assert f'href="/en/{way}?lang=ru,az&topic=visas"' in text
+    assert "choose there once more" in text  # the bot takes one topic and no order of languages
+    assert "choose there once more" in await visitor.text("/en/feeds?topic=visas&topic=office")
+    assert "choose there once more" not in await visitor.text("/en/feeds?topic=visas")
+    search = await visitor.text("/en/search?lang=ru,az&topic=visas")
+    assert sorted(titles(search)) == sorted(f"{'Виза' if number % 2 else 'Viza'} {number}" for number in range(11))
+    assert '<input type="hidden" name="lang" value="ru,az">' in search
+    form = await visitor.text("/en/subscribe?lang=ru,az&topic=visas")
+    assert "Russian → Azerbaijani" in form
+    sent = {one["name"]: one.get("value") for one in Outline(form).all("input", type="hidden")}
+    assert (sent["lang"], sent["language"]) == ("ru,az", "ru")
+
+
+async def test_without_a_language_that_is_known_the_form_shows_the_pages_own(visitor):
+    answer = await visitor.get("/en/feeds?lang=de&topic=visas")
+    chosen = re.findall(r'<option value="(\w*)"[^>]* selected>', await answer.text())
+    assert (answer.status, chosen) == (400, ["en"])
+
+
+async def test_each_button_that_copies_is_named_with_what_it_copies(visitor):
+    outline = Outline(await visitor.text("/en/feeds"))
+    ids = {one["id"] for one in (*outline.all("span"), *outline.all("button")) if "id" in one}
+    named = [one["aria-labelledby"].split() for one in outline.all("button", type="button")]
+    assert named == [[f"{name}-copy", f"{name}-name"] for name in ("rss", "atom", "json", "opml")]
+    assert ids >= {part for both in named for part in both}
+
+
 @pytest.mark.parametrize(
     ("query", "field", "says"),
     [
@@ -88,9 +120,11 @@ async def test_the_same_choice_goes_to_mail_to_other_sites_and_to_the_search(vis
         ("topic=nonsense", "topic", "больше нет"),
         ("topic=visas&not=visas,office", "topic", "ни одно сообщение"),
         ("not=nonsense", "not", "больше нет"),
-        ("lang=de", "lang", "больше нет"),
-        ("kind=%3Cscript%3E", "kind", "использовать нельзя"),
-        ("topic=" + "&topic=".join(f"t{n}" for n in range(21)), "topic", "слишком длинный"),
+        ("lang=de", "lang", "из выбранных языков здесь нет"),
+        ("kind=%3Cscript%3E", "kind", "Такого вида сообщений нет"),
+        ("topic=" + "&topic=".join(f"t{n}" for n in range(21)), "topic", "Слишком много тем"),
+        ("kind=" + ",".join(f"k{n}" for n in range(21)), "kind", "Слишком много видов"),
+        ("lang=" + ",".join(f"a{chr(97 + n)}" for n in range(21)), "lang", "Слишком много языков"),
         ("q=" + "x" * 3000, "form", "слишком длинный"),
     ],
 )
@@ -143,8 +177,11 @@ async def test_scripts_of_ours_may_run_on_these_pages_and_on_no_other(visitor, n
     for path in ("feeds", "feeds/visas"):
         answer = await visitor.get(f"/en/{path}")
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-        [script] = Outline(await answer.text()).all("script")
-        assert (await visitor.get(script["src"])).content_type == "text/javascript"
+        assert ("connect-src 'self'" in answer.headers["Content-Security-Policy"]) == (path == "feeds")
+        scripts = Outline(await answer.text()).all("script")
+        assert len(scripts) == (2 if path == "feeds" else 1)
+        for script in scripts:
+            assert (await visitor.get(script["src"])).content_type == "text/javascript"
     for path in ("", "search", "subscribe", f"releases/{release.number}-office-hours", "feeds?q=%21"):
         answer = await visitor.get(f"/en/{path}")
         assert ("script-src" in answer.headers["Content-Security-Policy"]) == path.startswith("feeds")

@@ -31,6 +31,7 @@ async def test_pictures_are_shown_and_other_files_are_downloaded(visitor, releas
         assert answer.headers["Content-Disposition"] == shown
         assert "sandbox" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"  # for pages with COEP
 
 
 async def test_caches_ask_again_soon_and_are_answered_briefly(visitor, release):

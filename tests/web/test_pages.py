@@ -197,7 +197,7 @@ async def test_search_by_topic_takes_the_children_in(visitor, newsroom):
         ("topic=vizas", "choose the topics once more"),
         ("q=" + "+".join(f"w{chr(97 + n)}x" for n in range(12)), "10 are the most"),
         ("topic=" + "a" * 3000, "selection is too long"),
-        ("kind=../x", "choose the topics and words once more"),
+        ("kind=../x", "choose the kinds once more"),
     ],
 )
 @pytest.mark.parametrize("page", ["search", "subscribe"])

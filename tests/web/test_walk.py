@@ -274,6 +274,62 @@ async def test_with_scripts_one_press_copies_and_nothing_breaks_the_sites_policy
         await context.close()
 
 
+async def test_results_follow_the_choice_by_themselves_and_the_focus_stays(office):
+    async with browsing() as browser:
+        context = await browser.new_context(viewport={"width": 320, "height": 640})
+        page, said = await context.new_page(), []
+        page.on("console", lambda message: said.append(message.text) if "400" not in message.text else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        await page.goto(f"{office.origin}/en/feeds")
+        await page.evaluate("window.same = true")
+        told, titles = page.locator("#picked"), page.locator("#feed .card-title")
+        before = await page.locator("#matching").inner_text()
+        await tab_to(page, "t-visas")
+        await page.keyboard.press("Space")
+        await page.wait_for_url("**/en/feeds?topic=visas&lang=en")
+        await told.filter(has_text="match").wait_for(state="attached")
+        assert await told.text_content() == (await page.locator("#matching").inner_text()).strip() != before
+        assert await focused(page) == "t-visas"
+        assert await page.locator("#rss").input_value() == f"{office.origin}/feeds/en/visas.rss"
+        assert (await page.locator(".languages a").first.get_attribute("href")).endswith("?topic=visas&lang=en")
+        assert await page.locator("button[data-copy=rss]").is_visible()
+        await tab_to(page, "q")
+        await page.keyboard.type("portal")
+        await page.wait_for_url("**&q=portal&lang=en")
+        await titles.filter(has_text="E-visa portal").wait_for()
+        await page.keyboard.type(" a b c d e f g h i j k")
+        await page.locator(".picked .error-box").wait_for()
+        await told.filter(has_text="too many words").wait_for(state="attached")
+        assert await focused(page) == "q"
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+        await page.locator("#q").fill("")
+        await told.filter(has_text="match").wait_for(state="attached")
+        assert await page.locator(".error-box").count() == 0
+        assert await page.evaluate("window.same")  # it is still the page that was opened
+        assert said == []
+        await context.close()
+
+
+async def test_a_second_copy_is_said_again_and_its_word_stays_its_whole_time(office):
+    async with browsing() as browser:
+        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto(f"{office.origin}/en/feeds")
+        button, told = page.locator("button[data-copy=rss]"), page.locator("#copied")
+        for _ in range(2):
+            await button.click()
+            await button.filter(has_text="Copied").wait_for()
+            assert await told.text_content() == ""  # emptied, so that the same word is heard once more
+            await page.clock.run_for(2000)
+            assert await told.text_content() == "Copied"
+        assert await button.inner_text() == "Copied"
+        await page.clock.run_for(600)
+        assert (await button.inner_text(), await told.text_content()) == ("Copy", "")
+        assert await button.get_attribute("aria-labelledby") == "rss-copy rss-name"
+        await context.close()
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_topics_with_names_without_end_fit_a_small_phone(parts, open_site, newsroom, lang):
     name = {"az": LONG, "en": LONG * 2, "ru": f"{ARABIC} {LONG}"}

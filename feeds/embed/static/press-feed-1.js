@@ -3,16 +3,18 @@
    2. Text is set as text, never as markup; links lead to http(s) only; pictures come from the feed's own host only.
    3. The feed is asked again at most once a minute, conditionally, and not while nobody looks at the page.
    4. Nothing inline: it works under a policy that allows this host and no more.
+   5. Those who hear the page are told when the list has changed by itself, not when the page changes the element.
    How to use it: docs/embed.md. */
 (() => {
   "use strict";
   const MINUTE = 60, DAY = 86400, USUAL = 300, WAIT = 15, SHARED = 50; // seconds
+  const SILENCE = 100, SAID = 5000; // milliseconds
   const LONGEST = 300, MANY = 20; // characters of a title; feeds remembered
   const own = document.currentScript && document.currentScript.src;
   const WORDS = {
-    az: ["Təcili", "Düzəliş edilib", "Bütün məlumatlar", "Siyahı yeniləndi"],
-    en: ["Urgent", "Corrected", "All releases", "The list has changed"],
-    ru: ["Срочно", "Исправлено", "Все сообщения", "Список обновлён"],
+    az: ["Təcili", "Düzəliş edilib", "Bütün məlumatlar", "Siyahı yeniləndi", "Yeni vərəqdə açılır"],
+    en: ["Urgent", "Corrected", "All releases", "The list has changed", "Opens in a new tab"],
+    ru: ["Срочно", "Исправлено", "Все сообщения", "Список обновлён", "Откроется в новой вкладке"],
   };
   // Browsers leave out small languages' dates, and the pages of ours write these.
   const MONTHS = {
@@ -93,8 +95,10 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
   class PressFeed extends HTMLElement {
     static observedAttributes = ["src", "lang", "topic", "filter", "limit", "layout", "heading", "heading-level", "images", "refresh", "time-zone", "target"];
     #root = this.attachShadow({ mode: "open" });
-    #shown = ""; // what stands there now
+    #shown = ["", ""]; // what stands there now: of the feed, and of the element
+    #section = make("section", "feed");
     #timer = 0;
+    #voice = 0;
     #failed = 0;
     #last = 0;
     #look = () => this.#plan();
@@ -103,7 +107,8 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
     constructor() {
       super();
       this.#status.setAttribute("role", "status");
-      this.#root.append(make("slot"), this.#status);
+      this.#root.append(make("slot"));
+      this.#section.append(this.#status);
       try {
         if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(CSS);
         this.#root.adoptedStyleSheets = [sheet];
@@ -120,6 +125,7 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
     disconnectedCallback() {
       document.removeEventListener("visibilitychange", this.#look);
       clearTimeout(this.#timer);
+      clearTimeout(this.#voice);
       this.#timer = 0;
     }
 
@@ -184,31 +190,41 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
     #show(feed, url) {
       const limit = Math.min(20, Math.max(1, Math.trunc(Number(this.getAttribute("limit"))) || 5));
       const items = list(feed.items).filter((item) => item && web(item.url, url)).slice(0, limit);
-      const state = JSON.stringify([items, feed.title, feed.home_page_url, PressFeed.observedAttributes.map((name) => this.getAttribute(name)), this.#lang]);
-      if (state === this.#shown) return;
+      const given = PressFeed.observedAttributes.map((name) => this.getAttribute(name));
+      const state = [[items, feed.title, feed.home_page_url], [given, this.#lang]].map((one) => JSON.stringify(one));
+      const [known, chosen] = this.#shown;
+      if (state.join() === this.#shown.join()) return;
       const lang = plain(feed.language) || this.#lang.split("-")[0] || "en";
-      const [urgent, corrected, all, changed] = WORDS[lang] || WORDS.en;
-      const section = make("section", "feed");
+      const [urgent, corrected, all, changed, opens] = WORDS[lang] || WORDS.en;
+      const section = this.#section, made = [];
       section.lang = lang;
       section.setAttribute("aria-label", plain(this.getAttribute("heading") || feed.title));
       if (this.getAttribute("heading")) {
         const level = Number(this.getAttribute("heading-level"));
-        section.append(make("h" + (level >= 2 && level <= 6 ? level : 2), "heading", plain(this.getAttribute("heading"))));
+        made.push(make("h" + (level >= 2 && level <= 6 ? level : 2), "heading", plain(this.getAttribute("heading"))));
       }
       const rows = make("ul", "list");
       rows.setAttribute("role", "list");
       rows.append(...items.map((item) => this.#row(item, url, lang, urgent, corrected)));
-      section.append(rows);
+      made.push(rows);
       const home = web(feed.home_page_url, url);
       if (home) {
         const footer = make("p", "footer");
         footer.append(this.#link(home, "more", all));
-        section.append(footer);
+        made.push(footer);
+      }
+      if (this.#aside) {
+        const said = make("p", "", opens);
+        said.id = "opens";
+        said.hidden = true;
+        made.push(said);
       }
       const held = this.#root.activeElement && this.#root.activeElement.href;
-      this.#status.textContent = this.#shown && changed;
       this.#shown = state;
-      this.#root.firstChild.replaceWith(section);
+      while (section.firstChild !== this.#status) section.firstChild.remove(); // one that moved would not be heard
+      this.#status.before(...made);
+      if (!section.isConnected) this.#root.firstChild.replaceWith(section);
+      this.#say(known && chosen === state[1] && known !== state[0] ? changed : "");
       if (held) {
         const same = [...this.#root.querySelectorAll("a")].find((one) => one.href === held);
         if (same) same.focus({ preventScroll: true });
@@ -216,12 +232,28 @@ img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;margin-bottom:.6
       this.dispatchEvent(new CustomEvent("press-feed-load", { detail: { items: items.length } }));
     }
 
+    /** Emptied first and afterwards: only a text that changes is heard, and an old one is not to be found. */
+    #say(words) {
+      clearTimeout(this.#voice);
+      this.#status.textContent = "";
+      if (!words) return;
+      this.#voice = setTimeout(() => {
+        this.#status.textContent = words;
+        this.#voice = setTimeout(() => this.#say(""), SAID);
+      }, SILENCE);
+    }
+
+    get #aside() {
+      return this.getAttribute("target") === "_blank";
+    }
+
     #link(url, part, text) {
       const link = make("a", part, text);
       link.href = url.href;
-      if (this.getAttribute("target") === "_blank") {
+      if (this.#aside) {
         link.target = "_blank";
         link.rel = "noopener";
+        link.setAttribute("aria-describedby", "opens");
       }
       return link;
     }

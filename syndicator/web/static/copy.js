@@ -2,29 +2,46 @@
    the address is selected by one tap, and so it can be copied by hand. */
 "use strict";
 
-for (const field of document.querySelectorAll("[data-copy-source]")) {
-  field.addEventListener("focus", () => field.select());
-}
+{
+  const SHOWN = 2500, SILENCE = 100; // milliseconds
+  const timers = new WeakMap();
+  const told = document.getElementById("copied");
+  let speaking = 0;
 
-if (navigator.clipboard) {
-  for (const button of document.querySelectorAll("button[data-copy]")) {
-    const label = button.textContent;
-    const told = document.getElementById("copied");
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const field = document.getElementById(button.dataset.copy);
-      try {
-        await navigator.clipboard.writeText(field.value);
-      } catch {
-        field.focus();
-        return;
-      }
-      button.textContent = button.dataset.copied;
-      if (told) told.textContent = button.dataset.copied;
-      setTimeout(() => {
-        button.textContent = label;
-        if (told) told.textContent = "";
-      }, 2500);
-    });
-  }
+  /* Emptied first: a reader that hears the page is told again only of a text that changes. */
+  const tell = (words) => {
+    if (!told) return;
+    clearTimeout(speaking);
+    told.textContent = "";
+    if (words) speaking = setTimeout(() => { told.textContent = words; }, SILENCE);
+  };
+
+  const offer = () => {
+    for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = !navigator.clipboard;
+  };
+
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.matches("[data-copy-source]")) target.select();
+  });
+  document.addEventListener("click", async ({ target }) => {
+    const button = target.closest("button[data-copy]");
+    if (!button) return;
+    const field = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(field.value);
+    } catch {
+      field.focus();
+      return;
+    }
+    button.dataset.label ||= button.textContent;
+    button.textContent = button.dataset.copied;
+    tell(button.dataset.copied);
+    clearTimeout(timers.get(button));
+    timers.set(button, setTimeout(() => {
+      button.textContent = button.dataset.label;
+      tell("");
+    }, SHOWN));
+  });
+  document.addEventListener("renewed", offer); // static/picker.js
+  offer();
 }
