@@ -103,7 +103,7 @@ class WebSubChannel:
     """See `domain.ports.Channel`. `hub_address` is ours, `hubs` those of others; None where we are no hub."""
 
     kind = ChannelKind.WEBSUB
-    lanes = 4
+    lanes = 6
     chunk = PAGE
 
     def __init__(

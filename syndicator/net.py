@@ -55,7 +55,7 @@ __all__ = [
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
-LINES = 256
+LINES = 320
 LINES_EACH = 12
 # What ipaddress of Python 3.11 takes for global and IANA's registries do not.
 _SPECIAL = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -248,10 +249,23 @@ async def reader() -> AsyncIterator[Reader]:
 
 @pytest.fixture
 async def build(database, site, taxonomy, now) -> AsyncIterator[Callable[..., House]]:
+    async with houses(database, site, taxonomy, now) as made:
+        yield made
+
+
+@pytest.fixture
+async def build_on_sqlite(sqlite_database, site, taxonomy, now) -> AsyncIterator[Callable[..., House]]:
+    """For what has nothing to do with the database's kind."""
+    async with houses(sqlite_database, site, taxonomy, now) as made:
+        yield made
+
+
+@asynccontextmanager
+async def houses(*given) -> AsyncIterator[Callable[..., House]]:
     made: list[House] = []
 
     def house(**values):
-        made.append(House(values.pop("database", database), site, taxonomy, now, **values))
+        made.append(House(*given, **values))
         return made[-1]
 
     yield house

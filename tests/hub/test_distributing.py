@@ -166,11 +166,11 @@ async def test_days_in_which_nobody_tried_are_no_failure(house, subscribe, reade
     assert reader.bodies() == ["second", "second"]
 
 
-async def test_callbacks_of_a_host_that_cannot_be_reached_fail_with_it_and_end_after_days(build, sqlite_database):
+async def test_callbacks_of_a_host_that_cannot_be_reached_fail_with_it_and_end_after_days(build_on_sqlite):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{free.getsockname()[1]}"
-    house = build(database=sqlite_database)
+    house = build_on_sqlite()
     await fill(house, [f"{base}/{number}" for number in range(40)])
     for day in range(5):
         house.streams.put(FEED, f"day {day}")
@@ -239,8 +239,8 @@ async def test_a_line_that_breaks_is_a_failure_and_ends_the_lease_after_days(hou
     assert await house.leases() == []
 
 
-async def test_a_dead_callback_delays_none_of_fifty_live_ones(build, sqlite_database, reader):
-    house = build(database=sqlite_database, total=20.0)
+async def test_a_dead_callback_delays_none_of_fifty_live_ones(build_on_sqlite, reader):
+    house = build_on_sqlite(total=20.0)
     await fill(house, [reader.url("/dead")] + [reader.url(f"/live{number}") for number in range(50)])
     arrived: set[str] = set()
     everybody = asyncio.Event()
@@ -265,8 +265,8 @@ async def test_a_dead_callback_delays_none_of_fifty_live_ones(build, sqlite_data
     assert (await house.states())[0][2] == "it answered 504"  # not: it took too long
 
 
-async def test_a_host_that_hangs_is_asked_once_and_then_left_alone(build, sqlite_database, reader):
-    house = build(database=sqlite_database, total=0.2)
+async def test_a_host_that_hangs_is_asked_once_and_then_left_alone(build_on_sqlite, reader):
+    house = build_on_sqlite(total=0.2)
     await fill(house, [reader.url(f"/cb{number}") for number in range(40)])  # more than one chunk
 
     async def hang(request):
@@ -284,10 +284,8 @@ async def test_a_host_that_hangs_is_asked_once_and_then_left_alone(build, sqlite
     assert len(reasons) == 40
 
 
-async def test_many_callbacks_of_one_slow_but_living_host_all_get_it_and_are_not_called_dead(
-    build, sqlite_database, reader
-):
-    house = build(database=sqlite_database, total=0.3)
+async def test_many_callbacks_of_one_slow_but_living_host_all_get_it_and_are_not_called_dead(build_on_sqlite, reader):
+    house = build_on_sqlite(total=0.3)
     await fill(house, [reader.url(f"/cb{number}") for number in range(64)])
 
     async def slow(request):
@@ -302,10 +300,10 @@ async def test_many_callbacks_of_one_slow_but_living_host_all_get_it_and_are_not
 
 
 async def test_a_host_that_takes_long_is_waited_for_once_and_then_behind_the_others(
-    build, sqlite_database, reader, monkeypatch
+    build_on_sqlite, reader, monkeypatch
 ):
     monkeypatch.setattr(websub, "SLOW", 0.1)
-    house = build(database=sqlite_database)
+    house = build_on_sqlite()
     await fill(house, [reader.url(f"/cb{number}") for number in range(20)])
 
     async def slow(request):

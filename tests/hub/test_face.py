@@ -61,6 +61,14 @@ REFUSED = {
         "language",
     ),
     "a bad filter": ({"hub.topic": "https://press.example.org/feeds/custom.atom?lang=xx"}, 400, "hub.topic"),
+    "a filter that is long once it is spelled right": (
+        {
+            "hub.topic": "https://press.example.org/feeds/custom.atom?lang=en,az&q="
+            + "+".join("ж" * 28 + x for x in "абвгдежзик")
+        },
+        400,
+        "1000 bytes",
+    ),
     "a custom list": ({"hub.topic": "https://press.example.org/feeds/custom.opml?lang=en,az"}, 404, "no feed"),
     "a term in words": ({"hub.lease_seconds": "ten days"}, 400, "hub.lease_seconds"),
     "a negative term": ({"hub.lease_seconds": "-1"}, 400, "hub.lease_seconds"),

@@ -98,19 +98,19 @@ async def test_a_rooms_bug_keeps_no_other_from_its_work(sqlite_database, site, t
     assert [job.name for job in jobs] == ["hub-tidy"]
 
 
-async def lease(house, topic, callback):
-    wish = Wish(Mode.SUBSCRIBE, topic, callback, callback.split("/")[2], lease_seconds=86_400)
+async def lease(house, topic, *callbacks):
     values = {"language": "az", "timezone": "Asia/Baku", "now": house.clock(), "tracked": False}
+    etag = house.streams.find(topic).etag
     async with house.database.writing() as session:
-        await hub_requests.ask(session, wish, callback, bounds=Bounds(), now=house.clock())
-        (request,) = await hub_requests.due_requests(session, house.clock(), 9)
-        etag = house.streams.find(topic).etag
-        await hub.activate(session, request, etag=etag, built=house.streams.built, **values)
+        for callback in callbacks:
+            wish = Wish(Mode.SUBSCRIBE, topic, callback, callback.split("/")[2], lease_seconds=86_400)
+            await hub_requests.ask(session, wish, callback, bounds=Bounds(), now=house.clock())
+        for request in await hub_requests.due_requests(session, house.clock(), 999):
+            await hub.activate(session, request, etag=etag, built=house.streams.built, **values)
 
 
-async def test_a_hundred_dead_hosts_delay_a_healthy_one_by_less_than_a_second(running, reader):
-    for host in running.dead:
-        await lease(running, FEED, f"http://{host}/dead")
+async def test_a_hundred_dead_hosts_never_delay_a_healthy_one_by_a_time_out(running, reader):
+    await lease(running, FEED, *(f"http://{host}/dead" for host in running.dead))
     await lease(running, OTHER, reader.url())
     loop = asyncio.get_running_loop()
     await running.engine.start()
@@ -128,11 +128,10 @@ async def test_a_hundred_dead_hosts_delay_a_healthy_one_by_less_than_a_second(ru
         running.wake()
         await until(lambda before=before: len(reader.got) > before)
         waits.append(loop.time() - began)
-    assert waits[0] < 1.5 * TIME_OUT, waits
-    assert max(waits[1:]) < TIME_OUT / 2, waits
+    assert max(waits) < TIME_OUT, waits
 
 
-async def test_a_hundred_requests_that_hang_delay_an_honest_one_by_less_than_a_question(running, reader, monkeypatch):
+async def test_a_hundred_requests_that_hang_delay_an_honest_one_by_little(running, reader, monkeypatch):
     monkeypatch.setattr(hub_verifying, "HANGING", TIME_OUT / 4)
     monkeypatch.setattr(hub_verifying, "SECONDS", TIME_OUT / 2)
     await running.engine.start()
@@ -149,5 +148,5 @@ async def test_a_hundred_requests_that_hang_delay_an_honest_one_by_less_than_a_q
         began = loop.time()
         await ask(reader.url(), "192.0.2.2")
         await until(lambda: reader.asked)
-        assert loop.time() - began < TIME_OUT / 2
+        assert loop.time() - began < TIME_OUT  # the others take half of that each
     assert len(await running.leases()) <= 1

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from aiohttp import web
+
+from feeds import hub_verifying
+from syndicator.store import hub
+from syndicator.store.tables import DELIVERY, HUB_LEASE, SUBSCRIBER
 
 
 async def test_a_callback_that_agrees_has_a_lease_of_ten_days(house, subscribe, reader):
@@ -137,8 +142,6 @@ async def test_a_lease_that_is_not_renewed_ends_and_forgets_its_secret(house, su
     await house.go()
     assert reader.bodies() == ["second"]
     assert await house.leases() == []
-    from syndicator.store.tables import HUB_LEASE  # noqa: PLC0415  # only here
-
     ended = (await house.rows(HUB_LEASE))[0]
     assert (ended["secret"], ended["ended_reason"]) == ("", "not renewed")
 
@@ -154,8 +157,6 @@ async def test_a_renewed_lease_goes_on_without_a_gap(house, subscribe, reader):
 
 
 async def test_what_ended_a_month_ago_is_forgotten_whole(house, subscribe, reader):
-    from syndicator.store.tables import DELIVERY, HUB_LEASE, SUBSCRIBER  # noqa: PLC0415  # only here
-
     await subscribe(reader.url(), lease_seconds="3600")
     house.streams.put("en/all.atom", "second")
     await house.go()
@@ -169,8 +170,6 @@ async def test_what_ended_a_month_ago_is_forgotten_whole(house, subscribe, reade
 
 
 async def test_a_lease_that_never_had_anything_is_forgotten_at_once(house, subscribe, reader):
-    from syndicator.store.tables import HUB_LEASE, SUBSCRIBER  # noqa: PLC0415  # only here
-
     await subscribe(reader.url())
     await subscribe(reader.url(), mode="unsubscribe")
     house.later(hours=2)
@@ -213,6 +212,48 @@ async def test_a_bug_while_a_callback_is_asked_is_an_attempt_and_holds_up_no_oth
         house.later(minutes=6)
         await house.run("hub-verify")
     assert await house.requests() == []
+
+
+@pytest.mark.parametrize(("known", "asked"), [(False, 1), (True, 3)])
+async def test_who_does_not_answer_is_asked_again_only_if_something_lives_there(
+    house, subscribe, reader, monkeypatch, known, asked
+):
+    async def hang(request):
+        await asyncio.sleep(0.3)
+        return web.Response()
+
+    monkeypatch.setattr(hub_verifying, "SECONDS", 0.1)
+    monkeypatch.setattr(hub_verifying, "HANGING", 0.05)
+    if known:
+        await subscribe(reader.url("/known"))
+        reader.asked.clear()
+    reader.verify = hang
+    await subscribe(reader.url())
+    for _ in range(3):
+        house.later(minutes=6)
+        await house.run("hub-verify")
+    assert len(reader.asked) == asked
+    assert await house.requests() == []
+
+
+async def test_what_is_long_over_is_forgotten_in_steps_of_bounded_length(house, subscribe, reader, monkeypatch):
+    monkeypatch.setattr(hub, "STEP", 2)
+    for number in range(6):
+        await subscribe(reader.url(f"/{number}"), lease_seconds="3600")
+    house.streams.put("en/all.atom", "second")
+    await house.go()
+    house.later(hours=2)
+    await house.go()
+    house.later(days=31)
+    steps = []
+    for _ in range(9):
+        async with house.database.writing() as session:
+            steps.append(await hub.forget(session, house.now))
+    assert steps[:2] == [4, 2]
+    assert steps[-1] == 0
+    for table in (HUB_LEASE, SUBSCRIBER, DELIVERY):
+        assert await house.rows(table) == []
+    assert await house.messages() == []
 
 
 async def test_a_feed_that_is_no_more_ends_its_leases_and_says_so(house, subscribe, reader):
