@@ -141,7 +141,7 @@ def run(folder: Path, kind: type[Mail | Chats], *, subscribers: int, kills: int,
     """Kill `kills` times; each time the ledger has run empty, publish one more release to keep it busy."""
     dice = random.Random(seed)  # moments, not secrets
     outlet = kind(folder)
-    program = outlet.configure(make_program(folder))
+    program = outlet.configure(make_program(folder, warm=True))
     begun = time.monotonic()
     try:
         addresses = outlet.addresses(subscribers)

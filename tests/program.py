@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -19,10 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from email.policy import default
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
+
+from tests.warm import Copier, Copy
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 30.0  # seconds a slow, shared machine may take; what is promised in two is measured by the benchmark
@@ -68,17 +72,27 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+@cache
+def copier() -> Copier:
+    """Loaded when the first test wants a copy."""
+    return Copier()
+
+
 @dataclass
 class Program:
-    """One configured program in a folder of its own; `start` runs the service, `command` a command beside it."""
+    """One configured program in a folder of its own; `start` runs the service, `command` a command beside it.
+
+    `warm`: its processes are copies of one that has loaded the program already (tests/warm.py).
+    """
 
     folder: Path
     environ: dict[str, str]
     port: int
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Copy | None = None
     starts: int = 0
     logs: list[Path] = field(default_factory=list)
     python: str = sys.executable
+    warm: bool = False
 
     @property
     def base(self) -> str:
@@ -98,6 +112,11 @@ class Program:
         log = self.folder / f"run{self.starts}.log"
         self.logs.append(log)
         with log.open("wb") as out:
+            if self.warm:
+                with Path(os.devnull).open("rb") as nothing:
+                    files = (nothing, out, out)
+                    self.process = copier().start(["run", *arguments], self.folder, self.environ, files)
+                return log
             self.process = subprocess.Popen(
                 [self.python, str(ROOT / "main.py"), "run", *arguments],
                 cwd=self.folder,
@@ -143,19 +162,31 @@ class Program:
     def command(
         self, *arguments: str, stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [self.python, str(ROOT / "main.py"), *arguments],
-            cwd=self.folder,
-            env=self.environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        if self.warm:
+            done = self._copied(arguments, stdin or "")
+        else:
+            done = subprocess.run(
+                [self.python, str(ROOT / "main.py"), *arguments],
+                cwd=self.folder,
+                env=self.environ,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
         if check:
             assert done.returncode == 0, done.stderr
         return done
+
+    def _copied(self, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(stdin.encode())
+            given.seek(0)
+            code = copier().start(arguments, self.folder, self.environ, (given, out, err)).wait(120)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
 
     def write(self, name: str, text: str) -> Path:
         path = self.releases / name
@@ -233,10 +264,10 @@ def wait_for(true: Callable[[], object], what: str, patience: float = PATIENCE) 
     end = time.monotonic() + patience
     while not true():
         assert time.monotonic() < end, f"waited {patience:g} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
-def make_program(folder: Path) -> Program:
+def make_program(folder: Path, *, warm: bool = False) -> Program:
     """A program with an empty watched folder, one public channel, and mail and posts as files."""
     port = free_port()
     releases = folder / "releases"
@@ -249,7 +280,7 @@ def make_program(folder: Path) -> Program:
         "SYNDICATOR_TELEGRAM__CHANNELS": json.dumps([{"chat": "@press", "language": "en"}]),
         "PYTHONDONTWRITEBYTECODE": "",  # a start that compiles everything again takes seconds
     }
-    return Program(folder, environ, port)
+    return Program(folder, environ, port, warm=warm)
 
 
 def mail_through(program: Program, port: int) -> Program:

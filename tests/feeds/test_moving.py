@@ -69,7 +69,7 @@ def facts(body: bytes) -> tuple[list[str], list[str]]:
 
 
 def test_moving_the_whole_site_keeps_the_ids_of_feeds_and_entries_for_commands_and_service_alike(tmp_path):
-    program = make_program(tmp_path)
+    program = make_program(tmp_path, warm=True)
     program.environ["SYNDICATOR_SITE__BASE_URL"] = OLD
     program.write("fees.en.txt", "Fees change\n\nThe fee is lower.\n")
     program.command("migrate")

@@ -16,7 +16,7 @@ TEXT = "Visa fees change on {day} December\n\nThe fee for a visa becomes 20 lir.
 
 @pytest.fixture
 def program(tmp_path: Path):
-    made = make_program(tmp_path)
+    made = make_program(tmp_path, warm=True)
     made.environ["SYNDICATOR_OUTGOING__ALLOW"] = json.dumps(["127.0.0.0/8"])
     yield made
     if made.process is not None and not made.dead():

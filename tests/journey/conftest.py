@@ -25,7 +25,7 @@ def sink() -> Iterator[MailSink]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    found = make_program(tmp_path)
+    found = make_program(tmp_path, warm=True)
     yield found
     if found.process is not None and not found.dead():
         found.process.kill()

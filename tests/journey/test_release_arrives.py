@@ -25,6 +25,7 @@ Terms of use | Privacy | All rights reserved
 def test_a_text_in_the_watched_folder_is_soon_in_feeds_on_its_page_in_the_channel_and_in_the_mail(
     mailing: Any, sink: Any, until: Any
 ) -> None:
+    mailing.warm = False  # one journey begins as an operator begins it
     mailing.subscribe(
         "reader@example.org,email,en,topic=entry,immediate", "other@example.org,email,en,topic=students,immediate"
     )
