@@ -134,10 +134,11 @@ def _chosen(
     A wrong number or layout, which the form cannot send, is the usual one.
     """
     asked = request.query
-    language = asked.get("language", asked.get("lang", "").partition(",")[0] or lang)
-    language = language if language in languages else lang
+    order = [code for code in asked.get("lang", "").split(",") if code in languages]
+    language = asked.get("language", order[0] if order else lang)
+    langs = tuple(dict.fromkeys((language if language in languages else lang, *order)))
     wanted = Wanted(
-        Filter(langs=(language,)),
+        Filter(langs=langs),
         limit=_number(asked),
         layout=asked.get("layout", "") if asked.get("layout") in LAYOUTS else LAYOUTS[0],
         theme=asked.get("theme", "") if asked.get("theme") in THEMES else PAGE,
@@ -146,7 +147,7 @@ def _chosen(
     )
     try:
         fields = [(name, value) for name in ASKED for value in asked.getall(name, ())]
-        return replace(wanted, filter=replace(asked_filter(fields, taxonomy), langs=(language,))), {}
+        return replace(wanted, filter=replace(asked_filter(fields, taxonomy), langs=langs)), {}
     except BadFilter as error:
         key = str(error).partition(":")[0]
         return wanted, {key if key in ASKED else "form": refusal(error, t)}

@@ -24,6 +24,8 @@ async def lines(press, query="", lang="en"):
             {"lang": "ru", "limit": "7", "theme": "dark", "layout": "cards"},
         ),
         ("topic=visas", {"topic": "visas"}),
+        ("lang=ru,az&topic=visas", {"lang": "ru", "filter": "lang=ru,az&topic=visas"}),
+        ("lang=ru,az&language=az", {"lang": "az", "filter": "lang=az,ru"}),
         ("topic=visas,office", {"filter": "lang=en&topic=office,visas"}),
         ("topic=visas&q=Asan+Viza", {"filter": "lang=en&topic=visas&q=asan+viza"}),
         ("heading=%22%3E%3Cb%3E&images=1", {"heading": '"><b>', "images": ""}),
