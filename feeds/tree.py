@@ -54,7 +54,7 @@ def swap(directory: Path, versions: Mapping[str, Version], *, together: bool = F
         OSError: something could not be written. Before the first link turned, every name stands for what it did;
             after, each for an old version or a new one.
     """
-    for home in {_home(directory, name) for name in versions}:
+    for home in {place for name in versions for place in (_home(directory, name), (directory / name).parent)}:
         home.mkdir(parents=True, exist_ok=True)
     parts = _parts(directory, versions)
     if together:
@@ -143,27 +143,25 @@ def _prepare(place: str, suffix: str, version: Version, *, synced: bool = True) 
 
 def _turn(directory: Path, name: str, version: Version) -> None:
     """Point the public names at this version. Links are relative, so that the folder may be moved."""
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder, _, last = f"{directory}/{name}".rpartition("/")  # text: hundreds in a row
     way = "../" * name.count("/") + f"{VERSIONS}/{name.rpartition('/')[0]}".removesuffix("/")
     for suffix in version.suffixes():
-        beside = f"{path.parent}/.{path.name}{suffix}.tmp"
+        beside = f"{folder}/.{last}{suffix}.tmp"
         target = f"{way}/{_named(name, version.tag)}{suffix}"
         try:
             os.symlink(target, beside)  # noqa: PTH211
         except FileExistsError:  # a crash left it
             os.unlink(beside)  # noqa: PTH108
             os.symlink(target, beside)  # noqa: PTH211
-        os.replace(beside, f"{path}{suffix}")  # noqa: PTH105
+        os.replace(beside, f"{folder}/{last}{suffix}")  # noqa: PTH105
 
 
 def _sweep(directory: Path, tags: Mapping[str, str]) -> None:
     """Remove every version of these names but the one of this tag, and what a crash left half written."""
     for parent in {PurePosixPath(name).parent for name in tags}:
         home = directory / VERSIONS / parent
-        written = (
-            sorted((p.name for p in home.iterdir()), reverse=True) if home.is_dir() else []
-        )  # `….rss.gz` goes before `….rss`
+        # `….rss.gz` goes before `….rss`
+        written = sorted(os.listdir(home), reverse=True) if home.is_dir() else []  # noqa: PTH208  # hundreds of names
         for found in filter(None, map(_WRITTEN.fullmatch, written)):
             tag = tags.get(str(parent / f"{found['stem']}.{found['ext']}"))
             if tag is not None and (found["tag"] != tag or found["torn"]):
