@@ -3,6 +3,7 @@
 Rules, in order:
 
 1. A choice is the address's query, the same text as the filter: it can be kept, shared and made without JavaScript.
+   With it, `static/picker.js` asks for this same page at each change and puts in its results.
 2. What is shown beside an address is what its feed holds: both come from one filter. Without a language the page's
    own one counts.
 3. A choice that cannot be used is said beside its field (400), and everything chosen stays as it was.
