@@ -148,9 +148,9 @@ class FeedRoom:
         moved = moved_routes(self._moved, self._site, self._taxonomy)
         customs = custom_routes(self.customs, self._beside)
         archives = archive_routes(self.archives, replace(self._answering, hubs=(), _kept={}))
-        streams_ = feed_routes(self.publisher, self._answering)
+        lives = feed_routes(self.publisher, self._answering)
         pictures = picture_routes(self._pictures, self._site, self._answering.clock)
-        return [*moved, *pictures, *customs, *streams_, *archives, *self._hub.routes(), *self._embeds]
+        return [*moved, *pictures, *customs, *lives, *archives, *self._hub.routes(), *self._embeds]
 
     def templates(self) -> Sequence[Path]:
         """Where the room's pages have their templates."""
