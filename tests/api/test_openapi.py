@@ -57,6 +57,9 @@ def running(parts, newsroom, sqlite_database):
     loop.close()
 
 
+LONGEST_LINE = 8000  # of the 8,190 bytes of a request line that the server reads
+
+
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_everything_that_the_document_lets_one_ask_is_answered_as_it_says(running, mode):
     schema = schemathesis.openapi.from_url(f"{running}/api/openapi.json")
@@ -67,6 +70,8 @@ def test_everything_that_the_document_lets_one_ask_is_answered_as_it_says(runnin
         number = next(visitors)
         headers = {"X-Forwarded-For": f"10.{number // 62500}.{number // 250 % 250}.{number % 250}"}
         response = case.call(headers=headers)
+        if len(response.request.url) > LONGEST_LINE:
+            return  # refused before the API sees it
         if mode == "positive" and response.status_code == 400 and UNSAYABLE.match(response.json()["detail"]):
             case.validate_response(response, excluded_checks=[accepted])
         else:

@@ -100,7 +100,7 @@ class VersionOverview(Answer):
     summary: str | None
     page: Url = Field(description="The page for people.")
     updated: datetime = Field(description="Publication, or the newest correction that was told.")
-    corrected: bool = Field(description="Whether it was corrected after its publication.")
+    corrected: bool = Field(description="Whether the text carries a note of a correction.")
     image: File | None = Field(description="The lead picture.")
 
 
