@@ -31,6 +31,7 @@ from aiohttp import web
 from tests.bench.figures import Figure
 from tests.bench.newsroom import text_of
 from tests.bench.web_server import nginx
+from tests.bench.start import rows_of
 from tests.program import ROOT, Program, make_program, wait_for
 
 __all__ = ["measure"]
@@ -81,6 +82,7 @@ def measure(folder: Path) -> Iterator[Figure]:
     with ExitStack() as stack:
         stack.callback(_end, program)
         program.start()
+        wait_for(lambda: rows_of(program, "release") == 60, "every release")
         wait_for(lambda: len(program.feed()["items"]) == 50, "the feed")
         _rest(program)
         assert program.process is not None

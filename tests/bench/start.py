@@ -12,7 +12,7 @@ from tests.bench.figures import Figure
 from tests.bench.newsroom import text_of
 from tests.program import Program, make_program, wait_for
 
-__all__ = ["measure"]
+__all__ = ["measure", "rows_of"]
 
 RELEASES = 2000
 
@@ -28,7 +28,7 @@ def measure(folder: Path) -> Iterator[Figure]:
             text = text_of(f"Release number {number:04} about residence")
             program.write(f"r{number}.en.md", f"---\npublished: 2025-{number % 12 + 1:02}-03\n---\n# {text}")
         begun = time.monotonic()
-        wait_for(lambda: _count(program, "release") == RELEASES, "every release", patience=120)
+        wait_for(lambda: rows_of(program, "release") == RELEASES, "every release", patience=120)
         yield Figure(
             f"{RELEASES:,} files put into the folder until all are stored", f"{time.monotonic() - begun:.1f} s"
         )
@@ -45,13 +45,13 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 def _again(program: Program) -> Iterator[Figure]:
-    files, rows = _files(program), [_count(program, table) for table in ("message", "delivery", "revision")]
+    files, rows = _files(program), [rows_of(program, table) for table in ("message", "delivery", "revision")]
     begun = time.monotonic()
     (tally,) = json.loads(program.command("harvest", "--json").stdout)
     seconds = time.monotonic() - begun
     time.sleep(1)  # twice the time in which a running service notices a command's writes
     written = sum(files.get(path) != stamp for path, stamp in _files(program).items())
-    more = [_count(program, table) - had for table, had in zip(("message", "delivery", "revision"), rows, strict=True)]
+    more = [rows_of(program, table) - had for table, had in zip(("message", "delivery", "revision"), rows, strict=True)]
     yield Figure("second harvest of the same store, the whole command", f"{seconds:.2f} s")
     yield Figure(
         "second harvest: releases changed, feed files written", f"{tally['changed']}, {written}", "must be 0, 0"
@@ -65,7 +65,8 @@ def _start(program: Program) -> float:
     return time.monotonic() - begun
 
 
-def _count(program: Program, table: str) -> int:
+def rows_of(program: Program, table: str) -> int:
+    """How many rows a table of that program's database has."""
     with sqlite3.connect(f"file:{program.folder}/var/syndicator.db?mode=ro", uri=True) as database:
         return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
