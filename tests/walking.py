@@ -6,7 +6,7 @@ A room that has pages of its own walks them so:
 
     async def test_our_pages(...):
         async with walking() as walker:
-            assert not await walker.faults(origin, ["/en/one", "/en/two"], looks("en"))
+            assert not await walker.faults(origin, ["/en/one", "/en/two"], looks())
 """
 
 from __future__ import annotations
@@ -51,15 +51,12 @@ class Look(NamedTuple):
 
 LOOKS = tuple(Look(scheme, width) for scheme in ("light", "dark") for width in (1280, SMALL))
 _ALL = os.environ.get("WALK") == "all"
-_TURN = {"az": (0, 3), "en": (2,), "ru": (1,)}
+_LANGUAGES = ("az", "en", "ru")
 
 
-def looks(lang: str) -> Sequence[Look]:
-    """The looks to try in a language: all of them with WALK=all, else one or two, so that the three together try all.
-
-    Colours do not depend on the language, nor words on the colours.
-    """
-    return LOOKS if _ALL else [LOOKS[place] for place in _TURN.get(lang, range(4))]
+def looks() -> Sequence[Look]:
+    """The looks to try: all of them with WALK=all, else one in each light, each in another width."""
+    return LOOKS if _ALL else (LOOKS[0], LOOKS[3])
 
 
 @dataclass
@@ -76,6 +73,15 @@ class Walker:
             if answer.status >= 500:
                 found.append(f"{address}: {answer.status}")
             found += [f"{address} {fault}" for fault in await self.seen(seen_as)]
+        return found
+
+    async def misfits(self, origin: str, addresses: Iterable[str]) -> list[str]:
+        """Which of these pages do not fit a small phone; nothing else is asked."""
+        found = []
+        await self.page.set_viewport_size({"width": SMALL, "height": HEIGHT})
+        for address in addresses:
+            await self.page.goto(origin + address, wait_until="domcontentloaded")
+            found += [f"{address} {fault}" for fault in await self._wide(SMALL)]
         return found
 
     async def seen(self, seen_as: Sequence[Look]) -> list[str]:
@@ -97,6 +103,15 @@ class Walker:
     async def _wide(self, width: int) -> list[str]:
         wide = await self.page.evaluate("document.documentElement.scrollWidth")
         return [f"({width}): {wide} px wide"] if wide > width else []
+
+
+def turns(addresses: Sequence[str], lang: str) -> tuple[Sequence[str], Sequence[str]]:
+    """The pages that are looked at closely in a language, and the rest: all of them with WALK=all, else every third.
+
+    The three languages together look at each page; words are other in each, marks and colours are not.
+    """
+    mine = addresses if _ALL else addresses[_LANGUAGES.index(lang) :: 3]
+    return mine, [address for address in addresses if address not in mine]
 
 
 @asynccontextmanager

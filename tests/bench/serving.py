@@ -30,8 +30,8 @@ from aiohttp import web
 
 from tests.bench.figures import Figure
 from tests.bench.newsroom import text_of
-from tests.bench.web_server import nginx
 from tests.bench.start import rows_of
+from tests.bench.web_server import nginx
 from tests.program import ROOT, Program, make_program, wait_for
 
 __all__ = ["measure"]
