@@ -157,6 +157,25 @@ async def test_each_change_is_heard_once_and_what_the_page_itself_changes_is_not
     assert seen.complaints == []
 
 
+OWN_STYLE = """<style>
+press-feed { --press-feed-link: rgb(1, 2, 3); --press-feed-gap: 7px; }
+press-feed::part(time) { color: rgb(4, 5, 6); }
+</style>"""
+STYLE_OF = """(one, [part, name]) => getComputedStyle(one.shadowRoot.querySelector(`[part~=${part}]`))[name]"""
+
+
+async def test_a_partner_gives_it_colours_and_sizes_by_properties_and_parts(press, partner, tab):
+    await press.publish({"en": "An office"}, "1")
+    await press.spread()
+    seen = await tab()
+    await seen.page.goto(partner.page("a", element(press, 'lang="en"'), head=OWN_STYLE))
+    await seen.shown()
+    feed = seen.page.locator("press-feed")
+    assert await feed.evaluate(STYLE_OF, ["title", "color"]) == "rgb(1, 2, 3)"
+    assert await feed.evaluate(STYLE_OF, ["list", "rowGap"]) == "7px"
+    assert await feed.evaluate(STYLE_OF, ["time", "color"]) == "rgb(4, 5, 6)"
+
+
 async def test_without_us_the_real_links_stay(press, partner, tab):
     await press.close()
     seen = await tab()
