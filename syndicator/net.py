@@ -163,14 +163,16 @@ def _permitted(address: Address, allow: Networks) -> bool:
 
 
 class _Resolver(AbstractResolver):
-    """Another resolver's answers, without those that may not be called."""
+    """Another resolver's answers, without those that may not be called. It is made for the first name that comes."""
 
-    def __init__(self, inner: AbstractResolver, allow: Networks) -> None:
+    def __init__(self, inner: AbstractResolver | None, allow: Networks) -> None:
         self._inner, self._allow = inner, allow
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        if self._inner is None:
+            self._inner = DefaultResolver()
         found = await self._inner.resolve(host, port, family)
         fit = [one for one in found if _permitted(ip_address(one["host"].partition("%")[0]), self._allow)]
         if not fit:
@@ -178,7 +180,8 @@ class _Resolver(AbstractResolver):
         return fit
 
     async def close(self) -> None:
-        await self._inner.close()
+        if self._inner is not None:
+            await self._inner.close()
 
 
 class Outgoing:
@@ -243,7 +246,7 @@ class Outgoing:
     def _open(self) -> ClientSession:
         if self._session is None:
             connector = TCPConnector(
-                resolver=_Resolver(self._given or DefaultResolver(), self.allow),
+                resolver=_Resolver(self._given, self.allow),
                 socket_factory=self._socket,
                 limit=LINES,
                 limit_per_host=LINES_EACH,

@@ -32,6 +32,7 @@ def test_a_correction_by_command_is_right_in_every_feed_and_on_the_page_under_th
     published: Any, until: Any
 ) -> None:
     before = published.feed()["items"][0]
+    until(lambda: datetime.now(UTC).isoformat(timespec="seconds") > before["date_modified"], "another second than that")
     mended = published.folder / "mended.en.txt"
     mended.write_text(RIGHT, encoding="utf-8")
     done = published.command("correct", "1", str(mended), "--note", "The fee is 25 lir, not 20.")
