@@ -77,7 +77,7 @@ def by_reader(paths: Sequence[Path]) -> dict[Path, Told]:
     """lemon24's `reader`, from files, into a database in memory."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries it brings
-        reader_of = pytest.importorskip("reader").make_reader
+        from reader import make_reader as reader_of  # noqa: PLC0415  # its libraries warn while they load
     found = {}
     with reader_of(":memory:", feed_root=str(paths[0].parent)) as reader:
         for path in paths:
@@ -129,4 +129,6 @@ def listparser(body: bytes) -> Any:
     """An OPML file as listparser reads it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip("listparser").parse(body)
+        import listparser as lists  # noqa: PLC0415  # it warns while it loads
+
+        return lists.parse(body)
