@@ -112,18 +112,20 @@ class Site:
         """The page for people that shows what a filter takes; `query` is the filter's canonical text."""
         return f"{self.base_url}/{lang}/feeds?{query}"
 
-    def feed_list(self, lang: str = "") -> str:
-        """The subscription list (OPML) of a language's feeds; without one, of all feeds, grouped by language."""
-        return f"{self.base_url}/feeds/{lang or 'index'}.opml"
+    @staticmethod
+    def feed_list_path(lang: str = "") -> str:
+        """The subscription list (OPML) of a language, relative to the site; without one, of all by language."""
+        return f"/feeds/{lang or 'index'}.opml"
 
     @property
     def hub(self) -> str:
         """Our WebSub hub."""
         return f"{self.base_url}/hub"
 
-    def feed_page(self, lang: str, topic: str) -> str:
-        """The page that tells people of a feed; `topic` is a slug or `all`."""
-        return f"{self.base_url}/{lang}/feeds/{topic}"
+    @staticmethod
+    def feed_page_path(lang: str, topic: str) -> str:
+        """The page that tells people of a feed, relative to the site; `topic` is a slug or `all`."""
+        return f"/{lang}/feeds/{topic}"
 
     def embed_script(self, version: str) -> str:
         """The script of `<press-feed>`; what stands at an address never changes."""

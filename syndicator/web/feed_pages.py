@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import MAX_LENGTH, BadFilter, Filter, canonical
 from syndicator.domain.ports import FeedLinks
+from syndicator.domain.site import Site
 from syndicator.i18n import Translator
 from syndicator.store import releases
 from syndicator.web.asked import asked_filter
@@ -130,7 +131,7 @@ async def feed(request: web.Request) -> web.Response:
         request,
         "feed.html",
         lang,
-        paths={other: f"/{other}/feeds/{slug}" for other in parts.site.languages},
+        paths={other: parts.site.feed_page_path(other, slug) for other in parts.site.languages},
         feeds=[followed.links],
         heading=topic.name(lang) if topic else t("All releases"),
         about=topic.name(lang) if topic else "",
@@ -204,12 +205,12 @@ def _ready_made(parts: Parts, lang: str) -> list[tuple[FeedLinks, Link]]:
     for stream in parts.catalogue.links(lang):
         topic = parts.taxonomy.get(stream.topic)
         label = topic.name(lang) if topic else t("All releases")
-        found.append((stream, Link(label, f"/{lang}/feeds/{stream.topic}")))
+        found.append((stream, Link(label, parts.site.feed_page_path(lang, stream.topic))))
     return found
 
 
 def _as_feeds(topics: Sequence[Link], slugs: Sequence[str], lang: str) -> list[Link]:
-    return [Link(topic.label, f"/{lang}/feeds/{slug}") for topic, slug in zip(topics, slugs, strict=True)]
+    return [Link(topic.label, Site.feed_page_path(lang, slug)) for topic, slug in zip(topics, slugs, strict=True)]
 
 
 def _archives(months: Sequence[str], slug: str, lang: str, parts: Parts) -> Mapping[str, list[tuple[str, str]]]:

@@ -110,7 +110,7 @@ async def topic(request: web.Request) -> web.Response:
         children=topic_links(children, parts.taxonomy, t),
         shown=shown,
         stream=stream,
-        feed_page=f"/{lang}/feeds/{slug}",
+        feed_page=parts.site.feed_page_path(lang, slug),
         subscribe=f"/{lang}/subscribe?{urlencode({'topic': slug})}",
         telegram=bot_link(parts.telegram_name(), slug),
     )
