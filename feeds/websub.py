@@ -34,17 +34,8 @@ import structlog
 
 from feeds.hub_topics import Content, Topics
 from syndicator.domain.hosts import host_of
-from syndicator.domain.model import (
-    ChannelKind,
-    Gone,
-    Later,
-    Letter,
-    Outcome,
-    Refused,
-    Sent,
-    SubscriberRole,
-    Unknown,
-)
+from syndicator.domain.letters import Gone, Later, Letter, Outcome, Refused, Sent, Unknown
+from syndicator.domain.model import ChannelKind, SubscriberRole
 from syndicator.domain.retry import backoff
 from syndicator.net import Answer, Broken, Forbidden, Outgoing, TookTooLong, Unreachable
 from syndicator.store import hub

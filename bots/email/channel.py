@@ -19,7 +19,8 @@ import structlog
 from bots.email.addresses import BadAddress
 from bots.email.compile import Compiler, NotSendable
 from bots.email.transports import Transport
-from syndicator.domain.model import ChannelKind, Gone, Later, Letter, MessageKind, Outcome, Refused, Standing, Unknown
+from syndicator.domain.letters import Gone, Later, Letter, Outcome, Refused, Unknown
+from syndicator.domain.model import ChannelKind, MessageKind, Standing
 from syndicator.domain.visibility import standing
 
 __all__ = ["EmailChannel"]

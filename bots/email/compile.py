@@ -43,7 +43,8 @@ from bots.email.headers import (
 )
 from bots.email.pattern import BrokenPattern, Marks, Pattern, gap, quoted
 from bots.email.views import reason, release_view, subject
-from syndicator.domain.model import Letter, MessageKind
+from syndicator.domain.letters import Letter
+from syndicator.domain.model import MessageKind
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import CONFIRM_FOR
 from syndicator.domain.topics import Taxonomy

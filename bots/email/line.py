@@ -30,7 +30,7 @@ from bots.email.verdicts import (
     said,
     without_addresses,
 )
-from syndicator.domain.model import Later, Outcome, Refused, Sent, Unknown
+from syndicator.domain.letters import Later, Outcome, Refused, Sent, Unknown
 from syndicator.domain.text import one_line
 
 __all__ = ["Line"]

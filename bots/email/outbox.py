@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 import structlog
 
 from bots.email.compile import Mail
-from syndicator.domain.model import Later, Outcome, Sent
+from syndicator.domain.letters import Later, Outcome, Sent
 
 __all__ = ["FileTransport"]
 

@@ -8,7 +8,8 @@ from email.message import EmailMessage
 from email.policy import default
 
 from bots.email.compile import Compiler
-from syndicator.domain.model import Letter, MessageKind, Release
+from syndicator.domain.letters import Letter
+from syndicator.domain.model import MessageKind, Release
 from syndicator.domain.ports import Clock
 
 __all__ = ["email_preview"]

@@ -28,7 +28,7 @@ from aiosmtplib import SMTP
 from bots.email.compile import Mail
 from bots.email.line import Line
 from bots.email.verdicts import LOGIN_WAIT, without_addresses
-from syndicator.domain.model import Later, Outcome
+from syndicator.domain.letters import Later, Outcome
 
 __all__ = ["SmtpTransport"]
 

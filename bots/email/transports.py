@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bots.email.compile import Mail
-from syndicator.domain.model import Outcome
+from syndicator.domain.letters import Outcome
 
 __all__ = ["Transport"]
 

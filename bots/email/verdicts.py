@@ -26,7 +26,7 @@ import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from syndicator.domain.model import Gone, Later, Outcome, Refused
+from syndicator.domain.letters import Gone, Later, Outcome, Refused
 from syndicator.domain.text import one_line
 
 __all__ = ["LOGIN_WAIT", "RELAY_WAIT", "Stage", "about_us", "is_relay_trouble", "judge", "said", "without_addresses"]

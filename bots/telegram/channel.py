@@ -31,18 +31,8 @@ from bots.telegram.limits import Pacer, Pause
 from bots.telegram.outcomes import is_token_trouble, outcome, worth_plain
 from bots.telegram.pauses import Pauses
 from bots.telegram.render import Part, Renderings
-from syndicator.domain.model import (
-    ChannelKind,
-    Later,
-    Letter,
-    MessageKind,
-    Outcome,
-    Refused,
-    Sent,
-    Standing,
-    SubscriberRole,
-    Urgency,
-)
+from syndicator.domain.letters import Later, Letter, Outcome, Refused, Sent
+from syndicator.domain.model import ChannelKind, MessageKind, Standing, SubscriberRole, Urgency
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing

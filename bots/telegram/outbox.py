@@ -19,7 +19,8 @@ from typing import Any
 
 from bots.telegram.channel import Courier, chat_id, preview_options, refusal, silent
 from bots.telegram.render import Part, Renderings
-from syndicator.domain.model import ChannelKind, Later, Letter, Outcome, Refused, Sent
+from syndicator.domain.letters import Later, Letter, Outcome, Refused, Sent
+from syndicator.domain.model import ChannelKind
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts

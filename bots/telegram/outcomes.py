@@ -21,7 +21,8 @@ from datetime import datetime, timedelta
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter, TelegramError
 
 from bots.telegram.transport import NotSent
-from syndicator.domain.model import Gone, Later, Moved, Outcome, Refused, Sent, SubscriberRole, Unknown
+from syndicator.domain.letters import Gone, Later, Moved, Outcome, Refused, Sent, Unknown
+from syndicator.domain.model import SubscriberRole
 
 __all__ = ["TOKEN_PAUSE", "is_token_trouble", "is_unmodified", "outcome", "worth_plain"]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from syndicator.domain.filters import Filter
-from syndicator.domain.model import Attachment, Change, ChannelKind, Letter, Outcome, Priority, Problem
+from syndicator.domain.letters import Letter, Outcome
+from syndicator.domain.model import Attachment, Change, ChannelKind, Priority, Problem
 
 __all__ = [
     "Again",

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from syndicator.domain.model import DeliveryState, Gone, Later, Moved, Outcome, Priority, Refused, Sent
+from syndicator.domain.letters import Gone, Later, Moved, Outcome, Refused, Sent
+from syndicator.domain.model import DeliveryState, Priority
 
 __all__ = ["Fate", "ResendUnknown", "RetryPolicy", "backoff", "fate"]
 

@@ -17,16 +17,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from syndicator.domain.model import (
-    ChannelKind,
-    Later,
-    Letter,
-    MessageKind,
-    Outcome,
-    Release,
-    SubscriberRole,
-    Unknown,
-)
+from syndicator.domain.letters import Later, Letter, Outcome, Unknown
+from syndicator.domain.model import ChannelKind, MessageKind, Release, SubscriberRole
 from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.pipeline.settling import Settler

@@ -19,7 +19,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.settings import Settings
-from syndicator.domain.model import ChannelKind, Outcome
+from syndicator.domain.letters import Outcome
+from syndicator.domain.model import ChannelKind
 from syndicator.domain.ports import Clock
 from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, fate
 from syndicator.metrics import Metrics

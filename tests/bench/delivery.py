@@ -19,7 +19,8 @@ from sqlalchemy import text
 from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler, Mail
 from bots.email.smtp import SmtpTransport
-from syndicator.domain.model import ChannelKind, Letter, Outcome, Sent
+from syndicator.domain.letters import Letter, Outcome, Sent
+from syndicator.domain.model import ChannelKind
 from syndicator.domain.ports import Job
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.tokens import Tokens

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syndicator.domain.model import DeliveryState, Gone, Later, Moved, Outcome, Priority, Refused, Sent, Unknown
+from syndicator.domain.letters import Gone, Later, Moved, Outcome, Refused, Sent, Unknown
+from syndicator.domain.model import DeliveryState, Priority
 from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, backoff, fate
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

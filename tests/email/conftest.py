@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from bots.email.compile import Compiler, Mail
-from syndicator.domain.model import Letter, MessageKind, Release, Revision, State, Urgency, Variant
+from syndicator.domain.letters import Letter
+from syndicator.domain.model import MessageKind, Release, Revision, State, Urgency, Variant
 from syndicator.domain.site import Site
 from syndicator.domain.text import plain
 from syndicator.domain.topics import Taxonomy

@@ -10,7 +10,8 @@ import pytest
 from bots.email.channel import EmailChannel
 from bots.email.outbox import FileTransport
 from bots.email.preview import email_preview
-from syndicator.domain.model import ChannelKind, Later, MessageKind, Refused, Sent, State, Unknown
+from syndicator.domain.letters import Later, Refused, Sent, Unknown
+from syndicator.domain.model import ChannelKind, MessageKind, State
 
 
 @pytest.fixture

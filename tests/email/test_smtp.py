@@ -17,7 +17,7 @@ from bots.email import line
 from bots.email.addresses import Address
 from bots.email.channel import EmailChannel
 from bots.email.smtp import SmtpTransport
-from syndicator.domain.model import Gone, Later, Refused, Sent, Unknown
+from syndicator.domain.letters import Gone, Later, Refused, Sent, Unknown
 
 OK = None
 

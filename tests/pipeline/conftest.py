@@ -10,15 +10,8 @@ from typing import Any
 
 import pytest
 
-from syndicator.domain.model import (
-    Attachment,
-    Change,
-    ChannelKind,
-    Letter,
-    Outcome,
-    Problem,
-    Sent,
-)
+from syndicator.domain.letters import Letter, Outcome, Sent
+from syndicator.domain.model import Attachment, Change, ChannelKind, Problem
 from syndicator.domain.ports import Again, Done, Job, SourceItem
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.site import Site

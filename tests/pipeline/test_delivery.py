@@ -8,18 +8,8 @@ from functools import partial
 import pytest
 
 from syndicator.domain.filters import parse
-from syndicator.domain.model import (
-    Cadence,
-    ChannelKind,
-    Gone,
-    Later,
-    Moved,
-    Refused,
-    State,
-    SubscriptionState,
-    Unknown,
-    Urgency,
-)
+from syndicator.domain.letters import Gone, Later, Moved, Refused, Unknown
+from syndicator.domain.model import Cadence, ChannelKind, State, SubscriptionState, Urgency
 from syndicator.domain.tokens import Tokens
 from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.subscriptions import Consent

@@ -14,7 +14,8 @@ from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.filters import parse
-from syndicator.domain.model import Cadence, ChannelKind, Later, SubscriptionState
+from syndicator.domain.letters import Later
+from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.domain.ports import Again, Done, Job
 from syndicator.i18n import Texts
 from syndicator.pipeline.work import Work

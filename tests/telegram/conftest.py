@@ -18,9 +18,9 @@ from bots.telegram.limits import Pacer
 from bots.telegram.transport import AiohttpRequest, hide_token
 from config.settings import TelegramSettings
 from syndicator.domain.filters import canonical
+from syndicator.domain.letters import Letter
 from syndicator.domain.model import (
     Attachment,
-    Letter,
     MessageKind,
     Release,
     Revision,

@@ -12,7 +12,8 @@ import pytest
 from bots.telegram.channel import TelegramChannel, chat_id
 from bots.telegram.limits import BOT, Pacer
 from bots.telegram.outbox import FileTelegram
-from syndicator.domain.model import Gone, Later, MessageKind, Moved, Refused, Sent, State, SubscriberRole, Unknown
+from syndicator.domain.letters import Gone, Later, Moved, Refused, Sent, Unknown
+from syndicator.domain.model import MessageKind, State, SubscriberRole
 
 CHANNEL = SubscriberRole.CHANNEL
 LONG = "".join(f"<p>Paragraph {n}. {'word ' * 60}</p>" for n in range(25))

@@ -7,7 +7,8 @@ from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, Ne
 
 from bots.telegram.outcomes import outcome, worth_plain
 from bots.telegram.transport import Flooded, Lost, LostInTime, NotSent
-from syndicator.domain.model import Gone, Later, Moved, Refused, Sent, SubscriberRole, Unknown
+from syndicator.domain.letters import Gone, Later, Moved, Refused, Sent, Unknown
+from syndicator.domain.model import SubscriberRole
 
 PERSON, CHANNEL = SubscriberRole.PERSON, SubscriberRole.CHANNEL
 

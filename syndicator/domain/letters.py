@@ -1,0 +1,102 @@
+"""What a channel is given, and what it answers: letters and outcomes. Frozen and pure, as `domain.model`.
+
+Rules, in order:
+
+1. A letter is one delivery with everything that its channel needs; a channel asks nobody else who gets what.
+2. An outcome says what became of a letter, in words that hold for every channel; what follows from it the pipeline
+   decides (`domain.retry`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from syndicator.domain.model import MessageKind, Release, SubscriberRole
+
+__all__ = ["Gone", "Later", "Letter", "Moved", "Outcome", "Refused", "Sent", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One delivery, ready for its channel: to whom, and what.
+
+    `release` and `lang` are set for messages about a release (`lang` is the version chosen for them; `reader_lang` is
+    the language the frame around it speaks). The tokens are signed and fixed in length; `confirm_token` is set for
+    a confirmation. `filter_text` is the canonical filter that explains why they get it. `attempt` counts from 1;
+    `resent` says that an earlier try may have arrived. `message` is the message's key, such as `release:12:0`.
+    """
+
+    delivery: int
+    message: str
+    kind: MessageKind
+    subscriber: int
+    address: str
+    lang: str
+    reader_lang: str
+    timezone: str
+    role: SubscriberRole = SubscriberRole.PERSON
+    release: Release | None = None
+    filter_text: str = ""
+    manage_token: str = ""
+    unsubscribe_token: str = ""
+    confirm_token: str = ""
+    resent: bool = False
+    attempt: int = 1
+    created_at: datetime | None = None
+    feed: str = ""  # the name of the feed that a FEED message tells of, such as `az/all.atom`
+    answer: dict[str, object] = field(default_factory=dict)  # what an earlier attempt got: parts already sent
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The channel took it. `answer` is what it said: message ids, Message-ID."""
+
+    answer: dict[str, object] = field(default_factory=dict)
+    address: str = ""  # the chat's resolved id, where the channel learned it
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now: try again, not before that time (None: the pipeline's own backoff). Nothing was accepted.
+
+    `counts` is False when the wait is the channel's pace, not this message's fault (429, a closed relay):
+    such waits use up no attempt.
+    """
+
+    reason: str
+    not_before: datetime | None = None
+    counts: bool = True
+    answer: dict[str, object] = field(default_factory=dict)  # parts already accepted, so they are not repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The address has changed (a group became a supergroup); send again to the new one."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The address is dead or has blocked us: pause the subscriber, topics kept."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This message will never be taken; the address is not to blame."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The line broke after the message left and before the answer came: nobody can tell."""
+
+    reason: str
+    answer: dict[str, object] = field(default_factory=dict)
+
+
+Outcome = Sent | Later | Moved | Gone | Refused | Unknown
