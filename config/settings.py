@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +29,7 @@ from syndicator.domain.tokens import CONFIRM_FOR
 
 __all__ = [
     "BadSettings",
+    "DigestSettings",
     "DirectorySource",
     "EmailSettings",
     "FeedSettings",
@@ -191,15 +192,27 @@ class OutgoingSettings(Section):
 
 
 class TelegramChannel(Section):
-    """A public channel or group and the filter of what it carries."""
+    """A public channel or group and the filter of what it carries; `thread` is a topic of a forum.
+
+    `text` full gives the whole text where it fits in one message, lead the summary. `media` shows a release's picture
+    as the large preview of its page, as a photo of its own, or not at all. `silent` says when posts make no sound.
+    """
 
     chat: str = Field(min_length=1)
     filter: str = ""
     language: Language | None = None
+    thread: int | None = Field(default=None, gt=0)
+    text: Literal["full", "lead"] = "full"
+    media: Literal["preview", "photo", "none"] = "preview"
+    silent: Literal["night", "always", "never"] = "night"
 
 
 class TelegramSettings(Section):
-    """The bot. Without a token, messages go to `outbox` as files."""
+    """The bot. Without a token, messages go to `outbox` as files.
+
+    `audit_chat` is a private chat in which the bot looks up whether a post with an unknown outcome stands in its
+    channel. `media` is how people are shown pictures.
+    """
 
     token: SecretStr | None = None
     api_root: str = "https://api.telegram.org"
@@ -209,6 +222,8 @@ class TelegramSettings(Section):
     outbox: str = "var/outbox"
     per_second: float = Field(default=25, gt=0, le=1000)
     resend_unknown: Literal["never", "urgent", "once"] = "urgent"
+    audit_chat: str = ""
+    media: Literal["preview", "photo", "none"] = "preview"
 
 
 class EmailSettings(Section):
@@ -226,6 +241,17 @@ class EmailSettings(Section):
     connections: int = Field(default=4, ge=1, le=64)
     timeout: float = Field(default=60, gt=0, le=600)
     resend_unknown: Literal["never", "urgent", "once"] = "once"
+
+
+class DigestSettings(Section):
+    """When daily and weekly digests close, in each reader's own time zone.
+
+    After a silence one digest makes up for `make_up_days` at most.
+    """
+
+    at: time = time(8, 0)
+    weekly_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
+    make_up_days: float = Field(default=14, ge=7, le=60)
 
 
 class EngineSettings(Section):
@@ -266,6 +292,7 @@ class Settings(Section):
     outgoing: OutgoingSettings = OutgoingSettings()
     telegram: TelegramSettings = TelegramSettings()
     email: EmailSettings = EmailSettings()
+    digests: DigestSettings = DigestSettings()
     engine: EngineSettings = EngineSettings()
     media: MediaSettings = MediaSettings()
     retention: RetentionSettings = RetentionSettings()

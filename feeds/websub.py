@@ -35,7 +35,7 @@ import structlog
 from feeds.hub_topics import Content, Topics
 from syndicator.domain.hosts import host_of
 from syndicator.domain.letters import Gone, Later, Letter, Outcome, Refused, Sent, Unknown
-from syndicator.domain.model import ChannelKind, SubscriberRole
+from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole
 from syndicator.domain.retry import backoff
 from syndicator.net import Answer, Broken, Forbidden, Outgoing, TookTooLong, Unreachable
 from syndicator.store import hub
@@ -94,6 +94,7 @@ class WebSubChannel:
     """See `domain.ports.Channel`. `hub_address` is ours, `hubs` those of others; None where we are no hub."""
 
     kind = ChannelKind.WEBSUB
+    tells = frozenset({MessageKind.FEED})
     lanes = 6
     chunk = PAGE
 

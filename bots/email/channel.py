@@ -35,6 +35,7 @@ class EmailChannel:
     """The port `domain.ports.Channel` for mail."""
 
     kind = ChannelKind.EMAIL
+    tells = frozenset({MessageKind.RELEASE, MessageKind.CONFIRMATION})
 
     def __init__(self, compiler: Compiler, transport: Transport) -> None:
         self._compiler = compiler

@@ -132,6 +132,7 @@ class TelegramChannel:
     """Sends through the Bot API. `sleep` takes seconds and `monotonic` gives them; tests pass their own."""
 
     kind = ChannelKind.TELEGRAM
+    tells = frozenset({MessageKind.RELEASE})
     chunk = 1
     lanes = 4
 

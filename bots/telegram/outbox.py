@@ -20,7 +20,7 @@ from typing import Any
 from bots.telegram.channel import Courier, chat_id, preview_options, refusal, silent
 from bots.telegram.render import Part, Renderings
 from syndicator.domain.letters import Later, Letter, Outcome, Refused, Sent
-from syndicator.domain.model import ChannelKind
+from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
@@ -32,6 +32,7 @@ class FileTelegram:
     """Writes to `folder`, which is made if missing."""
 
     kind = ChannelKind.TELEGRAM
+    tells = frozenset({MessageKind.RELEASE})
     chunk = 50
     lanes = 1
 

@@ -9,12 +9,37 @@ Rules, in order:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from syndicator.domain.model import MessageKind, Release, SubscriberRole
 
-__all__ = ["Gone", "Later", "Letter", "Moved", "Outcome", "Refused", "Sent", "Unknown"]
+__all__ = ["Earlier", "Gone", "Item", "Later", "Letter", "Moved", "Outcome", "Refused", "Sent", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A release in a digest, and the version chosen for its reader. It may have been withdrawn since."""
+
+    release: Release
+    lang: str
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What this subscriber has of the release now: the newest delivery about it that a channel has answered for.
+
+    `answer` is what the channel said then, and `sent_at` when; `is_known` is False where nobody can tell whether it
+    arrived. Of a digest, `items` are all that it tells of: its copy is rendered as a whole.
+    """
+
+    delivery: int
+    kind: MessageKind
+    answer: Mapping[str, object]
+    sent_at: datetime
+    is_known: bool = True
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +50,11 @@ class Letter:
     the language the frame around it speaks). The tokens are signed and fixed in length; `confirm_token` is set for
     a confirmation. `filter_text` is the canonical filter that explains why they get it. `attempt` counts from 1;
     `resent` says that an earlier try may have arrived. `message` is the message's key, such as `release:12:0`.
+
+    A correction, an edit or a withdrawal names in `earlier` what its reader got; all of it, oldest first, where that
+    was more than one message (a digest, then a correction). `notes` say what was corrected since, oldest first.
+    With `hushed` its copies follow without a word: their reader has left, or asked for a pause. `items` are a digest's.
+    `written` is the address as the subscriber gave it, or the configuration has it.
     """
 
     delivery: int
@@ -46,6 +76,11 @@ class Letter:
     created_at: datetime | None = None
     feed: str = ""  # the name of the feed that a FEED message tells of, such as `az/all.atom`
     answer: dict[str, object] = field(default_factory=dict)  # what an earlier attempt got: parts already sent
+    earlier: tuple[Earlier, ...] = ()
+    notes: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
+    hushed: bool = False
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)

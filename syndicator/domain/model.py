@@ -117,6 +117,8 @@ class MessageKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     DIGEST = "digest"
     CONFIRMATION = "confirmation"
+    EDIT = "edit"
+    """A text has changed without a note: copies that stand somewhere follow, and nobody is told."""
     FEED = "feed"
     """A feed has changed: for WebSub subscribers and hubs."""
 

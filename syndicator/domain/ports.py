@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from syndicator.domain.filters import Filter
 from syndicator.domain.letters import Letter, Outcome
-from syndicator.domain.model import Attachment, Change, ChannelKind, Priority, Problem
+from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind, Priority, Problem
 
 __all__ = [
     "Again",
@@ -92,6 +92,11 @@ class Channel(Protocol):
     kind: ChannelKind
     lanes: int
     """Batches sent side by side."""
+
+    @property
+    def tells(self) -> Collection[MessageKind]:
+        """What it has words for; no delivery of another kind is written for it."""
+        ...
 
     @property
     def chunk(self) -> int:

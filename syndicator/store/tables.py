@@ -26,6 +26,7 @@ from syndicator.store.tables_content import (
     Variant,
 )
 from syndicator.store.tables_feeds import AskedFilter
+from syndicator.store.tables_following import DigestItem, DigestRun, TelegramChat, TelegramFile
 from syndicator.store.tables_hub import HubLease, HubRequest, HubTopic
 from syndicator.store.tables_people import (
     Batch,
@@ -44,6 +45,8 @@ __all__ = [
     "BATCH",
     "COUNTER",
     "DELIVERY",
+    "DIGEST_ITEM",
+    "DIGEST_RUN",
     "FILTER",
     "FILTER_TERM",
     "HUB_LEASE",
@@ -61,11 +64,15 @@ __all__ = [
     "SOURCE_ITEM",
     "SUBSCRIBER",
     "SUBSCRIPTION",
+    "TELEGRAM_CHAT",
+    "TELEGRAM_FILE",
     "VARIANT",
     "AskedFilter",
     "Batch",
     "Counter",
     "Delivery",
+    "DigestItem",
+    "DigestRun",
     "Filter",
     "FilterTerm",
     "HubLease",
@@ -83,6 +90,8 @@ __all__ = [
     "SourceItem",
     "Subscriber",
     "Subscription",
+    "TelegramChat",
+    "TelegramFile",
     "UtcTime",
     "Variant",
 ]
@@ -91,6 +100,8 @@ ASKED_FILTER: Table = SQLModel.metadata.tables["asked_filter"]
 BATCH: Table = SQLModel.metadata.tables["batch"]
 COUNTER: Table = SQLModel.metadata.tables["counter"]
 DELIVERY: Table = SQLModel.metadata.tables["delivery"]
+DIGEST_ITEM: Table = SQLModel.metadata.tables["digest_item"]
+DIGEST_RUN: Table = SQLModel.metadata.tables["digest_run"]
 FILTER: Table = SQLModel.metadata.tables["filter"]
 FILTER_TERM: Table = SQLModel.metadata.tables["filter_term"]
 HUB_LEASE: Table = SQLModel.metadata.tables["hub_lease"]
@@ -108,4 +119,6 @@ SOURCE_CURSOR: Table = SQLModel.metadata.tables["source_cursor"]
 SOURCE_ITEM: Table = SQLModel.metadata.tables["source_item"]
 SUBSCRIBER: Table = SQLModel.metadata.tables["subscriber"]
 SUBSCRIPTION: Table = SQLModel.metadata.tables["subscription"]
+TELEGRAM_CHAT: Table = SQLModel.metadata.tables["telegram_chat"]
+TELEGRAM_FILE: Table = SQLModel.metadata.tables["telegram_file"]
 VARIANT: Table = SQLModel.metadata.tables["variant"]

@@ -50,7 +50,9 @@ class FilterTerm(SQLModel, table=True):
 class Subscriber(SQLModel, table=True):
     """An address on a channel. `resolved` is what the channel calls it (a chat id) where that differs.
 
-    `state` is active or paused; a paused one (blocked the bot, bounced) keeps its subscriptions.
+    `state` is active or paused; a paused one (blocked the bot, bounced, asked for it) keeps its subscriptions. A pause
+    that was asked for has its reason (`people.ASKED`) and perhaps an end, `resume_at`. `quiet` are the hours in which
+    only what is urgent is sent, as `domain.quiet` writes them; "" for none.
     """
 
     __tablename__ = "subscriber"
@@ -61,6 +63,12 @@ class Subscriber(SQLModel, table=True):
             "id",
             sqlite_where=text("role = 'channel'"),
             postgresql_where=text("role = 'channel'"),
+        ),
+        Index(
+            "ix_subscriber_resume_at",
+            "resume_at",
+            sqlite_where=text("resume_at IS NOT NULL"),
+            postgresql_where=text("resume_at IS NOT NULL"),
         ),
     )
     id: int | None = primary_id()
@@ -73,6 +81,8 @@ class Subscriber(SQLModel, table=True):
     other_language: str = "urgent"
     state: str = "active"
     state_reason: str = long_text()
+    quiet: str = long_text()
+    resume_at: datetime | None = moment(nullable=True)
     created_at: datetime = moment()
 
 
