@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. A configured chat is a subscriber with role `channel`, keyed by the chat as written.
+1. A configured chat is a subscriber with role `channel`, keyed by the chat as written and, in a forum, by its topic:
+   two topics of a chat are two channels. One place named twice is refused.
 2. Its filter is its one subscription; another filter ends the old one and begins a new one.
 3. One that is no longer configured is ended; one that is added gets what is announced from then on, never the past.
 """
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from config.settings import Settings
 from syndicator.domain.filters import BadFilter, Filter, canonical, parse
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriberRole, SubscriptionState
+from syndicator.domain.places import Place, place_address
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store import subscriptions
@@ -32,7 +34,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PublicChannel:
-    """A chat as written in the configuration, what it carries, and the language it speaks."""
+    """The address of a configured chat (`domain.places`), what it carries, and the language it speaks."""
 
     chat: str
     filter: Filter
@@ -43,16 +45,25 @@ def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[
     """The configured Telegram channels.
 
     Raises:
-        ValueError: a filter is bad; the line names the channel.
+        ValueError: a filter is bad, or a place is named twice; the line names the channel.
     """
     found = []
+    seen: dict[object, str] = {}
     for channel in settings.telegram.channels:
+        address = place_address(channel.chat, channel.thread)
+        key = Place.parse(address).key
+        if key in seen:
+            raise ValueError(
+                f"telegram.channels: {address}: is the same place as {seen[key]}; one entry for each chat and thread"
+                " is allowed, with one filter"
+            )
+        seen[key] = address
         try:
             filter_ = parse(channel.filter, languages=site.languages, topics=taxonomy.slugs)
         except BadFilter as error:
             raise ValueError(f"telegram.channels: {channel.chat}: filter: {error}") from None
         language = channel.language or (filter_.langs[0] if filter_.langs else site.default_language)
-        found.append(PublicChannel(channel.chat, filter_, language))
+        found.append(PublicChannel(address, filter_, language))
     return found
 
 
