@@ -117,6 +117,7 @@ class Gone:
     """The address is dead or has blocked us: pause the subscriber, topics kept."""
 
     reason: str
+    answer: dict[str, object] = field(default_factory=dict)  # parts that were accepted before
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class Refused:
     """This message will never be taken; the address is not to blame."""
 
     reason: str
+    answer: dict[str, object] = field(default_factory=dict)  # parts that were accepted before
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,10 +84,10 @@ def fate(
     match outcome:
         case Sent(answer, address):
             return Fate(DeliveryState.SENT, answer=answer, resolved=address)
-        case Refused(reason):
-            return Fate(DeliveryState.FAILED, reason)
-        case Gone(reason):
-            return Fate(DeliveryState.FAILED, reason, pause=reason)
+        case Refused(reason, answer):
+            return Fate(DeliveryState.FAILED, reason, answer=answer or None)
+        case Gone(reason, answer):
+            return Fate(DeliveryState.FAILED, reason, answer=answer or None, pause=reason)
         case Moved(address):
             return Fate(DeliveryState.DEFERRED, f"moved to {address}", due_at=now, counted=False, move_to=address)
         case Later():
