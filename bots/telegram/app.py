@@ -32,10 +32,10 @@ from telegram.ext import Application, ApplicationBuilder, ExtBot
 
 from bots.telegram.channel import TelegramChannel
 from bots.telegram.dialogue import Chats, Dialogue
-from bots.telegram.keyboards import Screens
 from bots.telegram.limits import Pacer
 from bots.telegram.outcomes import TOKEN_PAUSE
 from bots.telegram.pauses import Pauses
+from bots.telegram.talk.turns import Part
 from bots.telegram.transport import AiohttpRequest, hide_token
 from config.settings import TelegramSettings
 from syndicator.domain.ports import Clock
@@ -70,6 +70,7 @@ class TelegramBot:
         taxonomy: Taxonomy,
         chats: Chats,
         clock: Clock,
+        more: Sequence[Part] = (),
         poll_for: timedelta = _LONG_POLL,
     ) -> None:
         if settings.token is None:
@@ -82,7 +83,6 @@ class TelegramBot:
         self._taxonomy = taxonomy
         self._clock = clock
         self._poll_for = poll_for
-        self._screens = Screens(site, texts, taxonomy)
         self.pacer = Pacer(settings.per_second)
         self._requests = (AiohttpRequest(pool=16), AiohttpRequest(pool=1))
         root = settings.api_root.rstrip("/")
@@ -96,9 +96,9 @@ class TelegramBot:
         self._app: Application[Any, Any, Any, Any, Any, Any] = (
             ApplicationBuilder().bot(self.bot).updater(None).job_queue(None).build()
         )
-        dialogue = Dialogue(chats, self._screens, site=site, clock=clock)
-        self._app.add_handlers(list(dialogue.handlers()))
-        self._app.add_error_handler(dialogue.failed)
+        self._dialogue = Dialogue(chats, site=site, texts=texts, taxonomy=taxonomy, clock=clock, more=more)
+        self._app.add_handlers(list(self._dialogue.handlers()))
+        self._app.add_error_handler(self._dialogue.failed)
         self._task: asyncio.Task[None] | None = None
         self._ready = False
         self._trouble = ""
@@ -257,13 +257,13 @@ class TelegramBot:
     async def _introduce_in(self, code: str) -> None:
         """Only what differs is written: these methods are rationed. "" is what all other languages see."""
         lang = code or self._site.default_language
-        wanted = tuple(BotCommand(name, what[:256]) for name, what in self._screens.commands(lang))
+        wanted = tuple(BotCommand(name, what[:256]) for name, what in self._dialogue.menu(lang))
         if await self.bot.get_my_commands(language_code=code or None) != wanted:
             await self.bot.set_my_commands(wanted, language_code=code or None)
-        said = self._screens.description(lang)
+        said = self._dialogue.description(lang)
         if (await self.bot.get_my_description(language_code=code or None)).description != said:
             await self.bot.set_my_description(said, language_code=code or None)
-        short = self._screens.short_description(lang)
+        short = self._dialogue.short_description(lang)
         if (await self.bot.get_my_short_description(language_code=code or None)).short_description != short:
             await self.bot.set_my_short_description(short, language_code=code or None)
 

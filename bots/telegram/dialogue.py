@@ -1,27 +1,26 @@
-"""What the bot says to a person: language, topics, and leaving. Three taps from /start to subscribed.
+"""Where what a person does goes: commands, presses and answers, each to the part of the dialogue that it belongs to.
 
 Rules, in order:
 
-1. Only private chats are talked to; groups are passed over in silence.
-2. A press is answered at once, then done; the same press again changes nothing. Every tick holds at once, so what is
-   on the screen is what the ledger has, and nobody has to find "Done".
-3. The screen is edited in place; where that cannot be, it is sent anew.
+1. Only private chats are talked to; groups and channels are passed over in silence, also when they add the bot.
+2. A press is answered at once, then done; the same press again changes nothing. What is on the screen is what the
+   ledger has, and nobody has to find "Done".
+3. Nothing is dead: a button that no version knows any more, and words that no command takes, get an answer.
 4. Writing to the bot resumes a chat that had blocked it, with its topics; blocking pauses it.
 5. What went wrong on our side is logged and said; the person is never left with a dead button.
+6. Parts know nothing of each other; this file knows only what they bring (`talk.turns`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from traceback import format_exception
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import structlog
-from telegram import CallbackQuery, LinkPreviewOptions, Message, Update
+from telegram import Message, Update
 from telegram.constants import ChatMemberStatus, ChatType
-from telegram.error import BadRequest, Forbidden, TelegramError
+from telegram.error import Forbidden, TelegramError
 from telegram.ext import (
     BaseHandler,
     CallbackQueryHandler,
@@ -32,99 +31,90 @@ from telegram.ext import (
     filters,
 )
 
-from bots.telegram.keyboards import Press, Screen, Screens, pressed
-from bots.telegram.outcomes import is_unmodified
-from syndicator.domain.filters import MAX_VALUES, BadFilter, Filter, parse
-from syndicator.domain.model import SubscriptionState
+from bots.telegram.talk.own import own_parts
+from bots.telegram.talk.saying import answer, say, show
+from bots.telegram.talk.screens import Screen, pressed
+from bots.telegram.talk.turns import Chats, Command, Heard, Part, PressHandler, Turn
+from bots.telegram.talk.welcome import Welcome
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
 from syndicator.pipeline.subscribing import Account
-from syndicator.store.subscriptions import Consent
 
 __all__ = ["Chats", "Dialogue"]
 
+_Value = TypeVar("_Value")
 _Context = ContextTypes.DEFAULT_TYPE
-_NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 _PRIVATE = filters.ChatType.PRIVATE & filters.UpdateType.MESSAGE
 
 log = structlog.get_logger()
 
 
-class Chats(Protocol):
-    """What the dialogue asks of `pipeline.subscribing.Subscribing`."""
-
-    async def chat(self, chat: int | str, *, language: str, now: datetime) -> Account:
-        """The account of a chat, made if new, resumed if paused."""
-        ...
-
-    async def choose(self, account: Account, filter_: Filter | None, *, consent: Consent, now: datetime) -> Account:
-        """This filter takes the place of what the chat had; None ends it."""
-        ...
-
-    async def set_reading(self, account: Account, *, language: str | None = None) -> Account:
-        """The reader's language."""
-        ...
-
-    async def blocked(self, chat: int | str, *, reason: str) -> None:
-        """The chat blocked the bot: paused, topics kept."""
-        ...
-
-
 class Dialogue:
-    """Handlers for an Application; holds no state of its own."""
+    """Handlers for an Application; holds no state of its own. `more` are the parts that stand on more than chats."""
 
-    def __init__(self, chats: Chats, screens: Screens, *, site: Site, clock: Clock) -> None:
+    def __init__(
+        self, chats: Chats, *, site: Site, texts: Texts, taxonomy: Taxonomy, clock: Clock, more: Sequence[Part] = ()
+    ) -> None:
         self._chats = chats
-        self._screens = screens
         self._site = site
+        self._texts = texts
         self._clock = clock
+        self._welcome = Welcome(site, texts)
+        parts = (*own_parts(chats, site, texts, taxonomy), *more)
+        self._commands = sorted((one for part in parts for one in part.commands), key=lambda one: one.place)
+        self._presses: Mapping[str, PressHandler] = _joined(part.presses for part in parts)
+        self._questions = _joined(_in_every_language(part.questions, texts) for part in parts)
+        _joined({one.name: one} for one in self._commands)  # no name twice
 
     def handlers(self) -> Sequence[BaseHandler[Any, Any, Any]]:
         """In the order in which they are asked."""
         return (
-            CommandHandler("start", self.start, filters=_PRIVATE),
-            CommandHandler("topics", self.topics, filters=_PRIVATE),
-            CommandHandler("language", self.language, filters=_PRIVATE),
-            CommandHandler("stop", self.stop, filters=_PRIVATE),
+            *(CommandHandler(one.name, self._runs(one), filters=_PRIVATE) for one in self._commands),
+            CommandHandler("help", self.help, filters=_PRIVATE),
             CallbackQueryHandler(self.press),
             ChatMemberHandler(self.standing, ChatMemberHandler.MY_CHAT_MEMBER),
-            MessageHandler(_PRIVATE & ~filters.StatusUpdate.ALL, self.help),
+            MessageHandler(_PRIVATE & ~filters.StatusUpdate.ALL, self.words),
         )
 
-    async def start(self, update: Update, context: _Context) -> None:
-        """/start, perhaps with a topic from a deep link: which language?"""
-        message = update.effective_message
-        if message is None:
-            return
-        await self._account(update)  # resumes a chat that had blocked us
-        payload = context.args[0] if context.args else ""
-        await _say(message, self._screens.welcome(self._screens.slug(payload) or ""))
+    def menu(self, lang: str) -> list[tuple[str, str]]:
+        """The commands and what they do, in that language."""
+        t = self._texts(lang)
+        return [*((one.name, t(one.what)) for one in self._commands if one.what), ("help", t("what this bot can do"))]
 
-    async def topics(self, update: Update, _: _Context) -> None:
-        """/topics: the checkboxes."""
-        account = await self._account(update)
-        if account and update.effective_message:
-            screen = self._screens.topics(account.subscriber.language, _chosen(account))
-            await _say(update.effective_message, screen)
+    def description(self, lang: str) -> str:
+        """What stands in the empty chat, at most 512 characters."""
+        return self._welcome.description(lang)
 
-    async def language(self, update: Update, _: _Context) -> None:
-        """/language: which one?"""
-        account = await self._account(update)
-        if account and update.effective_message:
-            await _say(update.effective_message, self._screens.language(account.subscriber.language))
+    def short_description(self, lang: str) -> str:
+        """What stands on the bot's profile, at most 120 characters."""
+        return self._welcome.short_description(lang)
 
-    async def stop(self, update: Update, _: _Context) -> None:
-        """/stop: nothing more, from now on."""
-        account = await self._account(update)
-        if account and update.effective_message:
-            account = await self._choose(account, None, "/stop")
-            await _say(update.effective_message, self._screens.stopped(account.subscriber.language))
+    def _runs(self, command: Command) -> Any:
+        async def run(update: Update, context: _Context) -> None:
+            turn = await self._turn(update, " ".join(context.args or ()))
+            if turn is not None:
+                await say(turn.bot, turn.chat, await command.run(turn))
+
+        return run
 
     async def help(self, update: Update, _: _Context) -> None:
-        """/help, and the answer to everything that we do not understand."""
-        account = await self._account(update)
-        if account and update.effective_message:
-            await _say(update.effective_message, self._screens.help(account.subscriber.language))
+        """/help."""
+        turn = await self._turn(update)
+        if turn is not None:
+            await say(turn.bot, turn.chat, self._help(turn))
+
+    async def words(self, update: Update, _: _Context) -> None:
+        """The answer to a question of ours, or something that we do not understand: then what the bot can do."""
+        message = update.effective_message
+        asked = message.reply_to_message if message else None
+        heard = self._questions.get((asked.text or "").strip()) if asked and asked.from_user else None
+        turn = await self._turn(update, (message.text or message.caption or "") if message else "")
+        if turn is None:
+            return
+        ours = asked is not None and asked.from_user is not None and asked.from_user.id == turn.bot.id
+        await say(turn.bot, turn.chat, await heard(turn) if heard and ours else self._help(turn))
 
     async def standing(self, update: Update, _: _Context) -> None:
         """The person blocked or unblocked the bot."""
@@ -141,81 +131,35 @@ class Dialogue:
         query = update.callback_query
         if query is None:
             return
-        await _answer(query)
-        press = pressed(query.data)
-        private = update.effective_chat is None or update.effective_chat.type == ChatType.PRIVATE
-        if press is None or not private:
+        await answer(query)
+        if update.effective_chat is not None and update.effective_chat.type != ChatType.PRIVATE:
             return
+        turn = await self._turn(update)
+        if turn is None:
+            return
+        press = pressed(query.data)
+        handler = self._presses.get(press.action) if press else None
+        said = await handler(turn, press) if handler and press else None
+        await show(query, said or self._outdated(turn))
+
+    def _help(self, turn: Turn) -> Screen:
+        return self._welcome.help(turn.lang, self.menu(turn.lang))
+
+    def _outdated(self, turn: Turn) -> Screen:
+        return self._welcome.outdated(turn.lang)
+
+    async def _turn(self, update: Update, said: str = "") -> Turn | None:
         account = await self._account(update)
-        screen = await self._act(account, press) if account else None
-        if screen is not None:
-            await _show(query, screen)
-
-    async def _act(self, account: Account, press: Press) -> Screen | None:
-        lang = account.subscriber.language
-        match press.action:
-            case "s" | "l":
-                return await self._language(account, press)
-            case "t" | "a":
-                return await self._tick(account, press)
-            case "p" | "m":
-                return self._screens.topics(lang, _chosen(account), press.page)
-            case "d":
-                return self._screens.summary(lang, _chosen(account))
-            case _:
-                return None
-
-    async def _language(self, account: Account, press: Press) -> Screen | None:
-        if press.value not in self._site.languages:
+        who = update.effective_chat or update.effective_user
+        if account is None or who is None:
             return None
-        account = await self._chats.set_reading(account, language=press.value)
-        if press.action == "l":
-            return self._screens.language_set(press.value)
-        if press.topic:
-            return await self._tick(account, Press("t", "+", 0, press.topic))
-        return self._screens.topics(press.value, _chosen(account))
-
-    async def _tick(self, account: Account, press: Press) -> Screen | None:
-        lang = account.subscriber.language
-        had = _chosen(account)
-        try:
-            wanted = self._wanted(had, press)
-        except BadFilter:
-            return self._screens.topics(lang, had, press.page, self._screens.too_many(lang, MAX_VALUES))
-        if wanted != had:
-            account = await self._choose(account, wanted, self._screens.topics(lang, wanted).text)
-        return self._screens.topics(lang, _chosen(account), press.page)
-
-    def _wanted(self, had: Filter | None, press: Press) -> Filter | None:
-        """The filter after a tick. Other wishes in it (kinds, words) stay; topics that left the file go.
-
-        Raises:
-            BadFilter: too many topics.
-        """
-        base = had or Filter()
-        if press.action == "a":
-            return replace(base, topics=()) if press.value == "+" else None
-        slug = self._screens.slug(press.topic)
-        if slug is None:
-            return had
-        known = [one for one in base.topics if self._screens.slug_known(one)]
-        left = [one for one in known if one != slug]
-        if press.value == "+":
-            return replace(base, topics=(*left, slug), without=tuple(one for one in base.without if one != slug))
-        if had is None or not base.topics:
-            return had
-        return replace(base, topics=tuple(left)) if left else None
-
-    async def _choose(self, account: Account, wanted: Filter | None, words: str) -> Account:
-        now = self._clock()
-        return await self._chats.choose(account, wanted, consent=Consent(now, "telegram", words), now=now)
+        return Turn(account, self._texts(account.subscriber.language), self._clock(), who.id, who.get_bot(), said)
 
     async def _account(self, update: Update) -> Account | None:
-        chat, user = update.effective_chat, update.effective_user
-        who = chat.id if chat else user.id if user else None
+        who = update.effective_chat or update.effective_user
         if who is None:
             return None
-        return await self._chats.chat(who, language=self._spoken(update), now=self._clock())
+        return await self._chats.chat(who.id, language=self._spoken(update), now=self._clock())
 
     def _spoken(self, update: Update) -> str:
         """The language of the person's own Telegram if we write in it, else the office's."""
@@ -249,42 +193,23 @@ class Dialogue:
             return
         message = update.effective_message
         if isinstance(message, Message) and message.chat.type == ChatType.PRIVATE:
-            await _say(message, self._screens.trouble(await self._language_of(update)))
+            trouble = self._welcome.trouble(await self._language_of(update))
+            await say(message.get_bot(), message.chat.id, trouble)
 
 
-def _chosen(account: Account) -> Filter | None:
-    """What the chat gets; None for nothing."""
-    for subscription in account.subscriptions:
-        if subscription.state is SubscriptionState.ACTIVE:
-            try:
-                return parse(subscription.filter)
-            except BadFilter as error:
-                log.warning("telegram dialogue: a stored filter cannot be read", reason=str(error))
-    return None
+def _in_every_language(questions: Mapping[str, Heard], texts: Texts) -> dict[str, Heard]:
+    return {texts(lang)(asked): heard for asked, heard in questions.items() for lang in texts.languages}
 
 
-async def _say(message: Message, screen: Screen) -> None:
-    bot = message.get_bot()
-    await bot.send_message(message.chat.id, screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)
+def _joined(parts: Iterable[Mapping[str, _Value]]) -> dict[str, _Value]:
+    """All of them in one.
 
-
-async def _answer(query: CallbackQuery) -> None:
-    try:
-        await query.answer()
-    except TelegramError as error:  # too old, or the line is down: the press still counts
-        log.debug("telegram dialogue: a press could not be answered", error=type(error).__name__)
-
-
-async def _show(query: CallbackQuery, screen: Screen) -> None:
-    if isinstance(query.message, Message):
-        try:
-            await query.edit_message_text(screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)
-        except BadRequest as error:
-            if is_unmodified(error):
-                return
-            log.debug("telegram dialogue: a screen could not be edited, sending it anew", reason=error.message)
-        else:
-            return
-    await query.get_bot().send_message(
-        query.from_user.id, screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW
-    )
+    Raises:
+        ValueError: two want the same name.
+    """
+    joined: dict[str, _Value] = {}
+    for part in parts:
+        if twice := joined.keys() & part.keys():
+            raise ValueError(f"telegram dialogue: two parts want {', '.join(sorted(twice))}")
+        joined.update(part)
+    return joined

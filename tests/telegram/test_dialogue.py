@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from telegram.error import InvalidToken, NetworkError
 
-from bots.telegram.keyboards import Press, Screens, pressed
+from bots.telegram.talk.boxes import Boxes
+from bots.telegram.talk.screens import Press, pressed
 from syndicator.domain.deeplink import bot_link, topic_key
 from syndicator.domain.filters import Filter
 from syndicator.domain.topics import Taxonomy
@@ -96,14 +97,14 @@ async def test_a_deep_link_ticks_its_topic(double, talk, chats):
     assert chats.people[7].filter == Filter(topics=("visas",))
 
 
-def test_a_deep_link_from_the_pages_names_its_topic_as_the_bot_knows_it(site, texts):
+def test_a_deep_link_from_the_pages_names_its_topic_as_the_bot_knows_it():
     slugs = ["visas", "a-topic-with-a-name-that-goes-on-and-on-for-sixty-characters", "t" * 64]
-    screens = Screens(site, texts, Taxonomy.from_mapping({"topic": [{"slug": s, "name": {"en": "N"}} for s in slugs]}))
+    boxes = Boxes(None, Taxonomy.from_mapping({"topic": [{"slug": s, "name": {"en": "N"}} for s in slugs]}))
     for slug in slugs:
         address, _, payload = bot_link("press_bot", slug).partition("?start=")
         assert address == "https://t.me/press_bot"
         assert len(payload) <= 64
-        assert screens.slug(payload) == slug
+        assert boxes.slug(payload) == slug
     assert (bot_link("press_bot"), bot_link("", "visas")) == ("https://t.me/press_bot", "")
 
 
@@ -339,15 +340,15 @@ async def test_a_webhook_call_that_is_not_telegrams_is_turned_away(hook, body, s
     assert await hook(body, secret) == status
 
 
-def test_every_button_of_a_large_topic_file_fits_in_64_bytes(site, texts, rules):
+def test_every_button_of_a_large_topic_file_fits_in_64_bytes(texts, rules):
     rows = [{"slug": f"t{n}" + "x" * (n % 60), "name": {"en": "N" * 200}} for n in range(45)]
-    screens = Screens(site, texts, Taxonomy.from_mapping({"topic": rows}))
+    boxes = Boxes(None, Taxonomy.from_mapping({"topic": rows}))
     for page in range(4):
-        screen = screens.topics("en", Filter(), page)
+        screen = boxes.screen(texts("en"), Filter(), page)
         markup = screen.keyboard.to_dict()
         rules.check_keyboard(markup)
         assert sum(len(row) for row in markup["inline_keyboard"]) <= 100
-    assert all(screens.slug(topic_key(row["slug"])) == row["slug"] for row in rows)
+    assert all(boxes.slug(topic_key(row["slug"])) == row["slug"] for row in rows)
 
 
 def test_a_press_survives_its_text():

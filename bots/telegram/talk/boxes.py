@@ -1,0 +1,151 @@
+"""Topics as checkboxes, edited in place.
+
+Rules, in order:
+
+1. Every tick holds at once; "Done" only shows what holds.
+2. A topic is named by its slug, a long one by a digest of it (`domain.deeplink.topic_key`).
+3. Topics stand in the order of the topic file, children behind their parents, twenty on a page.
+4. What else a chat's filter has (words, kinds) stays when a topic comes or goes; topics that left the file go.
+   Nobody ever gets more than they ticked: without the last topic there is nothing, not everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+from bots.telegram.talk.screens import Press, Screen, button, column, label, lines, pager
+from bots.telegram.talk.turns import Chats, Command, Part, Turn
+from syndicator.domain.deeplink import topic_key
+from syndicator.domain.filters import MAX_VALUES, BadFilter, Filter
+from syndicator.domain.topics import Taxonomy, Topic
+from syndicator.i18n import Translator
+from syndicator.store.subscriptions import Consent
+
+__all__ = ["Boxes"]
+
+PAGE = 20
+
+_ = str  # marks a text for the catalogues where it is not yet translated
+
+
+class Boxes:
+    """/topics, and the presses of its buttons."""
+
+    def __init__(self, chats: Chats, taxonomy: Taxonomy) -> None:
+        self._chats = chats
+        self._taxonomy = taxonomy
+        self._keys = {topic_key(slug): slug for slug in taxonomy.slugs}
+        self._order = _family_order(taxonomy)
+
+    def part(self) -> Part:
+        """What the dialogue gets."""
+        return Part(
+            commands=[Command("topics", _("choose topics"), 10, self.ask)],
+            presses={"t": self.tick, "a": self.tick, "p": self.turn_page, "m": self.turn_page, "d": self.done},
+        )
+
+    def slug(self, key: str) -> str | None:
+        """The topic of that key, if there is one."""
+        return self._keys.get(key)
+
+    async def ask(self, turn: Turn) -> Screen:
+        """/topics."""
+        return self.screen(turn.t, turn.chosen)
+
+    async def turn_page(self, turn: Turn, press: Press) -> Screen:
+        """The same boxes, from that page on."""
+        return self.screen(turn.t, turn.chosen, press.page)
+
+    async def done(self, turn: Turn, _: Press) -> Screen:
+        """What the person gets now."""
+        return self.summary(turn.t, turn.chosen)
+
+    async def tick(self, turn: Turn, press: Press) -> Screen:
+        """A box that shall be ticked, or not."""
+        had = turn.chosen
+        try:
+            wanted = self._wanted(had, press)
+        except BadFilter:
+            said = turn.t("At most {limit} topics can be chosen; “All topics” takes every one.", limit=MAX_VALUES)
+            return self.screen(turn.t, had, press.page, said)
+        screen = self.screen(turn.t, wanted, press.page)
+        if wanted != had:
+            await self._chats.choose(
+                turn.account, wanted, consent=Consent(turn.now, "telegram", screen.text), now=turn.now
+            )
+        return screen
+
+    def screen(self, t: Translator, chosen: Filter | None, page: int = 0, note: str = "") -> Screen:
+        """The checkboxes. `chosen` is None when the person gets nothing."""
+        everything = chosen is not None and not chosen.topics
+        mark = "✅ " if everything else "▫️ "
+        rows = [[button(mark + t("All topics"), Press("a", "-" if everything else "+", page))]]
+        pages = max(1, -(-len(self._order) // PAGE))
+        page = min(page, pages - 1)
+        ticked = chosen.topics if chosen else ()
+        for topic, depth in self._order[page * PAGE : (page + 1) * PAGE]:
+            rows.append([self._box(topic, depth, t.lang, ticked, page)])
+        if pages > 1:
+            rows.append(pager("p", page, pages))
+        rows.append([button(t("Done"), Press("d"))])
+        said = t("What should we send you? Tick one topic or more. Changes hold at once.")
+        return Screen(lines(said, note), InlineKeyboardMarkup(rows))
+
+    def summary(self, t: Translator, chosen: Filter | None) -> Screen:
+        """What the person gets now."""
+        if chosen is None:
+            said = t("You have chosen nothing, so we send you nothing.")
+        elif not chosen.topics:
+            said = t("You are subscribed to all topics.")
+        else:
+            names = [f"• {self._name(slug, t)}" for slug in chosen.topics]
+            said = "\n".join([t("You are subscribed to:"), *names])
+        hint = t("Change your topics with /topics, leave with /stop.")
+        return Screen(lines(said, hint), column([(t("Change topics"), Press("m"))]))
+
+    def _wanted(self, had: Filter | None, press: Press) -> Filter | None:
+        """The filter after a tick.
+
+        Raises:
+            BadFilter: too many topics.
+        """
+        base = had or Filter()
+        if press.action == "a":
+            return replace(base, topics=()) if press.value == "+" else None
+        slug = self.slug(press.topic)
+        if slug is None:
+            return had
+        known = [one for one in base.topics if self._taxonomy.get(one) is not None]
+        left = [one for one in known if one != slug]
+        if press.value == "+":
+            return replace(base, topics=(*left, slug), without=tuple(one for one in base.without if one != slug))
+        if had is None or not base.topics:
+            return had
+        return replace(base, topics=tuple(left)) if left else None
+
+    def _box(self, topic: Topic, depth: int, lang: str, ticked: tuple[str, ...], page: int) -> InlineKeyboardButton:
+        on = topic.slug in ticked
+        above = any(slug in ticked for slug in self._taxonomy.ancestors(topic.slug))
+        mark = "✅ " if on else "☑️ " if above else "▫️ "
+        name = mark + "· " * depth + label(topic.name(lang), topic.slug)
+        return button(name, Press("t", "-" if on else "+", page, topic_key(topic.slug)))
+
+    def _name(self, slug: str, t: Translator) -> str:
+        topic = self._taxonomy.get(slug)
+        return label(topic.name(t.lang), slug) if topic else slug
+
+
+def _family_order(taxonomy: Taxonomy) -> list[tuple[Topic, int]]:
+    """Every topic behind its parent, with its depth; the file's order among brothers and sisters."""
+    children: dict[str | None, list[Topic]] = {}
+    for topic in taxonomy.topics:
+        children.setdefault(topic.parent, []).append(topic)
+    ordered: list[tuple[Topic, int]] = []
+    waiting = [(topic, 0) for topic in reversed(children.get(None, []))]
+    while waiting:
+        topic, depth = waiting.pop()
+        ordered.append((topic, depth))
+        waiting.extend((child, depth + 1) for child in reversed(children.get(topic.slug, [])))
+    return ordered

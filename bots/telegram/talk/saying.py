@@ -1,0 +1,67 @@
+"""Screens on their way to a chat: said anew, or shown in place of the one that was pressed.
+
+Rules, in order:
+
+1. A press is answered at once, whatever becomes of it.
+2. A screen is edited in place; where that cannot be (deleted, too old, a question), it is sent anew.
+3. No link of a screen gets a preview, and no screen has a parse mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from telegram import Bot, CallbackQuery, ForceReply, LinkPreviewOptions, Message
+from telegram.error import BadRequest, TelegramError
+
+from bots.telegram.outcomes import is_unmodified
+from bots.telegram.talk.screens import Screen
+from bots.telegram.talk.turns import Said
+
+__all__ = ["answer", "say", "show"]
+
+_NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+
+log = structlog.get_logger()
+
+
+async def answer(query: CallbackQuery) -> None:
+    """Let the button rest; one that cannot be answered (too old, the line is down) still counts."""
+    try:
+        await query.answer()
+    except TelegramError as error:
+        log.debug("telegram dialogue: a press could not be answered", error=type(error).__name__)
+
+
+async def say(bot: Bot, chat: int, said: Said) -> None:
+    """Send every screen, in order."""
+    for screen in _several(said):
+        await bot.send_message(chat, screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)
+
+
+async def show(query: CallbackQuery, said: Said) -> None:
+    """The first screen in place of the one that was pressed, the others below it."""
+    screens = list(_several(said))
+    if screens and await _edited(query, screens[0]):
+        del screens[0]
+    await say(query.get_bot(), query.from_user.id, screens)
+
+
+async def _edited(query: CallbackQuery, screen: Screen) -> bool:
+    if not isinstance(query.message, Message) or isinstance(screen.keyboard, ForceReply):
+        return False
+    try:
+        await query.edit_message_text(screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)
+    except BadRequest as error:
+        if is_unmodified(error):
+            return True
+        log.debug("telegram dialogue: a screen could not be edited, sending it anew", reason=error.message)
+        return False
+    return True
+
+
+def _several(said: Said) -> Sequence[Screen]:
+    if said is None:
+        return ()
+    return (said,) if isinstance(said, Screen) else said
