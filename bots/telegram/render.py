@@ -1,197 +1,159 @@
-"""A release as Telegram messages. Pure: the same release gives the same messages.
+"""A release as Telegram messages, and the place that keeps all that was rendered. Pure: the same gives the same.
 
 Rules, in order:
 
 1. One message where it can be: title, full text, hashtags, and a button to the release's page.
-2. A text that is too long gives its summary, or its first paragraphs, and the button leads to the rest. An urgent
-   one comes whole, in at most three messages, since the site may be hard to reach just then.
+2. A text that is too long, or a chat that wants leads, gives its summary or its first paragraphs, and the button leads
+   to the rest. An urgent one comes whole, in at most three messages: the site may be hard to reach just then.
 3. A major revision says what was corrected, right below the title.
-4. Room is kept for the page's address in plain words, for when a button or the markup is refused.
-5. The text is in the release's language; what frames it ("Urgent", the button) in the reader's.
-6. Nothing is ever blank: a title of which nothing can be seen gives way to the office's name.
+4. A chat that wants photos gets the picture with the text, or its lead, as the caption; where neither fits, a text.
+5. Room is kept for the page's address in plain words, for when a button or the markup is refused.
+6. The text is in the release's language; what frames it ("Urgent", the button) in the reader's.
+7. Nothing is ever blank: a title of which nothing can be seen gives way to the office's name.
+8. Everything is rendered once for what it depends on; of that, the newest few are kept.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
 
-from bots.telegram.body import Block, blocks, checked_link, merged
-from bots.telegram.richtext import (
-    Limits,
-    Mark,
-    Rich,
-    Run,
-    clean,
-    fits,
-    html,
-    joined,
-    plain,
-    shortened,
-    split,
-    units,
-    unmarked,
-    visible,
-)
-from syndicator.domain.model import Release, Revision, Urgency
+from bots.telegram import digests, notices
+from bots.telegram.body import blocks, checked_link, merged
+from bots.telegram.captions import told_of
+from bots.telegram.hashtags import hashtag, hashtags
+from bots.telegram.parts import BOLD, CAPTION, ITALIC, Button, Part, Style, one_line, short_line
+from bots.telegram.richtext import Limits, Rich, Run, fits, joined, plain, shortened, split, unmarked
+from syndicator.domain.letters import Item
+from syndicator.domain.model import Release, Urgency
 from syndicator.domain.site import Site
 from syndicator.domain.text import repeats_opening
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 
-__all__ = ["Part", "Renderings", "hashtag", "render"]
+__all__ = ["Part", "Renderings", "Style", "hashtag", "render"]
 
 URGENT_PARTS = 3
-_ENTITIES = 80  # Telegram takes 100 and adds those that it finds by itself: hashtags, addresses
-_TITLE = Limits(units=800)
-_NOTE = Limits(units=500)
+FILES = 5
+_TITLE = 800
+_NOTE = 500
 _LEAD = Limits(units=1000, entities=40)
-_TAGS = 8
-_TAG_LENGTH = 64
-_FILES = 5
-_BOLD: tuple[Mark, ...] = (("b", ""),)
-_ITALIC: tuple[Mark, ...] = (("i", ""),)
-_SPACES = re.compile(r"\s+")
+_SHORT_LEAD = Limits(units=400, entities=40)  # where the lead alone is wanted and nobody wrote a summary
+_FULL = Style()
+_LINE: Rich = (Run("\n"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One message. `button` and `url` stand on the last part; `preview` is the page whose picture is shown, or "".
-
-    `plain` is the same text without markup, and `link` the page in words; both together stay within the limits.
-    """
-
-    html: str
-    plain: str
-    button: str = ""
-    url: str = ""
-    link: str = ""
-    preview: str = ""
-
-
-def render(release: Release, lang: str, reader: Translator, site: Site, taxonomy: Taxonomy) -> tuple[Part, ...]:
+def render(
+    release: Release, lang: str, reader: Translator, site: Site, taxonomy: Taxonomy, style: Style = _FULL
+) -> tuple[Part, ...]:
     """The messages that carry `release` in its language `lang`, framed in the reader's language.
 
     Raises:
         LookupError: the release has no text in that language.
     """
-    variant = release.variant(lang)
-    if variant is None:
-        raise LookupError(f"release {release.number} has no text in {lang}")
-    revision = variant.revision
-    url = site.release(lang, release.number, variant.slug)
-    button = reader("Read on the site")
-    link = f"{button}: {url}"
-    limits = Limits(units=4096 - units(link) - 2, entities=_ENTITIES)
-    texts = _texts(release, lang, revision, reader, site, taxonomy, limits)
-    preview = url if revision.image else ""
-    last = len(texts) - 1
-    return tuple(
-        Part(
-            html(text),
-            plain(text),
-            button if index == last else "",
-            url if index == last else "",
-            link if index == last else "",
-            "" if index else preview,
-        )
-        for index, text in enumerate(texts)
-    )
+    pieces = _Pieces(release, lang, reader, site, taxonomy, style)
+    picture = pieces.revision.image
+    button = Button(reader("Read on the site"), pieces.page)
+    if style.media == "photo" and picture is not None and (caption := _caption(pieces, button.limits(CAPTION))):
+        return button.parts([caption], photo=picture)
+    preview = pieces.page if picture is not None and style.media != "none" else ""
+    return button.parts(_texts(pieces, button.limits()), preview=preview)
 
 
-def _texts(
-    release: Release,
-    lang: str,
-    revision: Revision,
-    reader: Translator,
-    site: Site,
-    taxonomy: Taxonomy,
-    limits: Limits,
-) -> list[Rich]:
-    head = joined(_head(release, lang, revision, reader, site), (Run("\n\n"),))
-    tags = _tags(release, lang, taxonomy)
-    body = blocks(revision.body, site.base_url)
-    summary = _SPACES.sub(" ", clean(revision.summary)).strip()
-    told = plain(merged(body))
-    opening: Rich = (Run(summary, _ITALIC),) if visible(summary) and not repeats_opening(summary, told) else ()
-    whole = joined((head, opening, merged(body), _files(revision, site), tags))
-    if fits(whole, limits):
-        return [whole]
-    if release.urgency is Urgency.URGENT:
-        parts = split(whole, limits)
-        if len(parts) <= URGENT_PARTS:
+class _Pieces:
+    """What a release's messages are put together from."""
+
+    def __init__(
+        self, release: Release, lang: str, reader: Translator, site: Site, taxonomy: Taxonomy, style: Style
+    ) -> None:
+        variant = release.variant(lang)
+        if variant is None:
+            raise LookupError(f"release {release.number} has no text in {lang}")
+        self.style = style
+        self.urgent = release.urgency is Urgency.URGENT
+        self.revision = variant.revision
+        self.page = site.release(lang, release.number, variant.slug)
+        self.tags = hashtags(release, lang, taxonomy)
+        self._title = one_line(self.revision.title) or site.name(lang)
+        self._base = site.base_url
+        self._reader = reader
+        self._blocks = blocks(self.revision.body, site.base_url)
+
+    @cached_property
+    def head(self) -> Rich:
+        """Urgent or not, the title, and what was corrected."""
+        rows: list[Rich] = []
+        if self.urgent:
+            rows.append((Run(f"❗️ {self._reader('Urgent')}", BOLD),))
+        rows.append(short_line(self._title, _TITLE, BOLD))
+        if note := short_line(self.revision.note, _NOTE, ITALIC):
+            rows.append((Run(f"✏️ {self._reader('Corrected')}: ", BOLD), *note))
+        return joined(rows)
+
+    @cached_property
+    def body(self) -> Rich:
+        """The whole text, with a summary above it that does not only repeat its beginning, and files below."""
+        body = merged(self._blocks)
+        summary = one_line(self.revision.summary)
+        opening: Rich = (Run(summary, ITALIC),) if summary and not repeats_opening(summary, plain(body)) else ()
+        return joined((opening, body, self._files()))
+
+    def lead(self) -> Rich:
+        """The summary, or the first paragraphs."""
+        if summary := one_line(self.revision.summary):
+            return shortened((Run(summary),), _LEAD)
+        limits = _SHORT_LEAD if self.style.text == "lead" else _LEAD
+        taken = self._blocks[:1]
+        for block in self._blocks[1:]:
+            if not fits(merged([*taken, block]), limits):
+                break
+            taken.append(block)
+        return shortened(merged(taken), _LEAD)
+
+    @cached_property
+    def picture(self) -> Rich:
+        """What the picture shows, where one is shown."""
+        return told_of(self.revision.image, self._reader) if self.style.media != "none" else ()
+
+    def _files(self) -> Rich:
+        rows: list[Rich] = []
+        for file in self.revision.attachments:
+            address = checked_link(file.url, self._base)
+            if file.is_image or not address or len(rows) == FILES:
+                continue
+            name = one_line(file.title) or address.rpartition("/")[2]
+            rows.append((Run("📎 "), Run(name[:200], (("a", address),))))
+        return joined(rows, _LINE)
+
+
+def _caption(pieces: _Pieces, limits: Limits) -> Rich:
+    """The text of a photo; nothing where it has to be a message without one."""
+    whole = joined((pieces.head, pieces.body, pieces.picture, pieces.tags))
+    if pieces.style.text == "full" and fits(whole, limits):
+        return whole
+    if pieces.urgent and pieces.style.text == "full":
+        return ()
+    short = joined((pieces.head, pieces.lead(), pieces.picture, pieces.tags))
+    return short if fits(short, limits) else ()
+
+
+def _texts(pieces: _Pieces, limits: Limits) -> list[Rich]:
+    whole = [joined((pieces.head, pieces.body, told, pieces.tags)) for told in (pieces.picture, ())]
+    if pieces.style.text == "full":
+        for text in whole:
+            if fits(text, limits):
+                return [text]
+        if pieces.urgent and len(parts := split(whole[0], limits)) <= URGENT_PARTS:
             return parts
-    lead = (Run(summary),) if visible(summary) else _lead(body)
-    short = joined((head, shortened(lead, _LEAD), tags))
+    short = joined((pieces.head, pieces.lead(), pieces.picture, pieces.tags))
     return [short if fits(short, limits) else shortened(unmarked(short), limits)]
 
 
-def _head(release: Release, lang: str, revision: Revision, reader: Translator, site: Site) -> list[Rich]:
-    title = _SPACES.sub(" ", clean(revision.title)).strip()
-    if not visible(title):
-        title = site.name(lang)
-    rows: list[Rich] = []
-    if release.urgency is Urgency.URGENT:
-        rows.append((Run(f"❗️ {reader('Urgent')}", _BOLD),))
-    rows.append(shortened((Run(title, _BOLD),), _TITLE))
-    note = _SPACES.sub(" ", clean(revision.note)).strip()
-    if visible(note):
-        rows.append(shortened((Run(f"✏️ {reader('Corrected')}: ", _BOLD), Run(note, _ITALIC)), _NOTE))
-    return rows
-
-
-def _lead(body: list[Block]) -> Rich:
-    taken: list[Block] = []
-    for block in body:
-        if taken and not fits(merged([*taken, block]), _LEAD):
-            break
-        taken.append(block)
-    return merged(taken)
-
-
-def _files(revision: Revision, site: Site) -> Rich:
-    rows: list[Rich] = []
-    for file in revision.attachments:
-        address = checked_link(file.url, site.base_url)
-        if file.is_image or not address or len(rows) == _FILES:
-            continue
-        name = _SPACES.sub(" ", clean(file.title)).strip()
-        name = name if visible(name) else address.rpartition("/")[2]
-        rows.append((Run("📎 "), Run(name[:200], (("a", address),))))
-    return joined(rows, (Run("\n"),))
-
-
-def _tags(release: Release, lang: str, taxonomy: Taxonomy) -> Rich:
-    topics = [topic for slug in release.topics if (topic := taxonomy.get(slug))]
-    tags = dict.fromkeys(tag for topic in topics if (tag := hashtag(topic.name(lang))))
-    return (Run(" ".join(list(tags)[:_TAGS])),) if tags else ()
-
-
-def hashtag(name: str) -> str:
-    """`#Name_of_the_topic`: letters, digits and underscores, not digits alone; "" where nothing is left."""
-    letters = [_tag_letter(char) for char in unicodedata.normalize("NFC", name)]
-    words = "".join(letters).split()
-    tag = ""
-    for word in words:
-        longer = f"{tag}_{word}" if tag else word[:_TAG_LENGTH]
-        if len(longer) > _TAG_LENGTH:
-            break
-        tag = longer
-    return f"#{tag}" if any(char.isalpha() for char in tag) else ""
-
-
-def _tag_letter(char: str) -> str:
-    if char in "'’ʼ":  # inside a word
-        return ""
-    category = unicodedata.category(char)
-    good = (category[0] == "L" and visible(char)) or category == "Nd"
-    return char if good else " "
-
-
 class Renderings:
-    """Renders once for each (release as it stands, text's language, reader's language); keeps the newest few."""
+    """Renders once for each thing as it stands and each reader's language; keeps the newest few."""
 
     def __init__(self, site: Site, taxonomy: Taxonomy, size: int = 128) -> None:
         self._site = site
@@ -199,20 +161,71 @@ class Renderings:
         self._size = size
         self._kept: OrderedDict[tuple[object, ...], tuple[Part, ...]] = OrderedDict()
 
-    def of(self, release: Release, lang: str, reader: Translator) -> tuple[Part, ...]:
+    def of(self, release: Release, lang: str, reader: Translator, style: Style = _FULL) -> tuple[Part, ...]:
         """The messages of a release.
 
         Raises:
             LookupError: the release has no text in that language.
         """
-        variant = release.variant(lang)
-        revision = variant.revision.number if variant else 0
-        key = (release.number, release.change, release.major, revision, lang, reader.lang)
+        return self._once(
+            ("release", *_version(release, lang), reader.lang, style),
+            lambda: render(release, lang, reader, self._site, self._taxonomy, style),
+        )
+
+    def digest(
+        self,
+        items: Sequence[Item],
+        reader: Translator,
+        now: datetime,
+        zone: ZoneInfo | None = None,
+        *,
+        followed: bool = False,
+    ) -> tuple[Part, ...]:
+        """The messages of a digest; none where nothing of it is left.
+
+        Days are those of `zone` (the office's where none is given). With `followed`, a copy that was sent is rendered
+        again: it says that something was withdrawn since.
+        """
+        versions = tuple((*_version(i.release, i.lang), digests.standing_of(i.release, now)) for i in items)
+        at = zone or self._site.zone
+        return self._once(
+            ("digest", versions, reader.lang, at.key, followed),
+            lambda: digests.digest(items, reader, self._site, now, at, followed=followed),
+        )
+
+    def correction(
+        self, release: Release, lang: str, reader: Translator, notes: Sequence[str] = ()
+    ) -> tuple[Part, ...]:
+        """The reply to a corrected copy: what changed, note by note, the oldest first.
+
+        Raises:
+            LookupError: the release has no text in that language.
+        """
+        return self._once(
+            ("correction", *_version(release, lang), reader.lang, tuple(notes)),
+            lambda: notices.correction(release, lang, reader, self._site, notes),
+        )
+
+    def withdrawal(self, release: Release, lang: str, reader: Translator) -> tuple[Part, ...]:
+        """The notice that a release was withdrawn, without its title or text."""
+        return self._once(
+            ("withdrawal", *_version(release, lang), release.reason_in(lang), reader.lang),
+            lambda: notices.withdrawal(release, lang, reader, self._site),
+        )
+
+    def _once(self, key: tuple[object, ...], made: Callable[[], tuple[Part, ...]]) -> tuple[Part, ...]:
         parts = self._kept.get(key)
         if parts is None:
-            parts = render(release, lang, reader, self._site, self._taxonomy)
-            self._kept[key] = parts
+            parts = self._kept[key] = made()
             if len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return parts
+
+
+def _version(release: Release, lang: str) -> tuple[object, ...]:
+    """What a rendering depends on. Topics and urgency may change without a word, and still must be rendered anew."""
+    variant = release.variant(lang)
+    text = (variant.revision.number, variant.slug) if variant else ()
+    said = (release.urgency, release.topics, release.public_at)
+    return (release.number, release.change, release.major, *said, lang, *text)

@@ -31,7 +31,7 @@ def rendered(site, taxonomy, texts, release):
 def test_a_short_release_is_one_message_with_title_text_hashtag_and_button(rendered, rules):
     (part,) = rendered()
     text, entities = rules.parsed(part.html, "HTML")
-    assert text == "Visas get cheaper\n\nFrom Monday.\n\n#Visas"
+    assert text == "Visas get cheaper\n\nFrom Monday.\n\n#Visas #Entry_and_stay"
     assert entities[0]["type"]["@type"] == "textEntityTypeBold"
     assert (part.button, part.url) == ("Read on the site", "https://press.example.org/en/releases/12-visas")
 
@@ -39,9 +39,9 @@ def test_a_short_release_is_one_message_with_title_text_hashtag_and_button(rende
 @pytest.mark.parametrize(
     ("lang", "button", "urgent", "corrected", "tag"),
     [
-        ("en", "Read on the site", "Urgent", "Corrected", "#Visas"),
-        ("az", "Saytda oxuyun", "Təcili", "Düzəliş edilib", "#Vizalar"),
-        ("ru", "Читать на сайте", "Срочно", "Исправлено", "#Визы"),
+        ("en", "Read on the site", "Urgent", "Corrected", "#Visas #Entry_and_stay"),
+        ("az", "Saytda oxuyun", "Təcili", "Düzəliş edilib", "#Vizalar #Giriş_və_olma"),
+        ("ru", "Читать на сайте", "Срочно", "Исправлено", "#Визы #Въезд_и_пребывание"),
     ],
 )
 def test_the_frame_speaks_the_readers_language(rendered, lang, button, urgent, corrected, tag):
@@ -101,7 +101,7 @@ def test_a_long_release_is_one_message_with_its_first_paragraphs_and_the_button(
 
 def test_a_long_release_with_a_summary_gives_the_summary(rendered):
     (part,) = rendered(body="<p>" + "word " * 2000 + "</p>", summary="In short: cheaper.")
-    assert part.plain == "Visas get cheaper\n\nIn short: cheaper.\n\n#Visas"
+    assert part.plain == "Visas get cheaper\n\nIn short: cheaper.\n\n#Visas #Entry_and_stay"
 
 
 def test_an_urgent_long_release_comes_whole(rendered, rules):
