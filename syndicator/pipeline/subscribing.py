@@ -10,7 +10,8 @@ Rules, in order:
    when the caller says that it is `busy`. Callers add limits of their own.
 4. A Telegram chat that talks to the bot has consented by doing so; its subscription is active at once.
 5. Only what shows that somebody is there resumes a paused subscriber: confirming, the button on the manage page,
-   writing to the bot. Changing a subscription does not.
+   writing to the bot. Changing a subscription does not. A pause that they asked for ends by a button alone, or at the
+   time that they named.
 6. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
 7. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
 """
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriptionState
+from syndicator.domain.quiet import Quiet
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import BadToken, Tokens
 from syndicator.pipeline.addresses import BadAddress, email_address
@@ -124,7 +126,7 @@ class Subscribing:
             subscription = await subscriptions.confirm(session, number, now)
             if subscription is None:
                 return None
-            await subscriptions.resume(session, subscription.subscriber)
+            await subscriptions.back(session, subscription.subscriber, now)
             return await self._account(session, subscription.subscriber), subscription
 
     async def account(self, purpose: str, token: str, now: datetime) -> Account | None:
@@ -170,8 +172,24 @@ class Subscribing:
             await subscriptions.set_reading(session, number, timezone=timezone, other_language=other_language)
             return await self._account(session, number)
 
+    async def set_quiet(self, account: Account, quiet: Quiet | None) -> Account:
+        """The hours of their own clock in which only what is urgent is sent; None for none."""
+        number = account.subscriber.id
+        async with self._database.writing() as session:
+            await subscriptions.set_quiet(session, number, quiet)
+            return await self._account(session, number)
+
+    async def rest(self, account: Account, until: datetime | None) -> Account:
+        """They want nothing until then, None: until they say so. What comes meanwhile is not made up."""
+        number = account.subscriber.id
+        async with self._database.writing() as session:
+            await subscriptions.rest(session, number, until)
+            found = await self._account(session, number)
+        self._wake()
+        return found
+
     async def resume(self, account: Account) -> Account:
-        """They say that they are there: what was paused goes on."""
+        """They say that it is over: what was paused goes on, also what they had asked for."""
         number = account.subscriber.id
         async with self._database.writing() as session:
             await subscriptions.resume(session, number)
@@ -193,15 +211,29 @@ class Subscribing:
 
     # -- Telegram
     async def chat(self, chat: int | str, *, language: str, now: datetime) -> Account:
-        """The account of a chat, made if new, resumed if it was paused (blocked and back). Language only if new."""
+        """The account of a chat, made if new, resumed if it was paused (blocked and back). Language only if new.
+
+        A pause that was asked for goes on (`is_resting`).
+        """
         async with self._database.writing() as session:
             subscriber = await self._ensure(session, ChannelKind.TELEGRAM, str(chat), language, now)
-            if subscriber.state != "active":
-                await subscriptions.resume(session, subscriber.id)
+            if subscriber.is_paused:
+                await subscriptions.back(session, subscriber.id, now)
             return await self._account(session, subscriber.id)
 
-    async def choose(self, account: Account, filter_: Filter | None, *, consent: Consent, now: datetime) -> Account:
-        """A chat has exactly one subscription: this filter takes the place of what it had; None ends it."""
+    async def choose(
+        self,
+        account: Account,
+        filter_: Filter | None,
+        *,
+        cadence: Cadence | None = None,
+        consent: Consent,
+        now: datetime,
+    ) -> Account:
+        """A chat has exactly one subscription: this filter takes the place of what it had; None ends it.
+
+        Without `cadence` it keeps the one it has; a new one is told at once.
+        """
         number = account.subscriber.id
         async with self._database.writing() as session:
             live = await subscriptions.of(session, number)
@@ -211,7 +243,7 @@ class Subscribing:
                     session,
                     number,
                     filter_,
-                    cadence=Cadence.IMMEDIATE,
+                    cadence=cadence or (live[-1].cadence if live else Cadence.IMMEDIATE),
                     state=SubscriptionState.ACTIVE,
                     consent=consent,
                     now=now,

@@ -4,9 +4,12 @@ Rules, in order:
 
 1. One row an address and channel, whoever asks how often and however they spell it: a mail address counts and is
    kept in lower case (docs/decisions/0006), so that no spelling of it is a second person.
-2. A paused subscriber (blocked, bounced) keeps every subscription and gets nothing until resumed.
-3. A person who moves takes subscriptions and unsent deliveries along, also to an address that we know already;
+2. A paused subscriber (blocked, bounced, asked for it) keeps every subscription and gets nothing until resumed.
+3. A pause that was asked for (`rest`) ends at its time or by a word of theirs (`resume`); any other one as soon as they
+   show that they are there (`back`). Who is blocked while they rest, and comes back, rests on.
+4. A person who moves takes subscriptions and unsent deliveries along, also to an address that we know already;
    a configured channel keeps its address as written, and only `resolved` follows.
+5. One who was erased is nobody: no late answer of a channel, and no link in an old mail, makes them somebody again.
 """
 
 from __future__ import annotations
@@ -17,37 +20,51 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, exists, select, update
+from sqlalchemy import RowMapping, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, OtherLanguage, SubscriberRole, SubscriptionState
+from syndicator.domain.quiet import Quiet
 from syndicator.store.tables import DELIVERY, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
 
 __all__ = [
+    "ASKED",
     "Subscriber",
+    "back",
     "by_id",
     "configured_channels",
     "ensure",
     "find",
     "move",
+    "next_resume",
     "pause",
     "resolve",
+    "rest",
     "resume",
+    "resume_due",
     "set_language",
+    "set_quiet",
     "set_reading",
     "subscriber_of",
 ]
 
 ACTIVE = "active"
 PAUSED = "paused"
+ASKED = "asked"  # the reason of a pause that its subscriber asked for
+WHILE_RESTING = "; had asked for a pause"  # ends the reason of another pause that came while they rested
+ERASED = "erased"  # the reason of one who is nobody any more (`store.personal`)
 UNSENT = (DeliveryState.DUE, DeliveryState.DEFERRED, DeliveryState.SENDING)
 LIVE = SUBSCRIPTION.c.state != SubscriptionState.ENDED
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An address on a channel. `state` is active or paused."""
+    """An address on a channel. `state` is active or paused; `state_reason` says why (`ASKED`: their own wish).
+
+    `resume_at` is when a pause that was asked for ends, None where it has no end. `quiet` are the hours in which only
+    what is urgent is sent, as `domain.quiet` writes them; "" for none.
+    """
 
     id: int
     channel: ChannelKind
@@ -59,11 +76,19 @@ class Subscriber:
     other_language: OtherLanguage
     state: str
     created_at: datetime
+    quiet: str = ""
+    state_reason: str = ""
+    resume_at: datetime | None = None
 
     @property
     def is_paused(self) -> bool:
         """Whether nothing is sent until they are resumed."""
         return self.state == PAUSED
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether they are paused by their own wish."""
+        return self.is_paused and self.state_reason == ASKED
 
 
 async def find(session: AsyncSession, channel: ChannelKind, address: str) -> Subscriber | None:
@@ -126,14 +151,55 @@ async def set_reading(
         await _set(session, subscriber, **given)
 
 
+async def set_quiet(session: AsyncSession, subscriber: int, quiet: Quiet | None) -> None:
+    """The hours in which they want only what is urgent; None for none."""
+    await _set(session, subscriber, quiet="" if quiet is None else str(quiet))
+
+
 async def pause(session: AsyncSession, subscriber: int, reason: str) -> None:
-    """Blocked or bounced: nothing more is sent; subscriptions stay."""
-    await _set(session, subscriber, state=PAUSED, state_reason=reason)
+    """Blocked or bounced: nothing more is sent; subscriptions stay. A rest that was asked for is remembered."""
+    rested = (SUBSCRIBER.c.state_reason == ASKED) | SUBSCRIBER.c.state_reason.endswith(WHILE_RESTING)
+    why = case((rested, reason + WHILE_RESTING), else_=reason)
+    await _set(session, subscriber, state=PAUSED, state_reason=why)
+
+
+async def rest(session: AsyncSession, subscriber: int, until: datetime | None) -> None:
+    """They want nothing until then (None: until they say so). Asked again, the new time counts."""
+    await _set(session, subscriber, state=PAUSED, state_reason=ASKED, resume_at=until)
 
 
 async def resume(session: AsyncSession, subscriber: int) -> None:
-    """They are back."""
-    await _set(session, subscriber, state=ACTIVE, state_reason="")
+    """Whatever paused them ends: they said so."""
+    await _set(session, subscriber, state=ACTIVE, state_reason="", resume_at=None)
+
+
+async def back(session: AsyncSession, subscriber: int, now: datetime) -> None:
+    """They show that they are there: a pause of ours ends, one that they asked for goes on to its time."""
+    ours = SUBSCRIBER.c.state_reason.not_in((ASKED, ERASED))
+    blocked = (SUBSCRIBER.c.id == subscriber) & (SUBSCRIBER.c.state == PAUSED) & ours
+    rests = SUBSCRIBER.c.state_reason.endswith(WHILE_RESTING)
+    holds = rests & (SUBSCRIBER.c.resume_at.is_(None) | (SUBSCRIBER.c.resume_at > now))
+    await session.execute(update(SUBSCRIBER).where(blocked, holds).values(state_reason=ASKED))
+    active = {"state": ACTIVE, "state_reason": "", "resume_at": None}
+    await session.execute(update(SUBSCRIBER).where(blocked).values(active))
+
+
+async def resume_due(session: AsyncSession, now: datetime) -> int:
+    """End every rest whose time has come; who was blocked meanwhile stays so. Returns how many had rested."""
+    due = SUBSCRIBER.c.resume_at.is_not(None) & (SUBSCRIBER.c.resume_at <= now)
+    rested = due & (SUBSCRIBER.c.state_reason == ASKED)
+    active = {"state": ACTIVE, "state_reason": "", "resume_at": None}
+    ended = await session.execute(update(SUBSCRIBER).where(rested).values(active).returning(SUBSCRIBER.c.id))
+    why = func.replace(SUBSCRIBER.c.state_reason, WHILE_RESTING, "")
+    await session.execute(update(SUBSCRIBER).where(due).values(state_reason=why, resume_at=None))
+    return len(ended.all())
+
+
+async def next_resume(session: AsyncSession) -> datetime | None:
+    """When the next rest ends."""
+    query = select(func.min(SUBSCRIBER.c.resume_at)).where(SUBSCRIBER.c.resume_at.is_not(None))
+    found: datetime | None = await session.scalar(query)
+    return found
 
 
 async def resolve(session: AsyncSession, subscriber: int, resolved: str) -> None:
@@ -180,6 +246,9 @@ def subscriber_of(row: RowMapping) -> Subscriber:
         other_language=OtherLanguage(row["other_language"]),
         state=row["state"],
         created_at=row["created_at"],
+        quiet=row["quiet"],
+        state_reason=row["state_reason"],
+        resume_at=row["resume_at"],
     )
 
 
@@ -194,7 +263,8 @@ async def _one(session: AsyncSession, condition: Any) -> Subscriber | None:
 
 
 async def _set(session: AsyncSession, subscriber: int, **values: Any) -> None:
-    await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber).values(values))
+    somebody = (SUBSCRIBER.c.id == subscriber) & (SUBSCRIBER.c.state_reason != ERASED)
+    await session.execute(update(SUBSCRIBER).where(somebody).values(values))
 
 
 async def _hand_over(session: AsyncSession, old: int, new: int) -> None:

@@ -21,17 +21,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.model import Cadence, MessageKind, SubscriptionState
 from syndicator.store.people import (
+    ASKED,
     LIVE,
     Subscriber,
+    back,
     by_id,
     configured_channels,
     ensure,
     find,
     move,
+    next_resume,
     pause,
     resolve,
+    rest,
     resume,
+    resume_due,
     set_language,
+    set_quiet,
     set_reading,
     subscriber_of,
 )
@@ -39,9 +45,11 @@ from syndicator.store.tables import FILTER, FILTER_TERM, MESSAGE, SUBSCRIBER, SU
 from syndicator.store.upsert import insert_for
 
 __all__ = [
+    "ASKED",
     "Consent",
     "Subscriber",
     "Subscription",
+    "back",
     "by_id",
     "configured_channels",
     "confirm",
@@ -54,12 +62,16 @@ __all__ = [
     "find",
     "get",
     "move",
+    "next_resume",
     "of",
     "pause",
     "pending_since",
     "resolve",
+    "rest",
     "resume",
+    "resume_due",
     "set_language",
+    "set_quiet",
     "set_reading",
     "share_filter",
     "subscribe",
