@@ -1,0 +1,186 @@
+"""A person and what we hold about them: why they got something, all of it as data, and erasing it.
+
+Rules, in order:
+
+1. Everybody is answered about themselves alone; who asks is known by their chat, or is an operator.
+2. A release is named by its title only while it may be shown (`domain.visibility`), else by its number.
+3. Data are one JSON document of bounded size: the newest deliveries and subscriptions, with the count of all.
+4. Erasing is `store.personal.erase`; the office's own channels are no persons and come with the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import ChannelKind, Release, Standing, SubscriberRole
+from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.domain.visibility import standing
+from syndicator.i18n import Translator
+from syndicator.store import personal, releases, subscriptions
+from syndicator.store.database import Database
+from syndicator.store.personal import Erased, Told
+from syndicator.store.subscriptions import Subscriber, Subscription
+from syndicator.wording import stored_in_words
+
+__all__ = ["Because", "Personal", "Titled"]
+
+DELIVERIES = 1000
+SUBSCRIPTIONS = 1000
+ITEMS = 20  # releases of a digest that are named
+_CHUNK = 500  # releases that are looked up at once
+
+
+@dataclass(frozen=True, slots=True)
+class Titled:
+    """A release that a message told of; `title` and `url` are "" where it may not be shown any more."""
+
+    number: int
+    lang: str
+    title: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Something that we sent, what it told of, and the subscriptions that brought it; the first is the row's own."""
+
+    told: Told
+    about: tuple[Titled, ...]
+    subscriptions: tuple[Subscription, ...]
+
+
+class Personal:
+    """See the module's rules. Every method is one transaction."""
+
+    def __init__(self, database: Database, *, site: Site, taxonomy: Taxonomy) -> None:
+        self._database = database
+        self._site = site
+        self._taxonomy = taxonomy
+
+    async def find(self, channel: ChannelKind, address: str) -> Subscriber | None:
+        """By address, in any spelling that means the same."""
+        async with self._database.reading() as session:
+            return await subscriptions.find(session, channel, address)
+
+    async def why(self, subscriber: int, message: int | None, now: datetime) -> Because | None:
+        """Why they got that message of ours in their chat, or the last thing that went out to them; None: not known."""
+        async with self._database.reading() as session:
+            if message is None:
+                told = await personal.last_told(session, subscriber)
+            else:
+                told = await personal.told_as(session, subscriber, message)
+            if told is None:
+                return None
+            about = await self._titled(session, told.releases, now)
+            return Because(told, about, tuple(await personal.matched(session, subscriber, told)))
+
+    async def data(self, subscriber: int, t: Translator, now: datetime) -> Mapping[str, Any] | None:
+        """All that is held about them, ready for JSON, filters in the words of `t`; None where there is nobody."""
+        async with self._database.reading() as session:
+            facts = await personal.facts(session, subscriber)
+            if facts is None:
+                return None
+            held = await subscriptions.of(session, subscriber, live=False)
+            rows = await personal.told(session, subscriber, DELIVERIES)
+            count = await personal.told_count(session, subscriber)
+            named = await self._titled(session, [pair for row in rows for pair in row.releases[:ITEMS]], now)
+        titles = {(one.number, one.lang): one for one in named}
+        return {
+            "made_at": _time(now),
+            "office": self._site.name(t.lang),
+            "subscriber": _subscriber(facts),
+            "subscriptions": {
+                "count": len(held),
+                "newest": [self._subscription(one, t) for one in held[::-1][:SUBSCRIPTIONS]],
+            },
+            "deliveries": {"count": count, "newest": [_delivery(row, titles) for row in rows]},
+        }
+
+    async def erase(self, subscriber: Subscriber, now: datetime) -> Erased:
+        """Erase a person; again is the same.
+
+        Raises:
+            ValueError: it is one of the office's own channels.
+        """
+        if subscriber.role is SubscriberRole.CHANNEL:
+            raise ValueError(f"{subscriber.address}: this is a channel of the configuration; remove it there")
+        async with self._database.writing() as session:
+            office = {"language": self._site.default_language, "timezone": self._site.timezone}
+            return await personal.erase(session, subscriber.id, now, **office)
+
+    async def _titled(
+        self, session: AsyncSession, about: Sequence[tuple[int, str]], now: datetime
+    ) -> tuple[Titled, ...]:
+        pairs = sorted(dict.fromkeys(about))
+        named: dict[tuple[int, str], Titled] = {}
+        for start in range(0, len(pairs), _CHUNK):
+            part = pairs[start : start + _CHUNK]
+            found = await releases.many(session, sorted({number for number, _ in part}))
+            named |= {pair: self._title(found.get(pair[0]), *pair, now) for pair in part}
+        return tuple(named[pair] for pair in dict.fromkeys(about))
+
+    def _title(self, release: Release | None, number: int, lang: str, now: datetime) -> Titled:
+        variant = release.variant(lang) if release else None
+        if release is None or variant is None:
+            return Titled(number, lang)
+        if standing(release.state, release.public_at, release.opened_at, now) is not Standing.PUBLIC:
+            return Titled(number, lang)
+        return Titled(number, lang, variant.revision.title, self._site.release(lang, number, variant.slug))
+
+    def _subscription(self, one: Subscription, t: Translator) -> dict[str, Any]:
+        return {
+            "filter": one.filter,
+            "filter_in_words": stored_in_words(one.filter, self._taxonomy, t),
+            "cadence": one.cadence.value,
+            "state": one.state.value,
+            "asked_at": _time(one.created_at),
+            "confirmed_at": _time(one.confirmed_at),
+            "ended_at": _time(one.ended_at),
+            "ended_because": one.ended_reason,
+            "consent": {"at": _time(one.consent_at), "source": one.consent_source, "text": one.consent_text},
+        }
+
+
+def _subscriber(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "channel": facts["channel"],
+        "address": facts["address"],
+        "resolved_address": facts["resolved"],
+        "language": facts["language"],
+        "timezone": facts["timezone"],
+        "other_language": facts["other_language"],
+        "state": facts["state"],
+        "state_reason": facts["state_reason"],
+        "quiet_hours": facts["quiet"],
+        "paused_until": _time(facts["resume_at"]),
+        "since": _time(facts["created_at"]),
+    }
+
+
+def _delivery(row: Told, titles: Mapping[tuple[int, str], Titled]) -> dict[str, Any]:
+    about = [titles[pair] for pair in row.releases[:ITEMS]]
+    return {
+        "message": row.message,
+        "kind": row.kind.value,
+        "releases_count": len(row.releases),
+        "releases": [
+            {"number": one.number, "language": one.lang, "title": one.title, "address": one.url} for one in about
+        ],
+        "state": row.state.value,
+        "reason": row.reason,
+        "attempts": row.attempts,
+        "written_at": _time(row.created_at),
+        "due_at": _time(row.due_at),
+        "settled_at": _time(row.settled_at),
+        "answer": dict(row.answer),
+    }
+
+
+def _time(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat(timespec="seconds")

@@ -1,0 +1,277 @@
+"""What is kept about one subscriber: read whole for the person, and erased on their word.
+
+Rules, in order:
+
+1. What is read is all that there is: the subscriber's row, every subscription with its consent, ended ones too, and the
+   ledger's rows; of the latter the newest so many, with the count of all.
+2. Which of our messages a person means is asked of their own rows alone: no number leads to somebody else's.
+3. Erasing is one transaction (docs/decisions/0018). What names the person goes: address, resolved id, language, zone,
+   quiet hours, reasons, the words of consent, words that only their filters held, and what the channel answered. What
+   counts without a person stays: times, states, which message went out in which language.
+4. What had not gone out is suppressed, what is on its way too: its answer finds no row that waits for it (`sending`).
+5. An erased row is never anybody's again: the same address is a new subscriber. Erasing twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, Text, cast, delete, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.filters import BadFilter, parse
+from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
+from syndicator.store.people import ERASED, PAUSED, UNSENT
+from syndicator.store.subscriptions import Subscription, of, share_filter
+from syndicator.store.tables import (
+    DELIVERY,
+    DIGEST_ITEM,
+    FILTER,
+    MATCH,
+    MESSAGE,
+    PAUSE,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+)
+
+__all__ = ["Erased", "Told", "erase", "exported", "facts", "last_told", "matched", "told", "told_as", "told_count"]
+
+PAGE = 1000
+_ARRIVED = (DeliveryState.SENT, DeliveryState.UNKNOWN)
+_CANDIDATES = 200  # rows whose answer holds the digits of a message's number; those that mean it are few
+
+_TOLD = (
+    select(
+        *(DELIVERY.c[name] for name in ("id", "subscription_id", "lang", "state", "attempts", "due_at")),
+        *(DELIVERY.c[name] for name in ("settled_at", "reason", "answer")),
+        MESSAGE.c.key,
+        MESSAGE.c.kind,
+        MESSAGE.c.release_id,
+        MESSAGE.c.created_at,
+    )
+    .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+    .order_by(DELIVERY.c.id.desc())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A row of the ledger as its subscriber may read it. `items` are a digest's releases, with their languages."""
+
+    delivery: int
+    message: str
+    kind: MessageKind
+    release: int | None
+    subscription: int | None
+    lang: str
+    state: DeliveryState
+    reason: str
+    attempts: int
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+    answer: Mapping[str, Any]
+    items: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def releases(self) -> tuple[tuple[int, str], ...]:
+        """What it tells of: numbers and languages."""
+        return self.items or (((self.release, self.lang),) if self.release is not None else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasing found: so many subscriptions were live, and so many messages had still to go out."""
+
+    subscriptions: int
+    unsent: int
+
+
+async def facts(session: AsyncSession, subscriber: int) -> Mapping[str, Any] | None:
+    """The subscriber's row, column by column; None where there is none, or it was erased."""
+    query = select(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber, SUBSCRIBER.c.state_reason != ERASED)
+    row = (await session.execute(query)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+async def told(session: AsyncSession, subscriber: int, limit: int) -> Sequence[Told]:
+    """The newest rows of the ledger about a subscriber, newest first."""
+    rows = await session.execute(_TOLD.where(DELIVERY.c.subscriber_id == subscriber).limit(limit))
+    return await _with_items(session, [_told(row) for row in rows.mappings()])
+
+
+async def told_count(session: AsyncSession, subscriber: int) -> int:
+    """How many rows the ledger has about a subscriber."""
+    query = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.subscriber_id == subscriber)
+    return int(await session.scalar(query) or 0)
+
+
+async def last_told(session: AsyncSession, subscriber: int) -> Told | None:
+    """What went out to a subscriber last; None while nothing has."""
+    latest = (
+        select(DELIVERY.c.id)
+        .where(DELIVERY.c.subscriber_id == subscriber, DELIVERY.c.state.in_(_ARRIVED))
+        .order_by(DELIVERY.c.settled_at.desc(), DELIVERY.c.id.desc())
+        .limit(1)
+    )
+    rows = await session.execute(_TOLD.where(DELIVERY.c.id.in_(latest)))
+    return next(iter(await _with_items(session, [_told(row) for row in rows.mappings()])), None)
+
+
+async def told_as(session: AsyncSession, subscriber: int, message: int) -> Told | None:
+    """The row that brought a chat's message of that number, or a part of it; what followed it only if nothing else did.
+
+    The text of an answer is looked through for the digits first: both databases do that alike, and few rows are left.
+    """
+    written = cast(DELIVERY.c.answer, Text)
+    query = _TOLD.where(DELIVERY.c.subscriber_id == subscriber, written.contains(str(message))).limit(_CANDIDATES)
+    found = [one for one in map(_told, (await session.execute(query)).mappings()) if _is_about(one.answer, message)]
+    oldest = sorted(found, key=lambda one: (message not in _numbers(one.answer), one.delivery))
+    return next(iter(await _with_items(session, oldest[:1])), None)
+
+
+async def matched(session: AsyncSession, subscriber: int, what: Told) -> Sequence[Subscription]:
+    """The subscriptions that brought it, that of the row first: all whose filters took one of its releases."""
+    numbers = [number for number, _ in what.releases]
+    took = exists().where(MATCH.c.filter_id == SUBSCRIPTION.c.filter_id, MATCH.c.release_id.in_(numbers))
+    wanted = took & (SUBSCRIPTION.c.state == SubscriptionState.ACTIVE) & (SUBSCRIPTION.c.created_at <= what.due_at)
+    query = select(SUBSCRIPTION.c.id).where(
+        SUBSCRIPTION.c.subscriber_id == subscriber, wanted | (SUBSCRIPTION.c.id == what.subscription)
+    )
+    numbers = list(await session.scalars(query))
+    found = [one for one in await of(session, subscriber, live=False) if one.id in numbers]
+    return sorted(found, key=lambda one: (one.id != what.subscription, one.id))
+
+
+async def exported(session: AsyncSession) -> AsyncIterator[RowMapping]:
+    """Every active subscription of a person, with their subscriber's row, by id, in pages.
+
+    Channels of the configuration are none: they come with it. Opt-ins that nobody has confirmed are none either.
+    """
+    columns = ("channel", "address", "language", "timezone", "state", "created_at")
+    asked = ("id", "cadence", "consent_at", "consent_source", "consent_text")
+    query = (
+        select(*(SUBSCRIBER.c[name] for name in columns), *(SUBSCRIPTION.c[name] for name in asked), FILTER.c.canonical)
+        .join_from(SUBSCRIPTION, SUBSCRIBER, SUBSCRIBER.c.id == SUBSCRIPTION.c.subscriber_id)
+        .join(FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
+        .where(SUBSCRIPTION.c.state == SubscriptionState.ACTIVE, SUBSCRIBER.c.role == SubscriberRole.PERSON)
+        .order_by(SUBSCRIPTION.c.id)
+        .limit(PAGE)
+    )
+    last = 0
+    while rows := (await session.execute(query.where(SUBSCRIPTION.c.id > last))).mappings().all():
+        for row in rows:
+            yield row
+        last = rows[-1]["id"]
+
+
+async def erase(session: AsyncSession, subscriber: int, now: datetime, *, language: str, timezone: str) -> Erased:
+    """Erase a person; `language` and `timezone` are the office's own, which say nothing of anybody."""
+    row = await _locked(session, subscriber)
+    if row is None:
+        return Erased(0, 0)
+    ended = await session.execute(
+        update(SUBSCRIPTION)
+        .where(SUBSCRIPTION.c.subscriber_id == subscriber, SUBSCRIPTION.c.state != SubscriptionState.ENDED)
+        .values(state=SubscriptionState.ENDED, ended_at=now)
+    )
+    await _forget_words(session, subscriber)  # after they have ended: of live ones each filter may have but one
+    said = {"ended_reason": ERASED, "consent_source": "", "consent_text": ""}
+    await session.execute(update(SUBSCRIPTION).where(SUBSCRIPTION.c.subscriber_id == subscriber).values(said))
+    waiting = (DELIVERY.c.subscriber_id == subscriber) & DELIVERY.c.state.in_(UNSENT)
+    unsent = await session.execute(update(DELIVERY).where(waiting).values(_suppressed(now)))
+    answered = (DELIVERY.c.subscriber_id == subscriber) & ~waiting
+    await session.execute(update(DELIVERY).where(answered).values(answer={}, reason=""))
+    chats = [f"chat:{name}" for name in (row["address"], row["resolved"]) if name]
+    await session.execute(delete(PAUSE).where(PAUSE.c.scope.in_(chats)))
+    nobody = {
+        "address": f"{ERASED}-{subscriber}",
+        "resolved": "",
+        "language": language,
+        "timezone": timezone,
+        "other_language": "urgent",
+        "state": PAUSED,
+        "state_reason": ERASED,
+        "quiet": "",
+        "resume_at": None,
+    }
+    await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber).values(nobody))
+    return Erased(int(ended.rowcount), int(unsent.rowcount))  # type: ignore[attr-defined]  # an UPDATE has one
+
+
+async def _locked(session: AsyncSession, subscriber: int) -> RowMapping | None:
+    """The person's row, held until the end of the transaction; None where nobody is left to erase."""
+    here = (SUBSCRIBER.c.id == subscriber) & (SUBSCRIBER.c.role == SubscriberRole.PERSON)
+    query = select(SUBSCRIBER).where(here, SUBSCRIBER.c.state_reason != ERASED).with_for_update()
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def _forget_words(session: AsyncSession, subscriber: int) -> None:
+    """Words that people type may name them: their filters lose those, and go where nobody else has them."""
+    query = (
+        select(FILTER.c.id, FILTER.c.canonical)
+        .join_from(FILTER, SUBSCRIPTION, SUBSCRIPTION.c.filter_id == FILTER.c.id)
+        .where(SUBSCRIPTION.c.subscriber_id == subscriber, FILTER.c.has_words)
+        .distinct()
+    )
+    for number, canonical in (await session.execute(query)).all():
+        try:
+            wordless = replace(parse(canonical), words=())
+        except BadFilter:  # of an older version: nothing of it can be kept
+            wordless = parse("")
+        theirs = (SUBSCRIPTION.c.subscriber_id == subscriber) & (SUBSCRIPTION.c.filter_id == number)
+        left = {"filter_id": await share_filter(session, wordless)}
+        await session.execute(update(SUBSCRIPTION).where(theirs).values(left))
+        others = exists().where(SUBSCRIPTION.c.filter_id == FILTER.c.id)
+        await session.execute(delete(FILTER).where(FILTER.c.id == number, ~others))
+
+
+def _suppressed(now: datetime) -> dict[str, Any]:
+    state = {"state": DeliveryState.SUPPRESSED, "reason": ERASED, "settled_at": now}
+    return {**state, "claimed_at": None, "answer": {}}
+
+
+def _numbers(answer: Mapping[str, Any]) -> list[object]:
+    found = answer.get("messages")
+    return list(found) if isinstance(found, list) else []
+
+
+def _is_about(answer: Mapping[str, Any], message: int) -> bool:
+    return message in (*_numbers(answer), answer.get("reply"))
+
+
+async def _with_items(session: AsyncSession, rows: Sequence[Told]) -> Sequence[Told]:
+    """Digests with what they tell of."""
+    digests = [one.delivery for one in rows if one.kind is MessageKind.DIGEST]
+    if not digests:
+        return rows
+    query = (
+        select(DIGEST_ITEM)
+        .where(DIGEST_ITEM.c.delivery_id.in_(digests))
+        .order_by(DIGEST_ITEM.c.delivery_id, DIGEST_ITEM.c.release_id.desc())
+    )
+    items: dict[int, list[tuple[int, str]]] = {}
+    for row in (await session.execute(query)).mappings():
+        items.setdefault(row["delivery_id"], []).append((row["release_id"], row["lang"]))
+    return [replace(one, items=tuple(items.get(one.delivery, ()))) for one in rows]
+
+
+def _told(row: RowMapping) -> Told:
+    return Told(
+        delivery=row["id"],
+        message=row["key"],
+        kind=MessageKind(row["kind"]),
+        release=row["release_id"],
+        subscription=row["subscription_id"],
+        lang=row["lang"],
+        state=DeliveryState(row["state"]),
+        reason=row["reason"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        due_at=row["due_at"],
+        settled_at=row["settled_at"],
+        answer=row["answer"],
+    )
