@@ -1,0 +1,72 @@
+"""What goes wrong on the line, on order: by method, chat, how often, and after how many that go well.
+
+Kinds: `flood` (retry_after), `refuse` (code, text), `migrate` (to); `502`, `not_json`, `proxy`, `empty`, `no_result`,
+`strange`; `drop_before`, `drop_after`, `stall` (the call is done, the answer never comes) and `stall_before` (it is not).
+A server that refuses connections is `TelegramDouble.down()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.telegram.rules import Refusal
+
+NONSENSE = {"empty": {}, "no_result": {"ok": True}, "strange": {"ok": True, "result": [[1]]}}
+PAGES = {"502": 502, "not_json": 200, "proxy": 403}
+DONE = {"drop_after", "stall", "not_json"}  # the call is carried out, and the caller does not learn it
+CUT = {"drop_before", "drop_after"}
+SILENT = {"stall", "stall_before"}
+KINDS = {"flood", "refuse", "migrate", *NONSENSE, *PAGES, *DONE, *CUT, *SILENT}
+
+
+@dataclass
+class Fault:
+    """One kind of trouble, for the next calls that it fits."""
+
+    kind: str
+    method: str = "sendMessage"
+    chat: Any = None
+    times: int = 1
+    skip: int = 0
+    details: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no fault: {sorted(KINDS)}")
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+    def hits(self, method, chat):
+        return self.times > 0 and self.method in (method, "*") and self.chat in (None, chat)
+
+    def refuse(self):
+        """Raise what the server itself would say."""
+        if self.kind == "flood":
+            seconds = self.details.get("retry_after", 7)
+            raise flooded(seconds)
+        if self.kind == "migrate":
+            raise migrated(self.details["to"])
+        if self.kind == "refuse":
+            raise Refusal(self.details["code"], self.details["text"])
+
+
+def flooded(seconds):
+    return Refusal(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+
+
+def migrated(to):
+    return Refusal(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=to)
+
+
+def due(faults, method, chat):
+    """The fault that this call meets, or None; counted."""
+    for fault in faults:
+        if fault.hits(method, chat):
+            if fault.skip:
+                fault.skip -= 1
+                return None
+            fault.times -= 1
+            return fault
+    return None
