@@ -135,9 +135,8 @@ class Subscribing:
         if number is None:
             return None
         async with self._database.reading() as session:
-            if await subscriptions.by_id(session, number) is None:
-                return None
-            return await self._account(session, number)
+            found = await subscriptions.by_id(session, number)
+            return None if found is None or found.is_erased else await self._account(session, number)
 
     async def change(
         self,
@@ -296,7 +295,7 @@ class Subscribing:
 
     async def _account(self, session: AsyncSession, number: int) -> Account:
         subscriber = await subscriptions.by_id(session, number)
-        if subscriber is None:
+        if subscriber is None or subscriber.is_erased:
             raise LookupError(f"subscriber {number} is gone")
         return Account(
             subscriber,

@@ -86,6 +86,11 @@ class Subscriber:
         return self.state == PAUSED
 
     @property
+    def is_erased(self) -> bool:
+        """Whether they were erased, and are nobody now."""
+        return self.state_reason == ERASED
+
+    @property
     def is_resting(self) -> bool:
         """Whether they are paused by their own wish."""
         return self.is_paused and self.state_reason == ASKED
