@@ -20,7 +20,6 @@ from aiohttp import web
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import MAX_LENGTH, BadFilter, Filter, canonical
 from syndicator.domain.ports import FeedLinks
 from syndicator.domain.site import Site
@@ -32,6 +31,7 @@ from syndicator.web.listing import version_cards, with_query
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.refusals import field_of, refusal
 from syndicator.web.rendering import page
+from syndicator.web.telegram_links import TelegramLink, telegram_link
 from syndicator.web.turns import no_turn
 from syndicator.web.views import Card, Link, topic_links, topic_tree
 from syndicator.wording import filter_in_words, kind_name
@@ -57,10 +57,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A filter's feed: its addresses, what it is in words, what it holds now, and other ways to get the same.
-
-    `telegram_differs` says that the bot would send something else, until the choice is made there too.
-    """
+    """A filter's feed: its addresses, what it is in words, what it holds now, and other ways to get the same."""
 
     links: FeedLinks
     words: str
@@ -70,8 +67,7 @@ class Followed:
     qr: Markup | None
     everything: str
     subscribe: str
-    telegram: str
-    telegram_differs: bool
+    telegram: TelegramLink | None
     embed: str
 
 
@@ -178,8 +174,6 @@ async def _followed(request: web.Request, session: AsyncSession, wanted: Filter,
     several = len(wanted.langs) > 1
     plain, first = canonical(replace(wanted, langs=())), wanted.langs[0]
     spoken = canonical(wanted) if several else "&".join(filter(None, (plain, f"language={first}")))
-    # The bot takes one topic, and speaks the language that somebody chose there.
-    bot_knows = wanted == Filter(langs=(lang,), topics=wanted.topics) and len(wanted.topics) < 2
     return Followed(
         links=links,
         words=filter_in_words(replace(wanted, langs=()), parts.taxonomy, t),
@@ -189,8 +183,7 @@ async def _followed(request: web.Request, session: AsyncSession, wanted: Filter,
         qr=qr(links.rss),
         everything=_with(f"/{lang}/search", canonical(wanted)) if several else _with(f"/{first}/search", plain),
         subscribe=_with(f"/{lang}/subscribe", spoken),
-        telegram=bot_link(parts.telegram_name(), *(wanted.topics if len(wanted.topics) == 1 else ())),
-        telegram_differs=not bot_knows,
+        telegram=telegram_link(parts, lang, wanted),
         embed=_with(f"/{lang}/embed", spoken),
     )
 

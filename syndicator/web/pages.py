@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import BadFilter, Filter
 from syndicator.domain.model import Urgency
 from syndicator.store import releases
@@ -20,6 +19,7 @@ from syndicator.web.listing import cards, listed, with_query
 from syndicator.web.parts import PARTS
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import negotiated, page
+from syndicator.web.telegram_links import telegram_link
 from syndicator.web.turns import no_turn
 from syndicator.web.views import topic_links, topic_tree
 
@@ -68,7 +68,7 @@ async def home(request: web.Request) -> web.Response:
         newest=cards(request, rest, lang),
         topics=topic_tree(parts.taxonomy, parts.texts(lang)),
         everything=parts.catalogue.link(lang, "all"),
-        telegram=bot_link(parts.telegram_name()),
+        telegram=telegram_link(parts, lang),
     )
 
 
@@ -112,7 +112,7 @@ async def topic(request: web.Request) -> web.Response:
         stream=stream,
         feed_page=parts.site.feed_page_path(lang, slug),
         subscribe=f"/{lang}/subscribe?{urlencode({'topic': slug})}",
-        telegram=bot_link(parts.telegram_name(), slug),
+        telegram=telegram_link(parts, lang, Filter(topics=(slug,))),
     )
 
 
@@ -145,6 +145,7 @@ async def search(request: web.Request) -> web.Response:
         shown=shown,
         subscribe=f"/{lang}/subscribe" + (f"?{urlencode(query)}" if query else ""),
         follow=f"/{lang}/feeds" + (f"?{urlencode(query)}" if query else ""),
+        telegram=telegram_link(parts, lang, wanted),
     )
 
 

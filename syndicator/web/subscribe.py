@@ -18,7 +18,6 @@ from datetime import datetime
 import structlog
 from aiohttp import web
 
-from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import BadFilter, Filter
 from syndicator.domain.model import Cadence
 from syndicator.i18n import Translator
@@ -32,6 +31,7 @@ from syndicator.web.pages import query_filter
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import NO_STORE, page
+from syndicator.web.telegram_links import telegram_link
 from syndicator.web.turns import PROXIES
 from syndicator.web.views import topic_tree
 from syndicator.web.visitors import visitor
@@ -158,7 +158,7 @@ def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], statu
         honeypot=HONEYPOT,
         made=timed_token(parts.tokens, parts.clock()),
         consent=consent_text(t, parts.site.name(lang)),
-        telegram=bot_link(parts.telegram_name()),
+        telegram=telegram_link(parts, lang, filled.wanted),
     )
 
 

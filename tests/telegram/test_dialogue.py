@@ -13,7 +13,7 @@ from telegram.error import InvalidToken, NetworkError
 
 from bots.telegram.talk.boxes import Boxes
 from bots.telegram.talk.screens import Press, pressed
-from syndicator.domain.deeplink import bot_link, topic_key
+from syndicator.domain.deeplink import topic_key
 from syndicator.domain.filters import Filter
 from syndicator.domain.topics import Taxonomy
 
@@ -95,17 +95,6 @@ async def test_a_deep_link_ticks_its_topic(double, talk, chats):
     await talk(double.tap(7, "English"))
     assert "✅ · Visas" in labels(double.seen(7)[0])
     assert chats.people[7].filter == Filter(topics=("visas",))
-
-
-def test_a_deep_link_from_the_pages_names_its_topic_as_the_bot_knows_it():
-    slugs = ["visas", "a-topic-with-a-name-that-goes-on-and-on-for-sixty-characters", "t" * 64]
-    boxes = Boxes(None, Taxonomy.from_mapping({"topic": [{"slug": s, "name": {"en": "N"}} for s in slugs]}))
-    for slug in slugs:
-        address, _, payload = bot_link("press_bot", slug).partition("?start=")
-        assert address == "https://t.me/press_bot"
-        assert len(payload) <= 64
-        assert boxes.slug(payload) == slug
-    assert (bot_link("press_bot"), bot_link("", "visas")) == ("https://t.me/press_bot", "")
 
 
 @pytest.mark.parametrize("payload", ["nothing", "'; drop", "all", "x" * 64])

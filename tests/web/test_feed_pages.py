@@ -9,6 +9,8 @@ from html import unescape
 import pytest
 import segno
 
+from syndicator.domain.deeplink import bot_link
+from syndicator.domain.filters import Filter
 from syndicator.domain.topics import Taxonomy
 from tests.web.test_pages import Outline
 
@@ -72,12 +74,25 @@ async def test_the_same_choice_goes_to_mail_to_other_sites_and_to_the_search(vis
         "/en/subscribe?topic=visas&not=e-visa&q=from&language=ru",
         "/en/embed?topic=visas&not=e-visa&q=from&language=ru",
         "/ru/search?topic=visas&not=e-visa&q=from",
-        "https://t.me/aldera_bot?start=visas",
+        bot_link("aldera_bot", Filter(("ru",), ("visas",), ("e-visa",), words=("from",))).address,
     ):
         assert f'href="{link}"' in text
     form = await visitor.text("/en/subscribe?topic=visas&not=e-visa&q=from&language=ru")
     assert '<option value="ru" lang="ru" selected>' in form
     assert '<input type="hidden" name="not" value="e-visa">' in form
+
+
+@pytest.mark.parametrize("page", ["search", "subscribe", "feeds"])
+async def test_every_page_with_a_choice_leads_to_the_bot_with_it(visitor, page):
+    wanted = Filter(topics=("e-visa", "office"), without=("visas",), words=("asan",))
+    text = unescape(await visitor.text(f"/en/{page}?topic=office,e-visa&not=visas&q=asan"))
+    assert f'href="{bot_link("aldera_bot", wanted).address}"' in text
+    assert "carries only" not in text
+
+
+async def test_a_choice_that_the_link_cannot_carry_whole_is_said_in_words(visitor):
+    text = unescape(await visitor.text("/en/search?topic=visas&q=international+protection+responsibilities"))
+    assert "the link carries only this much: Visas; with the words “international”, “protection”." in text
 
 
 async def test_several_languages_are_carried_on_and_none_of_their_releases_is_out_of_reach(visitor, newsroom):
@@ -86,9 +101,8 @@ async def test_several_languages_are_carried_on_and_none_of_their_releases_is_ou
     text = unescape(await visitor.text("/en/feeds?topic=visas&lang=ru&lang=az"))
     for way in ("subscribe", "embed", "search"):
         assert f'href="/en/{way}?lang=ru,az&topic=visas"' in text
-    assert "choose there once more" in text  # the bot takes one topic and no order of languages
-    assert "choose there once more" in await visitor.text("/en/feeds?topic=visas&topic=office")
-    assert "choose there once more" not in await visitor.text("/en/feeds?topic=visas")
+    assert "carries only" not in text
+    assert bot_link("aldera_bot", Filter(("ru", "az"), ("visas",))).address in text
     search = await visitor.text("/en/search?lang=ru,az&topic=visas")
     assert sorted(titles(search)) == sorted(f"{'Виза' if number % 2 else 'Viza'} {number}" for number in range(11))
     assert '<input type="hidden" name="lang" value="ru,az">' in search
