@@ -56,6 +56,12 @@ class Metrics:
             "How long the oldest due delivery has waited",
             registry=self.registry,
         )
+        self.channel_lag = Gauge(
+            "syndicator_oldest_open_batch_seconds",
+            "How long a channel's oldest batch with something due has waited",
+            ["channel"],
+            registry=self.registry,
+        )
         self.deliveries = Gauge(
             "syndicator_deliveries",
             "Deliveries that wait or are in trouble",
@@ -64,6 +70,17 @@ class Metrics:
         )
         self.unknown = Gauge(
             "syndicator_unknown_deliveries", "Deliveries whose outcome nobody can tell", registry=self.registry
+        )
+        self.floods = Counter(
+            "syndicator_telegram_too_many_requests_total",
+            "Answers 429 of the Bot API",
+            registry=self.registry,
+        )
+        self.pauses = Gauge(
+            "syndicator_telegram_pauses",
+            "Pauses that Telegram asked for and that hold now",
+            ["scope"],
+            registry=self.registry,
         )
         self.subscriptions = Gauge(
             "syndicator_subscriptions", "Live subscriptions", ["channel", "state"], registry=self.registry

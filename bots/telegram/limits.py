@@ -1,12 +1,17 @@
-"""When may we send? Pure arithmetic over moments that are passed in.
+"""When may we send? The paces and pauses of one bot, over moments that are passed in.
 
 Rules, in order:
 
-1. A chat that answered 429 is left alone for as long as it said; when two chats did so within ten seconds the bot
-   itself is too fast, and all broadcasts pause.
-2. A chat takes one message a second; a group or channel besides takes 20 in any minute.
-3. The bot sends `per_second` messages, evenly, with a small burst.
-4. A slot is taken at the moment it is granted, so lanes that run side by side cannot share one.
+1. A chat that answered 429 is left alone for as long as it said, and for longer each time it says so again soon after;
+   when two chats did so within ten seconds the bot itself is too fast: all broadcasts pause, and go on at half the
+   rate for a while. Answers in a dialogue never pause.
+2. A chat takes one message a second; a group or channel besides takes 20 in any minute. A channel's public name and
+   its number are one chat.
+3. The bot sends `per_second` messages on average, with a small burst, and in no second more than it may (`ceiling`).
+4. Where several wait, the more important goes first (`Rank`), then the one that asked first. A slot is taken at the
+   moment it is granted, so lanes that run side by side cannot share one.
+5. A new process does not know what the one before sent in its last second: it lets a second pass. What a crowd got in
+   its last minute is kept (`spent`), since that second is not enough there.
 
 The published limits are about 30 a second, 1 a second in a chat, 20 a minute in a group
 (https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this); what holds inside is not published.
@@ -14,20 +19,57 @@ The published limits are about 30 a second, 1 a second in a chat, 20 a minute in
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from itertools import islice
 
-__all__ = ["BOT", "Bucket", "Pacer", "Pause", "chat_scope", "is_crowd"]
+from bots.telegram.buckets import CROWD_MESSAGES, CROWD_WINDOW, SECOND, Bucket, ChatPace, Window
+
+__all__ = ["BOT", "Pacer", "Pause", "Rank", "Ticket", "ceiling", "chat_scope", "crowd_scope", "is_crowd"]
 
 BOT = "bot"
-PER_CHAT = 1.0
-CROWD_MESSAGES = 20
-CROWD_WINDOW = timedelta(seconds=60)
 NOTED = timedelta(seconds=1)
 SHARED_TROUBLE = timedelta(seconds=10)
+SOON = timedelta(minutes=10)  # a 429 so soon after a pause of the same scope ended makes the next one longer
+LONGEST_STRETCH = 8
+EASE = timedelta(minutes=1)  # how long each step of slowing down lasts
+MOST_STEPS = 3
+FREE_LIMIT, PAID_LIMIT = 30, 1000  # messages a second that the Bot API takes
+HEADROOM = 1.2
+SPARE = 2
 _KEPT_CHATS = 20_000
+_LOOKED_AT = 16  # of those who wait before one; how many more there are says nothing exact
+
+
+class Rank(IntEnum):
+    """Who goes first where several wait; the smaller number."""
+
+    URGENT = 0
+    CHANNEL = 1
+    NORMAL = 2
+    LATER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause to keep, also over a restart; of scope `crowd:ID` it says what that crowd got in its last minute."""
+
+    scope: str
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ticket:
+    """Somebody waits to send; the smaller goes first."""
+
+    rank: Rank
+    number: int
+    chat: int | str = field(compare=False)
 
 
 def chat_scope(chat: int | str) -> str:
@@ -35,121 +77,129 @@ def chat_scope(chat: int | str) -> str:
     return f"chat:{chat}"
 
 
+def crowd_scope(chat: int | str) -> str:
+    """The name under which is kept what a crowd got."""
+    return f"crowd:{chat}"
+
+
 def is_crowd(chat: int | str) -> bool:
     """Whether it is a group or channel (a negative id, or a public name) rather than a person."""
     return chat < 0 if isinstance(chat, int) else True
 
 
-@dataclass(slots=True)
-class Bucket:
-    """The generic cell rate algorithm (ITU-T I.371): `rate` a second, at most `burst` at once."""
-
-    rate: float
-    burst: float = 1
-    due: datetime | None = None  # the theoretical arrival time
-
-    def free_at(self, now: datetime) -> datetime:
-        """When the next one may go; `now` if at once."""
-        if self.due is None:
-            return now
-        return max(now, self.due - timedelta(seconds=(self.burst - 1) / self.rate))
-
-    def take(self, when: datetime) -> None:
-        """One goes at `when`."""
-        self.due = max(self.due or when, when) + timedelta(seconds=1 / self.rate)
-
-    def idle(self, now: datetime) -> bool:
-        """Whether it remembers nothing that matters any more."""
-        return self.due is None or self.due <= now
-
-
-@dataclass(slots=True)
-class _Chat:
-    """What one chat was sent lately."""
-
-    bucket: Bucket = field(default_factory=lambda: Bucket(PER_CHAT))
-    recent: deque[datetime] = field(default_factory=lambda: deque(maxlen=CROWD_MESSAGES))
-
-    def free_at(self, now: datetime, *, crowd: bool) -> datetime:
-        when = self.bucket.free_at(now)
-        if crowd and len(self.recent) == CROWD_MESSAGES:
-            when = max(when, self.recent[0] + CROWD_WINDOW)
-        return when
-
-    def take(self, when: datetime, *, crowd: bool) -> None:
-        self.bucket.take(when)
-        if crowd:
-            self.recent.append(when)
-
-    def idle(self, now: datetime) -> bool:
-        return self.bucket.idle(now) and (not self.recent or self.recent[-1] + CROWD_WINDOW <= now)
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A pause to keep, also over a restart."""
-
-    scope: str
-    until: datetime
-    reason: str
+def ceiling(per_second: float) -> int:
+    """The most that may go in any one second at that average: a fifth more, within what the Bot API takes."""
+    limit = FREE_LIMIT if per_second <= FREE_LIMIT else PAID_LIMIT
+    return max(1, int(per_second), min(int(per_second * HEADROOM), limit))
 
 
 class Pacer:
-    """The paces and pauses of one bot. `paused` are those kept from before, by scope."""
+    """The paces and pauses of one bot. `begun` is when this process started; None: none sent anything before it."""
 
-    def __init__(self, per_second: float = 25, paused: Mapping[str, datetime] | None = None) -> None:
-        self._bot = Bucket(per_second, burst=max(1.0, per_second / 5))
-        self._chats: dict[int | str, _Chat] = {}
-        self._paused = dict(paused or {})
+    def __init__(self, per_second: float = 25, *, begun: datetime | None = None) -> None:
+        self._per_second = per_second
+        self._bot = Bucket(per_second, burst=max(1.0, per_second / 2))
+        self._second = Window(ceiling(per_second))
+        self._headroom = ceiling(per_second) - max(1, int(per_second))
+        self._hushed_until = begun + SECOND if begun else None
+        self._chats: dict[int | str, ChatPace] = {}
+        self._noted: deque[datetime] = deque(maxlen=3)
+        self._names: dict[str, int] = {}  # public names, folded, by the number that Telegram calls them
+        self._paused: dict[str, datetime] = {}
         self._trouble: dict[int | str, datetime] = {}
+        self._stretch: dict[int | str, int] = {}
+        self._slow_steps, self._eases_at = 0, datetime.min.replace(tzinfo=UTC)
+        self._waiting: list[Ticket] = []
+        self._tickets = 0
 
-    def restore(self, paused: Mapping[str, datetime]) -> None:
-        """Take up pauses that were kept; of two for one scope the longer holds."""
-        for scope, until in paused.items():
-            self._pause(scope, until)
+    # -- names, and what a restart brings
+    def same(self, name: int | str, number: int | str) -> None:
+        """That public name and that number are one chat: what counts for one counts for both."""
+        if not isinstance(name, str) or not isinstance(number, int):
+            return
+        folded = name.casefold()
+        if self._names.get(folded) == number:
+            return
+        self._names[folded] = number
+        if (known := self._chats.pop(folded, None)) is not None:
+            self._chats.setdefault(number, ChatPace()).join(known)
+        if (until := self._paused.pop(chat_scope(folded), None)) is not None:
+            self._pause(chat_scope(number), until)
 
+    def restore(self, kept: Iterable[Pause]) -> None:
+        """Take up what was kept; of two pauses for one scope the longer holds."""
+        for one in kept:
+            kind, _, rest = one.scope.partition(":")
+            chat: int | str = int(rest) if rest.lstrip("-").isdecimal() else rest
+            if kind == "crowd":
+                self._crowded(self._known(chat), one)
+            else:
+                self._pause(chat_scope(self._known(chat)) if kind == "chat" else one.scope, one.until)
+
+    def _crowded(self, chat: int | str, kept: Pause) -> None:
+        number = int(kept.reason.split()[0]) if kept.reason[:1].isdecimal() else CROWD_MESSAGES
+        pace = ChatPace()
+        pace.minute.answered.extend([kept.until - CROWD_WINDOW] * min(number, CROWD_MESSAGES))
+        self._chats.setdefault(chat, ChatPace()).join(pace)
+
+    def spent(self, chat: int | str, now: datetime) -> Pause | None:
+        """What is to be kept of a crowd before its next message goes at `now`; None for a person."""
+        chat = self._known(chat)
+        if not is_crowd(chat):
+            return None
+        known = self._chats.get(chat)
+        number = known.minute.within(now) if known else 0
+        return Pause(crowd_scope(chat), now + CROWD_WINDOW + SECOND, f"{number} in the last minute")
+
+    # -- pauses
     def paused_until(self, chat: int | str, now: datetime) -> datetime | None:
         """Until when nothing may go to that chat, or None."""
-        ends = (self._paused.get(scope) for scope in (BOT, chat_scope(chat)))
+        ends = (self._paused.get(scope) for scope in (BOT, chat_scope(self._known(chat))))
         return max((until for until in ends if until and until > now), default=None)
-
-    def free_at(self, chat: int | str, now: datetime) -> datetime:
-        """When a message may go to that chat; `now` if at once."""
-        start = self.paused_until(chat, now) or now
-        known = self._chats.get(chat)
-        free = known.free_at(start, crowd=is_crowd(chat)) if known else start
-        return self._bot.free_at(free)
-
-    def reserve(self, chat: int | str, now: datetime, patience: timedelta) -> datetime:
-        """When it may go; if that is within `patience` of `now`, the slot is the caller's."""
-        when = self.free_at(chat, now)
-        if when - now <= patience:
-            self._take(chat, when, now)
-        return when
-
-    def note(self, chat: int | str, now: datetime) -> None:
-        """An answer in a dialogue goes out. It is not held up, and however many come, they hold up others a second."""
-        if self._bot.free_at(now) - now <= NOTED:
-            self._take(chat, now, now)
-
-    def too_many(self, chat: int | str, seconds: float, now: datetime) -> list[Pause]:
-        """The chat answered 429; the pauses that follow from it."""
-        until = now + timedelta(seconds=seconds)
-        pauses = [Pause(chat_scope(chat), until, "429")]
-        self._trouble = {one: at for one, at in self._trouble.items() if now - at <= SHARED_TROUBLE}
-        if any(one != chat for one in self._trouble):
-            pauses.append(Pause(BOT, until, "429 from two chats"))
-        self._trouble[chat] = now
-        return [pause for pause in pauses if self._pause(pause.scope, pause.until)]
 
     def held_until(self, now: datetime) -> datetime | None:
         """Until when the bot as a whole sends nothing, or None."""
-        until = self._paused.get(BOT)
-        return until if until is not None and until > now else None
+        ends = [one for one in (self._paused.get(BOT), self._hushed_until) if one is not None and one > now]
+        return max(ends, default=None)
 
     def hold(self, until: datetime) -> None:
         """No broadcast before `until`: the token was refused."""
         self._pause(BOT, until)
+
+    def too_many(self, chat: int | str, seconds: float, now: datetime) -> list[Pause]:
+        """The chat answered 429; the pauses that follow from it."""
+        chat = self._known(chat)
+        until = now + timedelta(seconds=seconds * self._stretched(chat, now))
+        pauses = [Pause(chat_scope(chat), until, "429")]
+        self._trouble = {one: at for one, at in self._trouble.items() if now - at <= SHARED_TROUBLE}
+        if any(one != chat for one in self._trouble):
+            whole = now + timedelta(seconds=seconds * self._stretched(BOT, now))
+            pauses.append(Pause(BOT, whole, "429 from two chats"))
+            self._slow_down(whole, now)
+        self._trouble[chat] = now
+        return [pause for pause in pauses if self._pause(pause.scope, pause.until)]
+
+    def _stretched(self, who: int | str, now: datetime) -> int:
+        """How many times as long as asked the pause is to be: twice as long each time trouble comes back soon."""
+        last = self._last(who)
+        if last is None or now - last > SOON:
+            self._stretch[who] = 1
+        elif last <= now:  # a pause has ended, and here it is again; what was on its way during one is no news
+            self._stretch[who] = min(self._stretch.get(who, 1) * 2, LONGEST_STRETCH)
+        return self._stretch.get(who, 1)
+
+    def _slow_down(self, whole: datetime, now: datetime) -> None:
+        """Half the rate after this pause; several 429s of one trouble are one step."""
+        last = self._paused.get(BOT)
+        if last is None or last <= now:
+            self._slow_steps = min(self._slow_steps + 1, MOST_STEPS)
+        self._eases_at = max(self._eases_at, whole + EASE)
+
+    def _ease(self, now: datetime) -> None:
+        while self._slow_steps and now >= self._eases_at:
+            self._slow_steps -= 1
+            self._eases_at += EASE
+        self._bot.rate = self._per_second / 2**self._slow_steps
 
     def _pause(self, scope: str, until: datetime) -> bool:
         known = self._paused.get(scope)
@@ -158,12 +208,99 @@ class Pacer:
         self._paused[scope] = until
         return True
 
-    def _take(self, chat: int | str, when: datetime, now: datetime) -> None:
+    # -- slots
+    def free_at(self, chat: int | str, now: datetime) -> datetime:
+        """When a message may go to that chat; `now` if at once."""
+        self._ease(now)
+        return self._bot_free_at(self._chat_free_at(self._known(chat), now))
+
+    def reserve(self, chat: int | str, now: datetime, patience: timedelta) -> datetime:
+        """When it may go; if that is within `patience` of `now`, the slot is the caller's, as if answered then."""
+        when = self.free_at(chat, now)
+        if when - now <= patience:
+            self._begin(self._known(chat), when, now)
+            self.answered(chat, when)
+        return when
+
+    def ask(self, chat: int | str, rank: Rank = Rank.NORMAL) -> Ticket:
+        """Somebody wants to send; ask `turn` with it until it is theirs, or `leave`."""
+        self._tickets += 1
+        ticket = Ticket(rank, self._tickets, chat)
+        insort(self._waiting, ticket)
+        return ticket
+
+    def turn(self, ticket: Ticket, now: datetime) -> datetime:
+        """`now`: it is theirs, and `answered` is due once the answer has come. Otherwise when to ask again."""
+        chat, when = self._known(ticket.chat), self.free_at(ticket.chat, now)
+        if before := self._before(ticket, when):
+            return when + timedelta(seconds=before / self._bot.rate)
+        if when <= now:
+            self.leave(ticket)
+            self._begin(chat, now, now)
+        return when
+
+    def _before(self, ticket: Ticket, when: datetime) -> int:
+        """How many of those that go first could take a slot at that time, as far as it is looked at."""
+        first = bisect_left(self._waiting, ticket)
+        return sum(
+            self._chat_free_at(self._known(one.chat), when) <= when
+            for one in islice(self._waiting, min(first, _LOOKED_AT))
+        )
+
+    def leave(self, ticket: Ticket) -> None:
+        """They no longer wait; safe to call twice."""
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
+
+    def answered(self, chat: int | str, now: datetime) -> None:
+        """What was granted has been answered, in whatever way."""
+        chat = self._known(chat)
+        self._second.end(now)
+        if (known := self._chats.get(chat)) is not None:
+            known.end(now, crowd=is_crowd(chat))
+
+    def note(self, chat: int | str, now: datetime) -> None:
+        """An answer in a dialogue goes out. It is not held up, and however many come, they hold up others a second."""
+        chat = self._known(chat)
+        if self._bot.free_at(now) - now <= NOTED:
+            self._bot.take(now)
+            self._second.begin()
+            self._second.end(now)
+        self._noted.append(now)
+        pace = self._chats.setdefault(chat, ChatPace())
+        pace.begin(crowd=is_crowd(chat))
+        pace.end(now, crowd=is_crowd(chat))
+
+    def _known(self, chat: int | str) -> int | str:
+        if isinstance(chat, int):
+            return chat
+        folded = chat.casefold()
+        return self._names.get(folded, folded)
+
+    def _chat_free_at(self, chat: int | str, now: datetime) -> datetime:
+        start = max(self.paused_until(chat, now) or now, self._hushed_until or now)
+        known = self._chats.get(chat)
+        return known.free_at(start, crowd=is_crowd(chat)) if known else start
+
+    def _bot_free_at(self, when: datetime) -> datetime:
+        return max(self._bot.free_at(when), self._second.free_at(when, self._spare(when)))
+
+    def _spare(self, when: datetime) -> int:
+        """What a second leaves to answers in dialogues: more while people write, never what the average needs."""
+        lately = sum(one + SECOND * 2 > when for one in self._noted)
+        return min(SPARE + lately, self._headroom)
+
+    def _begin(self, chat: int | str, when: datetime, now: datetime) -> None:
         self._bot.take(when)
-        self._chats.setdefault(chat, _Chat()).take(when, crowd=is_crowd(chat))
+        self._second.begin()
+        self._chats.setdefault(chat, ChatPace()).begin(crowd=is_crowd(chat))
         if len(self._chats) > _KEPT_CHATS:
             self._forget(now)
 
     def _forget(self, now: datetime) -> None:
         self._chats = {chat: known for chat, known in self._chats.items() if not known.idle(now)}
-        self._paused = {scope: until for scope, until in self._paused.items() if until > now}
+        self._paused = {scope: until for scope, until in self._paused.items() if until + SOON > now}
+        self._stretch = {who: times for who, times in self._stretch.items() if self._last(who) is not None}
+
+    def _last(self, who: int | str) -> datetime | None:
+        return self._paused.get(BOT if who == BOT else chat_scope(who))

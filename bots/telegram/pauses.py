@@ -5,8 +5,7 @@ A bot that forgets a pause of hours and sends at once is made to wait longer sti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,12 +20,12 @@ __all__ = ["DatabasePauses", "Pauses"]
 class Pauses(Protocol):
     """Keeps pauses by scope. Both methods raise OSError when the place cannot be reached."""
 
-    async def load(self) -> Mapping[str, datetime]:
-        """All that are kept, by scope."""
+    async def load(self) -> Sequence[Pause]:
+        """All that are kept, past or not: one that has just ended tells that trouble has come back."""
         ...
 
     async def keep(self, pause: Pause) -> None:
-        """Keep one."""
+        """Keep one; of two for one scope the longer stays."""
         ...
 
 
@@ -36,16 +35,16 @@ class DatabasePauses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def load(self) -> Mapping[str, datetime]:
-        """All that are kept, by scope."""
+    async def load(self) -> Sequence[Pause]:
+        """All that are kept; see `Pauses`."""
         try:
             async with self._database.reading() as session:
-                return await pauses.all(session)
+                return [Pause(*one) for one in await pauses.all(session)]
         except SQLAlchemyError as error:
             raise OSError(f"pauses cannot be read: {type(error).__name__}") from error
 
     async def keep(self, pause: Pause) -> None:
-        """Keep one."""
+        """Keep one; see `Pauses`."""
         try:
             async with self._database.writing() as session:
                 await pauses.pause(session, pause.scope, pause.until, pause.reason)

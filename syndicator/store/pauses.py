@@ -1,11 +1,14 @@
-"""Durable pauses that a channel must keep: scope is `bot` or `chat:ID`. A pause outlives a restart.
+"""Durable pauses that a channel must keep: scope is `bot`, `chat:ID`, or `crowd:ID` for what a crowd got lately.
 
 1. A pause is only ever made longer.
 2. Nothing is deleted by reading: one that has passed simply no longer counts.
+3. `crowd:ID` is no pause: `reason` says how many messages a group or channel got in its last minute, `until` for how
+   long that counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -14,13 +17,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.store import tables
 from syndicator.store.upsert import insert_for
 
-__all__ = ["all", "pause"]
+__all__ = ["all", "live", "pause"]
+
+CROWD = "crowd:"
 
 
-async def all(session: AsyncSession) -> dict[str, datetime]:  # noqa: A001  # read as pauses.all
-    """Every pause, past or not."""
-    query = select(tables.PAUSE.c.scope, tables.PAUSE.c.until)
-    return {row[0]: row[1] for row in await session.execute(query)}
+async def all(session: AsyncSession) -> Sequence[tuple[str, datetime, str]]:  # noqa: A001  # read as pauses.all
+    """Every row, past or not: scope, until, reason."""
+    query = select(tables.PAUSE.c.scope, tables.PAUSE.c.until, tables.PAUSE.c.reason)
+    return [(scope, until, reason) for scope, until, reason in await session.execute(query)]
+
+
+async def live(session: AsyncSession, now: datetime) -> Mapping[str, int]:
+    """How many pauses hold now, by what they hold: `bot`, `chat`."""
+    scope = tables.PAUSE.c.scope
+    query = select(scope).where(tables.PAUSE.c.until > now, ~scope.startswith(CROWD))
+    found = {"bot": 0, "chat": 0}
+    for one in await session.scalars(query):
+        found["bot" if one == "bot" else "chat"] += 1
+    return found
 
 
 async def pause(session: AsyncSession, scope: str, until: datetime, reason: str) -> None:

@@ -58,7 +58,14 @@ async def test_a_pause_only_grows(database, now):
         await pauses.pause(session, "bot", now + HOUR, "429")
         await pauses.pause(session, "bot", now, "earlier")
         await pauses.pause(session, "chat:5", now, "429")
-        assert await pauses.all(session) == {"bot": now + HOUR, "chat:5": now}
+        await pauses.pause(session, "crowd:-100", now + HOUR, "7 in the last minute")
+        kept = {scope: (until, reason) for scope, until, reason in await pauses.all(session)}
+        assert kept == {
+            "bot": (now + HOUR, "429"),
+            "chat:5": (now, "429"),
+            "crowd:-100": (now + HOUR, "7 in the last minute"),
+        }
+        assert await pauses.live(session, now) == {"bot": 1, "chat": 0}, "what has passed and what is none do not count"
 
 
 def test_a_second_process_on_the_same_database_is_refused_by_name(database_url):

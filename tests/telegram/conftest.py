@@ -14,7 +14,7 @@ from telegram.ext import ExtBot
 
 from bots.telegram.app import TelegramBot
 from bots.telegram.channel import TelegramChannel
-from bots.telegram.limits import Pacer
+from bots.telegram.limits import Pacer, Pause
 from bots.telegram.transport import AiohttpRequest, hide_token
 from config.settings import TelegramSettings
 from syndicator.domain.filters import canonical
@@ -149,17 +149,22 @@ class MemoryPauses:
     """Keeps pauses in a dict; `broken` says the database is away."""
 
     def __init__(self):
-        self.kept, self.broken = {}, False
+        self.stored, self.broken = {}, False
 
     async def load(self):
         if self.broken:
             raise OSError("no database")
-        return dict(self.kept)
+        return [Pause(scope, until, reason) for scope, (until, reason) in self.stored.items()]
 
     async def keep(self, pause):
         if self.broken:
             raise OSError("no database")
-        self.kept[pause.scope] = pause.until
+        self.stored[pause.scope] = (pause.until, pause.reason)
+
+    @property
+    def kept(self):
+        """What is paused, until when; what crowds got is another thing."""
+        return {scope: until for scope, (until, _) in self.stored.items() if not scope.startswith("crowd:")}
 
 
 class FakeTime:
