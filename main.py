@@ -183,7 +183,14 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         database,
         sources=office.sources,
         intake=office.intake,
-        fanout=Fanout(database, site=office.site, taxonomy=office.taxonomy, clock=clock, wake=bell.ring),
+        fanout=Fanout(
+            database,
+            site=office.site,
+            taxonomy=office.taxonomy,
+            tells={kind: channel.tells for kind, channel in channels.items()},
+            clock=clock,
+            wake=bell.ring,
+        ),
         delivery=Delivery(
             database,
             channels,

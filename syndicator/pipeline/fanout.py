@@ -11,11 +11,12 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 import structlog
 
+from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Again, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
@@ -30,14 +31,22 @@ SETTLE = timedelta(seconds=60)  # how long a missing language may still come in 
 
 
 class Fanout:
-    """Writes the recipients of messages."""
+    """Writes the recipients of messages; a channel gets rows only of what it has words for (`tells`)."""
 
     def __init__(
-        self, database: Database, *, site: Site, taxonomy: Taxonomy, clock: Clock, wake: Callable[[], None]
+        self,
+        database: Database,
+        *,
+        site: Site,
+        taxonomy: Taxonomy,
+        tells: Mapping[ChannelKind, Collection[MessageKind]],
+        clock: Clock,
+        wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._site = site
         self._taxonomy = taxonomy
+        self._tells = tells
         self._clock = clock
         self._wake = wake
 
@@ -62,5 +71,6 @@ class Fanout:
                 taxonomy=self._taxonomy,
                 order=self._site.languages,
                 now=self._clock(),
+                tells=self._tells,
                 settle=SETTLE,
             )

@@ -10,33 +10,39 @@ Rules, in order:
 3. People are given another language only `settle` after the release came out: an office saves its languages one by one,
    and who got the first would not get their own any more. Until then the message stays open; then only they are
    looked for.
-4. A correction goes to who got the text in a language that was corrected, a withdrawal to all who got any.
+4. A correction, an edit and a withdrawal go to who was sent the old text (`following`), a digest to whom it is due.
 5. The office's public channels come first, in batches of their own, in the language there is; people follow in the
    order of their ids.
 6. A release that may not be shown now gets no row. While its time has not come (again) the message stays open.
 7. Each step reads message and release in its own transaction. A release that changed since its matches were written
    (a translation came, a topic was ticked) is matched again, and everybody is looked at from the beginning.
+8. Who was to get a release while it was withdrawn gets it when it has come back: nothing of it had been sent to them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, insert, select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import MessageKind, Release, Standing, Urgency
+from syndicator.domain.model import DeliveryState, MessageKind, Release, Standing, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
+from syndicator.store.following import write_followers
+from syndicator.store.indexed import has_answer
 from syndicator.store.loading import get
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, message_of
-from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, REVISION, VARIANT, UtcTime
+from syndicator.store.stepping import PEOPLE, Step, Tells, advance, next_high, write_step
+from syndicator.store.tables import DELIVERY, MESSAGE
 
-__all__ = ["fan_out"]
+__all__ = ["WITHDRAWN", "fan_out"]
+
+WITHDRAWN = "the release is withdrawn"  # why a row was held back; it goes out if the release comes back
 
 # CROSS JOIN keeps SQLite's order of joining: a few thousand people by key, then what belongs to each. Filters first
 # would read every subscription again at each step.
@@ -57,49 +63,25 @@ MATCHED = """
             WHEN v.opened_at > :opened THEN v.opened_at ELSE :opened END
 """
 
-# Corrections and withdrawals: announced by nobody yet, yet part of the ledger's contract and of its tests.
-TOLD = """
-    SELECT t.subscriber_id, t.channel, t.lang, t.choice, COALESCE(
-        (SELECT s.id FROM subscription s WHERE s.id = t.had AND s.state = 'active'),
-        (SELECT MIN(s.id) FROM subscription s WHERE s.subscriber_id = t.subscriber_id AND s.state = 'active')
-    ) AS subscription_id
-    FROM (
-        SELECT p.id AS subscriber_id, p.channel, d.lang, d.subscription_id AS had,
-            ROW_NUMBER() OVER (PARTITION BY p.id ORDER BY d.id DESC) AS choice
-        FROM subscriber p CROSS JOIN message g CROSS JOIN delivery d
-        WHERE {people} AND g.release_id = :release AND g.kind IN ('release', 'correction') AND g.id < :message
-            AND d.message_id = g.id AND d.subscriber_id = p.id AND d.state IN ('sent', 'unknown', 'sending')
-            AND d.lang IN :langs
-    ) t
-"""
 
-PEOPLE = {
-    "person": "p.id > :low AND p.id <= :high AND p.role <> 'channel' AND p.state = 'active'",
-    "channel": "p.role = 'channel' AND p.state = 'active'",
-}
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What a step is told from outside; see `fan_out`."""
 
-INSERT = """
-INSERT INTO delivery
-    (message_id, subscriber_id, subscription_id, batch_id, lang, state, attempts, due_at, resent, reason, answer)
-SELECT :message, r.subscriber_id, r.subscription_id, b.id, r.lang, 'due', 0, :now, :fresh, '', '{{}}'
-FROM (
-    SELECT q.subscriber_id, q.subscription_id, q.channel, q.lang,
-        (ROW_NUMBER() OVER (PARTITION BY q.channel ORDER BY q.subscriber_id) - 1) / :size AS bucket
-    FROM ({recipients}) q
-    WHERE q.choice = 1 AND q.subscription_id IS NOT NULL AND NOT EXISTS
-        (SELECT 1 FROM delivery had WHERE had.message_id = :message AND had.subscriber_id = q.subscriber_id)
-) r
-JOIN (
-    SELECT id, channel, ROW_NUMBER() OVER (PARTITION BY channel ORDER BY id) - 1 AS bucket
-    FROM batch WHERE id IN :batches
-) b ON b.channel = r.channel AND b.bucket = r.bucket
-WHERE true
-ON CONFLICT (message_id, subscriber_id) DO NOTHING
-"""
+    taxonomy: Taxonomy
+    order: Sequence[str]
+    now: datetime
+    tells: Tells
+    limit: int
+    batch_size: int
+    settle: timedelta
 
-COUNT = "SELECT p.channel, COUNT(*) FROM subscriber p WHERE {people} GROUP BY p.channel ORDER BY p.channel"
-NAMES = re.compile(r":(\w+)")
-HIGH = text("SELECT MAX(id) FROM (SELECT id FROM subscriber WHERE id > :low ORDER BY id LIMIT :limit) step")
+    async def step(self, session: AsyncSession, message: Message, low: int) -> Step:
+        """The next people after `low`."""
+        channels = sorted(kind for kind, kinds in self.tells.items() if message.kind in kinds)
+        edits = [kind for kind in channels if MessageKind.EDIT in self.tells[kind]]
+        high = await next_high(session, low, self.limit)
+        return Step(message, self.now, low, high, self.batch_size, channels, edits)
 
 
 async def fan_out(
@@ -109,6 +91,7 @@ async def fan_out(
     taxonomy: Taxonomy,
     order: Sequence[str],
     now: datetime,
+    tells: Tells,
     limit: int = 20_000,
     batch_size: int = 500,
     settle: timedelta = timedelta(0),
@@ -116,120 +99,104 @@ async def fan_out(
     """Write deliveries of that message for the next `limit` subscribers by id; returns the rows of this step.
 
     None when nobody was left: the message is then closed, or waits until the languages have settled (rule 3). `order`
-    is the site's languages, best first.
+    is the site's languages, best first; `tells` says what each channel has words for.
     """
+    how = _How(taxonomy, order, now, tells, limit, batch_size, settle)
     query = select(MESSAGE).where(MESSAGE.c.id == number, MESSAGE.c.fanned_out_at.is_(None)).with_for_update()
     row = (await session.execute(query)).mappings().one_or_none()
-    # Read after the lock: what was announced before it is seen here, what comes later opens the message again.
-    release = None if row is None or row["release_id"] is None else await get(session, row["release_id"])
-    if row is None or release is None:
+    if row is None:
         return None
     message = message_of(row)
+    # Read after the lock: what was announced before it is seen here, what comes later opens the message again.
+    release = None if message.release is None else await get(session, message.release)
+    if release is None or not await _may_go(session, message, release, now):
+        return None
+    if message.kind is MessageKind.RELEASE:
+        return await _tell(session, message, row["matched"], release, how)
+    return await _follow(session, message, release, how)
+
+
+async def _may_go(session: AsyncSession, message: Message, release: Release, now: datetime) -> bool:
+    """Whether it may be told now (rule 6); what may not be, and has no time ahead, is closed."""
     shown = standing(release.state, release.public_at, release.opened_at, now)
-    if shown is not (Standing.WITHDRAWN if message.kind is MessageKind.WITHDRAWAL else Standing.PUBLIC):
-        if shown is not Standing.HIDDEN:
-            await _set(session, number, fanned_out_at=now)
+    if shown is (Standing.WITHDRAWN if message.kind is MessageKind.WITHDRAWAL else Standing.PUBLIC):
+        return True
+    if shown is not Standing.HIDDEN:
+        await advance(session, message.id, fanned_out_at=now)
+    return False
+
+
+async def _follow(session: AsyncSession, message: Message, release: Release, how: _How) -> int | None:
+    """A step of what follows a release."""
+    step = await how.step(session, message, message.cursor)
+    if step.high is None:
+        await advance(session, message.id, fanned_out_at=how.now)
         return None
-    cursor, again = message.cursor, message.again_at is not None
-    if row["matched"].get("change") != release.change:
-        cursor, again = 0, False
-        await _set(session, number, again_at=None)
-    if cursor == 0:
-        about = await write_matches(session, release, taxonomy, now)
-        await _set(session, number, matched={"change": release.change, "about": about, "order": list(order)})
-    settled = _settled(message, release, order, settle)
-    high = await session.scalar(HIGH, {"low": cursor, "limit": limit})
-    if high is None:
-        waits = settled is not None and settled > now
-        await _set(session, number, **({"cursor": 0, "again_at": settled} if waits else {"fanned_out_at": now}))
-        return None
-    recipients, values = await _recipients(session, message, release, order)
-    values |= {"message": number, "now": now, "fresh": False, "size": batch_size, "low": cursor, "high": high}
-    written = 0
-    for role in ("channel", "person") if cursor == 0 else ("person",):
-        values["again"] = again
-        values["others"] = role == "channel" or settled is None or settled <= now
-        written += await _write(session, recipients, role, values, int(message.priority))
-    await _set(session, number, cursor=high)
+    written = await write_followers(session, step, release, message.langs or release.langs)
+    await advance(session, message.id, cursor=step.high)
     return written
 
 
-def _settled(message: Message, release: Release, order: Sequence[str], settle: timedelta) -> datetime | None:
-    """When people are given another language than theirs; None where no language is missing."""
-    if message.kind is not MessageKind.RELEASE or set(order) <= set(release.langs):
+async def _tell(
+    session: AsyncSession, message: Message, matched: Mapping[str, Any], release: Release, how: _How
+) -> int | None:
+    """A step of a release itself."""
+    cursor, again = message.cursor, message.again_at is not None
+    if matched.get("change") != release.change:
+        cursor, again = 0, False
+        await advance(session, message.id, again_at=None)
+    if cursor == 0:
+        about = await write_matches(session, release, how.taxonomy, how.now)
+        said = {"change": release.change, "about": about, "order": list(how.order)}
+        await advance(session, message.id, matched=said)
+    settled = _settled(release, how)
+    step = await how.step(session, message, cursor)
+    if step.high is None:
+        waits = settled is not None and settled > how.now
+        await advance(
+            session, message.id, **({"cursor": 0, "again_at": settled} if waits else {"fanned_out_at": how.now})
+        )
         return None
-    return (release.opened_at or release.public_at) + settle
+    written = await _revive(session, step)
+    values = _matching(release, how.order) | {"again": again}
+    for role in ("channel", "person") if step.is_first else ("person",):
+        values["others"] = role == "channel" or settled is None or settled <= how.now
+        written += await write_step(session, step, MATCHED, PEOPLE[role], values)
+    await advance(session, message.id, cursor=step.high)
+    return written
 
 
-async def _set(session: AsyncSession, number: int, **values: object) -> None:
-    await session.execute(update(MESSAGE).where(MESSAGE.c.id == number).values(values))
+def _settled(release: Release, how: _How) -> datetime | None:
+    """When people are given another language than theirs; None where no language is missing."""
+    if set(how.order) <= set(release.langs):
+        return None
+    return (release.opened_at or release.public_at) + how.settle
 
 
-async def _recipients(
-    session: AsyncSession, message: Message, release: Release, order: Sequence[str]
-) -> tuple[str, dict[str, Any]]:
-    """The query for who gets it, and its values."""
-    values: dict[str, Any] = {"release": release.number, "langs": list(release.langs)}
-    if message.kind is MessageKind.RELEASE:
-        values["urgent"] = release.urgency is Urgency.URGENT
-        values["opened"] = release.opened_at or release.public_at
-        values["fallback"] = next((lang for lang in order if lang in release.langs), "")
-        return MATCHED, values
-    if message.kind is MessageKind.CORRECTION and not await _came_back(session, message):
-        values["langs"] = await _corrected(session, message)
-    return TOLD, values
+def _matching(release: Release, order: Sequence[str]) -> dict[str, Any]:
+    """What `MATCHED` asks of the release."""
+    return {
+        "release": release.number,
+        "langs": list(release.langs),
+        "urgent": release.urgency is Urgency.URGENT,
+        "opened": release.opened_at or release.public_at,
+        "fallback": next((lang for lang in order if lang in release.langs), ""),
+    }
 
 
-async def _corrected(session: AsyncSession, message: Message) -> list[str]:
-    query = (
-        select(VARIANT.c.lang)
-        .join_from(VARIANT, REVISION, REVISION.c.variant_id == VARIANT.c.id)
-        .where(VARIANT.c.release_id == message.release, REVISION.c.major == message.major, REVISION.c.number > 1)
-        .distinct()
+async def _revive(session: AsyncSession, step: Step) -> int:
+    """Rows of this step that a withdrawal held back go out after all, if nothing of them can have arrived (rule 8)."""
+    held = (
+        update(DELIVERY)
+        .where(
+            DELIVERY.c.message_id == step.message.id,
+            DELIVERY.c.subscriber_id > step.low,
+            DELIVERY.c.subscriber_id <= step.high,
+            DELIVERY.c.state == DeliveryState.SUPPRESSED,
+            DELIVERY.c.reason == WITHDRAWN,
+            ~DELIVERY.c.resent,
+            ~has_answer(),
+        )
+        .values(state=DeliveryState.DEFERRED, due_at=step.now, settled_at=None, batch_id=None, reason="")
     )
-    return list(await session.scalars(query))
-
-
-async def _came_back(session: AsyncSession, message: Message) -> bool:
-    """Whether this major revision ended a withdrawal that people were told of: then all of them hear of it."""
-    told = exists().where(
-        MESSAGE.c.release_id == message.release,
-        MESSAGE.c.kind == MessageKind.WITHDRAWAL,
-        MESSAGE.c.major == message.major - 1,
-    )
-    return bool(await session.scalar(select(told)))
-
-
-async def _write(session: AsyncSession, recipients: str, role: str, values: dict[str, Any], priority: int) -> int:
-    """The rows of one step and role. Batches are made for as many as there may be; those left empty go again."""
-    people = PEOPLE[role]
-    step = {name: values[name] for name in ("low", "high")} if role == "person" else {}
-    counts = (await session.execute(text(COUNT.format(people=people)), step)).all()
-    rows = [
-        {"channel": channel, "priority": priority, "created_at": values["now"]}
-        for channel, number in counts
-        for _ in range(-(-number // values["size"]))
-    ]
-    if not rows:
-        return 0
-    made = list(await session.scalars(insert(BATCH).returning(BATCH.c.id, sort_by_parameter_order=True), rows))
-    # The texts put together here are constants of this module; every value goes in as a parameter.
-    statement = _typed(INSERT.format(recipients=recipients.format(people=people)), {**values, **step, "batches": made})
-    written = await session.execute(statement)
-    empty = ~exists().where(DELIVERY.c.batch_id == BATCH.c.id)
-    await session.execute(delete(BATCH).where(BATCH.c.id.in_(made), empty))
-    return int(written.rowcount)  # type: ignore[attr-defined]  # an INSERT has one
-
-
-def _typed(statement: str, values: dict[str, Any]) -> TextClause:
-    """The statement with those of the values that it names."""
-    binds: list[BindParameter[Any]] = []
-    for name in set(NAMES.findall(statement)):
-        value = values[name]
-        if isinstance(value, list):
-            binds.append(bindparam(name, value, expanding=True))
-        elif isinstance(value, datetime):
-            binds.append(bindparam(name, value, type_=UtcTime))
-        else:
-            binds.append(bindparam(name, value))
-    return text(statement).bindparams(*binds)
+    return int((await session.execute(held)).rowcount)  # type: ignore[attr-defined]  # an UPDATE has one

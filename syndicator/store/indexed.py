@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, and_, literal_column, true
+from sqlalchemy import ColumnElement, Text, and_, cast, literal_column, true
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.tables import DELIVERY
 
-__all__ = ["OPEN", "TROUBLED", "in_state"]
+__all__ = ["OPEN", "TROUBLED", "has_answer", "in_state"]
 
 OPEN = (DeliveryState.DUE, DeliveryState.SENDING, DeliveryState.DEFERRED)
 TROUBLED = (DeliveryState.FAILED, DeliveryState.UNKNOWN)
@@ -28,3 +28,8 @@ def in_state(state: DeliveryState) -> ColumnElement[bool]:
 def _one_of(states: Collection[DeliveryState]) -> ColumnElement[bool]:
     """The condition of an index, as `tables` writes it."""
     return DELIVERY.c.state.in_([literal_column(f"'{state}'") for state in states])
+
+
+def has_answer() -> ColumnElement[bool]:
+    """Deliveries of which a channel has said something that stands: parts of them may have been accepted."""
+    return cast(DELIVERY.c.answer, Text) != literal_column("'{}'")

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,17 +37,28 @@ class Message:
     again_at: datetime | None  # not before then: other languages may still come in
     created_at: datetime
     feed: str = ""  # the name of the feed that has changed
+    langs: tuple[str, ...] = ()  # of what follows a release: the languages whose readers it concerns
 
 
 async def announce(
-    session: AsyncSession, release: int, *, kind: MessageKind, major: int, priority: Priority, now: datetime
+    session: AsyncSession,
+    release: int,
+    *,
+    kind: MessageKind,
+    major: int,
+    priority: Priority,
+    now: datetime,
+    langs: Collection[str] = (),
 ) -> Message:
     """The message of (release, kind, major), made if new; an existing one is opened for fan-out again.
 
-    Its key is `{kind}:{release}:{major}`.
+    Its key is `{kind}:{release}:{major}`; an edit has the release's change number in place of a major revision. What
+    follows a release names the languages whose readers it concerns.
     """
     key = f"{kind}:{release}:{major}"
-    values = {"key": key, "kind": kind, "release_id": release, "major": major, "priority": priority}
+    values: dict[str, Any] = {"key": key, "kind": kind, "release_id": release, "major": major, "priority": priority}
+    if langs:
+        values["matched"] = {"langs": sorted(langs)}
     insert_new = insert_for(session, MESSAGE).values(**values, cursor=0, created_at=now)
     again = {"cursor": 0, "fanned_out_at": None, "again_at": None}
     query = insert_new.on_conflict_do_update(index_elements=["key"], set_=again).returning(*MESSAGE.c)
@@ -109,4 +120,5 @@ def message_of(row: Mapping[str, Any] | RowMapping) -> Message:
         again_at=row["again_at"],
         created_at=row["created_at"],
         feed=row["feed"],
+        langs=tuple((row["matched"] or {}).get("langs", ())),
     )

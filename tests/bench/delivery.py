@@ -20,7 +20,7 @@ from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler, Mail
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Letter, Outcome, Sent
-from syndicator.domain.model import ChannelKind
+from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Job
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.tokens import Tokens
@@ -119,7 +119,8 @@ async def _pipeline(database: Database, channel: Keeping, people: int) -> Mappin
 def _engine(database: Database, channel: Keeping) -> EmbeddedEngine:
     """What main.py puts together, as far as fan-out and delivery go."""
     bell, metrics, tokens = Bell(), Metrics(), Tokens(b"0123456789abcdef")
-    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), clock=clock, wake=bell.ring)
+    tells = {ChannelKind.EMAIL: [MessageKind.RELEASE]}
+    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), tells=tells, clock=clock, wake=bell.ring)
     policies = {ChannelKind.EMAIL: RetryPolicy(12, ResendUnknown.ONCE)}
     delivery = Delivery(
         database,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import Priority
+from syndicator.domain.model import ChannelKind, MessageKind, Priority
 from syndicator.domain.ports import Done, Job
 from syndicator.pipeline.fanout import Fanout
 from syndicator.store import migrate
@@ -33,6 +33,7 @@ __all__ = ["figures", "measure"]
 PEOPLE = 300_000
 FILTERS = 1000
 LIMIT_MB = 200
+TELLS = {kind: [MessageKind.RELEASE] for kind in (ChannelKind.EMAIL, ChannelKind.TELEGRAM)}
 
 
 def measure(folder: Path) -> Iterator[Figure]:
@@ -95,7 +96,7 @@ class Alone:
 
 async def _fan_out(url: str, message: int) -> None:
     database = Timed(url)
-    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), clock=lambda: NOW, wake=lambda: None)
+    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), tells=TELLS, clock=lambda: NOW, wake=lambda: None)
     job = Job("fanout", "fanout", Priority.NORMAL, NOW, args={"message": message})
     begun = time.perf_counter()
     assert isinstance(await fanout.fan_out(job, Alone()), Done)

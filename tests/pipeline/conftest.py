@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from syndicator.domain.letters import Letter, Outcome, Sent
-from syndicator.domain.model import Attachment, Change, ChannelKind, Problem
+from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind, Problem
 from syndicator.domain.ports import Again, Done, Job, SourceItem
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.site import Site
@@ -70,6 +70,7 @@ class FakeChannel:
     sent: list[Letter] = field(default_factory=list)
     fault: Exception | None = None
     closed_until: datetime | None = None
+    tells: set[MessageKind] = field(default_factory=lambda: {MessageKind.RELEASE, MessageKind.CONFIRMATION})
 
     def ready_at(self, now: datetime) -> datetime | None:
         return self.closed_until if self.closed_until and self.closed_until > now else None
@@ -104,7 +105,8 @@ class Press:
         self.database, self.site, self.taxonomy, self.now = database, site, taxonomy, now
         self.metrics = Metrics()
         self.source = FakeSource()
-        self.mail, self.telegram = FakeChannel(), FakeChannel(ChannelKind.TELEGRAM, chunk=1)
+        self.mail = FakeChannel()
+        self.telegram = FakeChannel(ChannelKind.TELEGRAM, chunk=1, tells=set(MessageKind))
         self.tokens = Tokens(b"0123456789abcdef")
         self.woken = 0
         self.intake = Intake(
@@ -117,7 +119,15 @@ class Press:
             metrics=self.metrics,
             wake=self.wake,
         )
-        self.fanout = Fanout(database, site=site, taxonomy=taxonomy, clock=lambda: self.now, wake=self.wake)
+        channels = {channel.kind: channel for channel in (self.mail, self.telegram)}
+        self.fanout = Fanout(
+            database,
+            site=site,
+            taxonomy=taxonomy,
+            tells={kind: channel.tells for kind, channel in channels.items()},
+            clock=lambda: self.now,
+            wake=self.wake,
+        )
         policy = RetryPolicy(3, ResendUnknown.ONCE)
         self.settler = Settler(
             database,
@@ -128,7 +138,7 @@ class Press:
         )
         self.delivery = Delivery(
             database,
-            {channel.kind: channel for channel in (self.mail, self.telegram)},
+            channels,
             tokens=self.tokens,
             settler=self.settler,
             clock=lambda: self.now,

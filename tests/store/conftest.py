@@ -27,6 +27,7 @@ from syndicator.domain.site import Site
 from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.releases import Draft, Recorded
 from syndicator.store.subscriptions import Subscriber, Subscription
+from tests.store.looked import TELLS
 
 
 @dataclass
@@ -95,13 +96,15 @@ def people(now: datetime) -> People:
 def tell(taxonomy, now):
     """Announce a release and write all its recipients, as the pipeline does."""
 
-    async def told(session, number=1, *, kind="release", major=0, priority=Priority.NORMAL, when=None, **values):
+    async def told(
+        session, number=1, *, kind="release", major=0, priority=Priority.NORMAL, langs=(), when=None, **values
+    ):
         when = when or now
         message = await ledger.announce(
-            session, number, kind=MessageKind(kind), major=major, priority=priority, now=when
+            session, number, kind=MessageKind(kind), major=major, priority=priority, now=when, langs=langs
         )
         written = 0
-        values = {"taxonomy": taxonomy, "order": ("az", "en", "ru"), "now": when, **values}
+        values = {"taxonomy": taxonomy, "order": ("az", "en", "ru"), "now": when, "tells": TELLS, **values}
         while (step := await ledger.fan_out(session, message.id, **values)) is not None:
             written += step
         return written

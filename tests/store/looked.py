@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.store import ledger
+
+TELLS = {
+    ChannelKind.EMAIL: set(MessageKind) - {MessageKind.EDIT},  # the one that can change what it sent is Telegram
+    ChannelKind.TELEGRAM: set(MessageKind),
+}
 
 
 async def rows(session):

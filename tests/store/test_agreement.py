@@ -30,6 +30,7 @@ from syndicator.store.database import Database
 from syndicator.store.fanout import fan_out
 from syndicator.store.tables import RELEASE
 from tests.conftest import TOPICS
+from tests.store.looked import TELLS
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 ORDER = ("az", "en", "ru")
@@ -162,7 +163,7 @@ def test_a_fan_out_reaches_exactly_who_wants_it_in_the_language_they_get(run, pr
         message = await ledger.announce(
             session, release.number, kind=MessageKind.RELEASE, major=0, priority=Priority.NORMAL, now=NOW
         )
-        how = {"taxonomy": taxonomy, "order": ORDER, "now": NOW, "limit": 20, "batch_size": 7}
+        how = {"taxonomy": taxonomy, "order": ORDER, "now": NOW, "limit": 20, "batch_size": 7, "tells": TELLS}
         while await fan_out(session, message.id, **how) is not None:
             pass
         found = await session.execute(text("SELECT subscriber_id, lang FROM delivery"))

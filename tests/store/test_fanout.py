@@ -163,7 +163,7 @@ async def test_a_correction_reaches_exactly_who_got_the_text_that_was_corrected(
         await subscriptions.end_all(session, gone.id, "one click", now)
         await people.add(session, "late@example.org")
         await press.record(session, "a", "az", "Düz", note="!")
-        assert await tell(session, kind="correction", major=1) == 1
+        assert await tell(session, kind="correction", major=1, langs=["az"]) == 1
         [notice] = await drain(session, now)
         assert (notice.address, notice.lang, notice.message.kind) == ("az@example.org", "az", MessageKind.CORRECTION)
 

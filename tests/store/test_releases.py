@@ -11,6 +11,7 @@ import pytest
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Attachment, MessageKind, Priority, State, Urgency
 from syndicator.store import ledger, releases
+from tests.store.looked import TELLS
 
 HOUR = timedelta(hours=1)
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -323,7 +324,7 @@ async def test_a_fan_out_does_not_wait_in_a_circle_with_an_edit_of_its_release(d
     async def spread():
         await at_work.wait()
         async with database.writing() as session:
-            await ledger.fan_out(session, message.id, taxonomy=taxonomy, order=("az", "en"), now=now)
+            await ledger.fan_out(session, message.id, taxonomy=taxonomy, order=("az", "en"), now=now, tells=TELLS)
 
     async with asyncio.timeout(20):
         await asyncio.gather(edit(), spread())

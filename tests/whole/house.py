@@ -148,7 +148,14 @@ class House:
             database,
             sources={self.source.name: self.source},
             intake=self.intake,
-            fanout=Fanout(database, site=site, taxonomy=taxonomy, wake=_nothing, **shared),
+            fanout=Fanout(
+                database,
+                site=site,
+                taxonomy=taxonomy,
+                tells={kind: channel.tells for kind, channel in channels.items()},
+                wake=_nothing,
+                **shared,
+            ),
             delivery=Delivery(
                 database,
                 channels,

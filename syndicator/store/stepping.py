@@ -1,0 +1,138 @@
+"""One step of a fan-out: rows of the ledger for some 20,000 people, in batches of their channels, by one INSERT.
+
+Rules, in order:
+
+1. Who is owed the message is a query of its own (`fanout`, `following`, `digests`); here its rows become deliveries.
+   It yields `subscriber_id`, `channel`, `lang`, `subscription_id` (perhaps none) and `choice`, and choice 1 counts.
+2. Who has a row of the message gets no second one, so that a step may be repeated.
+3. Batches are made for as many as there may be; those left empty go again.
+4. Only channels that have words for the message (`Channel.tells`) get rows of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, insert, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import ChannelKind, MessageKind
+from syndicator.store.messages import Message
+from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, UtcTime
+
+__all__ = ["PEOPLE", "Step", "Tells", "advance", "next_high", "typed", "write_step"]
+
+Tells = Mapping[ChannelKind, Collection[MessageKind]]
+"""What each channel has words for."""
+
+PEOPLE = {
+    "person": "p.id > :low AND p.id <= :high AND p.role <> 'channel' AND p.state = 'active' AND p.channel IN :channels",
+    "channel": "p.role = 'channel' AND p.state = 'active' AND p.channel IN :channels",
+}
+
+INSERT = """
+INSERT INTO delivery
+    (message_id, subscriber_id, subscription_id, batch_id, lang, state, attempts, due_at, resent, reason, answer)
+SELECT :message, r.subscriber_id, r.subscription_id, b.id, r.lang, 'due', 0, :now, :fresh, '', '{{}}'
+FROM (
+    SELECT q.subscriber_id, q.subscription_id, q.channel, q.lang,
+        (ROW_NUMBER() OVER (PARTITION BY q.channel ORDER BY q.subscriber_id) - 1) / :size AS bucket
+    FROM ({recipients}) q
+    WHERE q.choice = 1 AND NOT EXISTS
+        (SELECT 1 FROM delivery had WHERE had.message_id = :message AND had.subscriber_id = q.subscriber_id)
+) r
+JOIN (
+    SELECT id, channel, ROW_NUMBER() OVER (PARTITION BY channel ORDER BY id) - 1 AS bucket
+    FROM batch WHERE id IN :batches
+) b ON b.channel = r.channel AND b.bucket = r.bucket
+WHERE true
+ON CONFLICT (message_id, subscriber_id) DO NOTHING
+"""
+
+COUNT = "SELECT p.channel, COUNT(*) FROM subscriber p WHERE {people} GROUP BY p.channel ORDER BY p.channel"
+NAMES = re.compile(r":(\w+)")
+HIGH = text("SELECT MAX(id) FROM (SELECT id FROM subscriber WHERE id > :low ORDER BY id LIMIT :limit) step")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a fan-out writes now: its message, and the people after `low` up to `high` (None: nobody is left).
+
+    `channels` have words for it; those of them in `edits` can change what they sent.
+    """
+
+    message: Message
+    now: datetime
+    low: int
+    high: int | None
+    batch_size: int
+    channels: Sequence[str]
+    edits: Sequence[str]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it begins with the office's public channels."""
+        return self.low == 0
+
+
+async def next_high(session: AsyncSession, low: int, limit: int) -> int | None:
+    """The last of the next `limit` subscribers after `low`; None if there are none."""
+    found: int | None = await session.scalar(HIGH, {"low": low, "limit": limit})
+    return found
+
+
+async def advance(session: AsyncSession, message: int, **values: object) -> None:
+    """Say how far the message is."""
+    await session.execute(update(MESSAGE).where(MESSAGE.c.id == message).values(values))
+
+
+async def write_step(
+    session: AsyncSession, step: Step, recipients: str, people: str, values: Mapping[str, Any], size: int | None = None
+) -> int:
+    """Rows for those that the query `recipients` finds; `{people}` in it stands for who is looked at. Returns how many.
+
+    Both texts are constants of their modules; every value goes in as a parameter.
+    """
+    given = {
+        **values,
+        "message": step.message.id,
+        "now": step.now,
+        "fresh": False,
+        "size": size or step.batch_size,
+        "low": step.low,
+        "high": step.high,
+        "channels": list(step.channels),
+        "edits": list(step.edits),
+    }
+    counts = (await session.execute(typed(COUNT.format(people=people), given))).all()
+    rows = [
+        {"channel": channel, "priority": int(step.message.priority), "created_at": step.now}
+        for channel, number in counts
+        for _ in range(-(-number // given["size"]))
+    ]
+    if not rows:
+        return 0
+    made = list(await session.scalars(insert(BATCH).returning(BATCH.c.id, sort_by_parameter_order=True), rows))
+    statement = typed(INSERT.format(recipients=recipients.format(people=people)), {**given, "batches": made})
+    written = await session.execute(statement)
+    empty = ~exists().where(DELIVERY.c.batch_id == BATCH.c.id)
+    await session.execute(delete(BATCH).where(BATCH.c.id.in_(made), empty))
+    return int(written.rowcount)  # type: ignore[attr-defined]  # an INSERT has one
+
+
+def typed(statement: str, values: Mapping[str, Any]) -> TextClause:
+    """The statement with those of the values that it names."""
+    binds: list[BindParameter[Any]] = []
+    for name in set(NAMES.findall(statement)):
+        value = values[name]
+        if isinstance(value, list):
+            binds.append(bindparam(name, value, expanding=True))
+        elif isinstance(value, datetime):
+            binds.append(bindparam(name, value, type_=UtcTime))
+        else:
+            binds.append(bindparam(name, value))
+    return text(statement).bindparams(*binds)
