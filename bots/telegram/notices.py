@@ -5,7 +5,8 @@ Rules, in order:
 1. A correction's notice replies to the corrected copy and says what changed, note by note, the oldest first; its title
    leads to the page, for where the copy is no longer there.
 2. A withdrawal's notice says of what day the release was and why it went, and asks people not to rely on it. Nothing
-   of it repeats title or text, not even the address: that names the release by its number alone.
+   of it repeats title or text, not even the address: that names the release by its number alone. It fits below a photo
+   that can no longer be taken away.
 3. Notes and reasons are in the release's language, the frame is in the reader's.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bots.telegram.parts import BOLD, Button, Part, one_line, short_line
+from bots.telegram.parts import BOLD, CAPTION, Button, Part, one_line, short_line
 from bots.telegram.richtext import BLANK, Rich, Run, joined, shortened
 from syndicator.domain.model import Release
 from syndicator.domain.site import Site
@@ -24,7 +25,7 @@ __all__ = ["correction", "withdrawal"]
 NOTE = 600  # UTF-16 units
 NOTES = 6  # the newest; a reader who missed more finds them on the page
 TITLE = 400
-REASON = 1500
+REASON = 600
 _LINE: Rich = (Run("\n"),)
 
 
@@ -64,4 +65,4 @@ def withdrawal(release: Release, lang: str, reader: Translator, site: Site) -> t
     ]
     if reason := short_line(release.reason_in(lang), REASON):
         rows.append((Run(f"{reader('Reason')}: ", BOLD), *reason))
-    return button.parts([shortened(joined(rows, BLANK), button.limits())])
+    return button.parts([shortened(joined(rows, BLANK), button.limits(CAPTION))])

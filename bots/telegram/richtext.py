@@ -8,6 +8,8 @@ Rules, in order:
 3. Only what Telegram's HTML style knows is written: b, i, u, s, a, code, pre, blockquote. Everything else was
    turned into plain characters before (https://core.telegram.org/bots/api#html-style).
 4. A cut never tears markup: the text is cut, and each side is written anew.
+5. Addresses, hashtags, commands, times and the like become entities by themselves. Each place where one may begin is
+   counted, so rather too many than too few.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 
 __all__ = [
     "BLANK",
@@ -44,6 +47,14 @@ Mark = tuple[str, str]
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # letters and symbols that show nothing
 _BREAKS = ("\n\n", "\n")
 _SENTENCE = re.compile(r"[.!?…][\"»”)]*\s")
+_FOUND = re.compile(
+    r"[@#$](?=\S)"  # mentions, addresses of mail, hashtags, currencies
+    r"|/(?<!\w/)(?=\w)"  # commands; the first stroke of an address
+    r"|(?<=\S)\.(?=[^\W\d_])"  # names of hosts
+    r"|\d(?=\.\d{1,3}\.\d{1,3}\.\d)"  # their numbers
+    r"|\d(?=:\d\d)"  # times, which media players jump to
+    r"|[0-9](?=[0-9 -]{12})"  # numbers of bank cards
+)
 _JOINER = "\u200d"
 _MAX_CLUSTER = 24
 
@@ -158,6 +169,7 @@ def _reach(rich: Rich, limits: Limits) -> int:
     """How many characters from the beginning one message can hold."""
     length = entities = octets = place = 0
     opened: Sequence[Mark] = ()
+    found = _found(plain(rich), limits.entities)
     for run in rich:
         fresh = run.marks[_shared(opened, run.marks) :]
         opened = run.marks
@@ -168,10 +180,16 @@ def _reach(rich: Rich, limits: Limits) -> int:
         for char in run.text:
             length += 2 if char > "\uffff" else 1
             octets += len(escape(char, quote=False).encode())
-            if length > limits.units or octets > limits.octets:
+            entities += place in found
+            if length > limits.units or octets > limits.octets or entities > limits.entities:
                 return place
             place += 1
     return place
+
+
+def _found(text: str, most: int) -> frozenset[int]:
+    """The places where Telegram may find entities by itself, one more than `most` of them at most."""
+    return frozenset(match.start() for match in islice(_FOUND.finditer(text), most + 1))
 
 
 def split(rich: Rich, limits: Limits) -> list[Rich]:
