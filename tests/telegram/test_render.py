@@ -7,7 +7,7 @@ from pathlib import Path
 
 import frontmatter
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bots.telegram.render import Renderings, hashtag, render
@@ -15,8 +15,7 @@ from bots.telegram.richtext import Limits, Run, plain, split, units, visible
 from syndicator.domain.model import Attachment, BodyFormat
 from syndicator.domain.text import clean
 from syndicator.domain.topics import Taxonomy
-
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+from tests.telegram.nasty import LINE, examples
 
 
 @pytest.fixture
@@ -162,81 +161,8 @@ def test_topics_become_hashtags(rules, name, tag):
     assert rules.hashtags(tag) == ([tag] if tag else [])
 
 
-ALPHABET = st.text(st.characters(), max_size=60)
-WORDS = st.one_of(
-    ALPHABET, st.sampled_from(["<b>", "&", "😀" * 30, "a < b", "&lt;", "\u0301", "]]>", "<!--", "x" * 5000])
-)
-TAGS = [
-    "p",
-    "h2",
-    "h3",
-    "ul",
-    "ol",
-    "li",
-    "blockquote",
-    "strong",
-    "em",
-    "code",
-    "pre",
-    "table",
-    "tr",
-    "td",
-    "th",
-    "sub",
-    "sup",
-    "u",
-    "s",
-]
-
-
-@st.composite
-def bodies(draw, depth=3):
-    pieces = []
-    for _ in range(draw(st.integers(0, 5))):
-        if depth and draw(st.booleans()):
-            tag = draw(st.sampled_from(TAGS))
-            pieces.append(f"<{tag}>{draw(bodies(depth - 1))}</{tag}>")
-        elif draw(st.integers(0, 4)) == 0:
-            href = draw(
-                st.one_of(
-                    ALPHABET,
-                    st.sampled_from(["https://a.az/", 'https://a.az/"x', "mailto:a@b.c", "http://[::1", "tel:1"]),
-                )
-            )
-            pieces.append(f'<a href="{href.replace(chr(34), "&quot;")}">{draw(ALPHABET)}</a>')
-        else:
-            pieces.append(draw(WORDS))
-    return "".join(pieces)
-
-
-@QUICK
-@given(
-    title=WORDS,
-    body=bodies(),
-    summary=WORDS,
-    note=WORDS,
-    topic=ALPHABET,
-    urgent=st.booleans(),
-    times=st.integers(1, 40),
-)
-def test_whatever_was_written_telegram_takes_it(
-    site, texts, release, rules, title, body, summary, note, topic, urgent, times
-):
-    topics = Taxonomy.from_mapping({"topic": [{"slug": "visas", "name": {"en": topic if topic.strip() else "x"}}]})
-    about = release(title=title, body=body * times, summary=summary, note=note, urgent=urgent)
-    parts = render(about, "en", texts("en"), site, topics)
-    assert 1 <= len(parts) <= 3
-    for part in parts:
-        text, entities = rules.parsed(part.html, "HTML")
-        assert text == part.plain
-        assert len(entities) <= 100
-        assert len(part.html.encode()) <= 16_000
-        rules.parsed(f"{part.plain}\n\n{part.link}")
-        assert part.plain == part.plain.strip()
-
-
-@QUICK
-@given(text=WORDS.map(lambda one: one.encode("utf-8", "replace").decode()), size=st.integers(1, 50))
+@examples(40)
+@given(text=LINE.map(lambda one: one.encode("utf-8", "replace").decode()), size=st.integers(1, 50))
 def test_splitting_loses_nothing_but_space_and_stays_in_bounds(text, size):
     parts = split((Run(text, (("b", ""),)),), Limits(units=max(size, 2)))
     assert all(units(plain(part)) <= max(size, 2) for part in parts)
