@@ -32,16 +32,18 @@ from telegram.ext import Application, ApplicationBuilder, ExtBot
 
 from bots.telegram.channel import TelegramChannel
 from bots.telegram.dialogue import Chats, Dialogue
-from bots.telegram.limits import Pacer
+from bots.telegram.limits import Pacer, Pause, chat_scope
 from bots.telegram.outcomes import TOKEN_PAUSE
 from bots.telegram.pauses import Pauses
 from bots.telegram.talk.turns import Part
+from bots.telegram.talk.waiting import Answers
 from bots.telegram.transport import AiohttpRequest, hide_token
 from config.settings import TelegramSettings
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from syndicator.metrics import Metrics
 
 __all__ = ["ALLOWED_UPDATES", "WEBHOOK_PATH", "TelegramBot"]
 
@@ -71,6 +73,7 @@ class TelegramBot:
         chats: Chats,
         clock: Clock,
         more: Sequence[Part] = (),
+        metrics: Metrics | None = None,
         poll_for: timedelta = _LONG_POLL,
     ) -> None:
         if settings.token is None:
@@ -96,7 +99,13 @@ class TelegramBot:
         self._app: Application[Any, Any, Any, Any, Any, Any] = (
             ApplicationBuilder().bot(self.bot).updater(None).job_queue(None).build()
         )
-        self._dialogue = Dialogue(chats, site=site, texts=texts, taxonomy=taxonomy, clock=clock, more=more)
+        self._metrics = metrics
+        self._answers = Answers(
+            gone=lambda chat, reason: chats.blocked(chat, reason=reason), slowed=self._slowed, told=self._answered
+        )
+        self._dialogue = Dialogue(
+            chats, self._answers, site=site, texts=texts, taxonomy=taxonomy, clock=clock, more=more
+        )
         self._app.add_handlers(list(self._dialogue.handlers()))
         self._app.add_error_handler(self._dialogue.failed)
         self._task: asyncio.Task[None] | None = None
@@ -132,6 +141,7 @@ class TelegramBot:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self._answers.close()
         if self._ready:
             self._ready = False
             await self._app.shutdown()
@@ -223,6 +233,15 @@ class TelegramBot:
                 self.pacer.note(who.id, self._clock())
             await self._app.process_update(update)
             self._handled.append(update.update_id)
+
+    def _slowed(self, chat: int, seconds: float) -> None:
+        """An answer was told to wait: what is broadcast to that chat waits too."""
+        until = self._clock() + timedelta(seconds=seconds)
+        self.pacer.restore([Pause(chat_scope(chat), until, "429")])
+
+    def _answered(self, what: str) -> None:
+        if self._metrics is not None:
+            self._metrics.telegram_answers.labels(what).inc()
 
     async def _webhook(self, request: web.Request) -> web.Response:
         """Telegram calls; 200 says that the update was handled, anything else brings it again."""

@@ -35,6 +35,7 @@ from bots.telegram.talk.own import own_parts
 from bots.telegram.talk.saying import answer, say, show
 from bots.telegram.talk.screens import Screen, pressed
 from bots.telegram.talk.turns import Chats, Command, Heard, Part, PressHandler, Turn
+from bots.telegram.talk.waiting import Answers
 from bots.telegram.talk.welcome import Welcome
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
@@ -55,9 +56,18 @@ class Dialogue:
     """Handlers for an Application; holds no state of its own. `more` are the parts that stand on more than chats."""
 
     def __init__(
-        self, chats: Chats, *, site: Site, texts: Texts, taxonomy: Taxonomy, clock: Clock, more: Sequence[Part] = ()
+        self,
+        chats: Chats,
+        answers: Answers,
+        *,
+        site: Site,
+        texts: Texts,
+        taxonomy: Taxonomy,
+        clock: Clock,
+        more: Sequence[Part] = (),
     ) -> None:
         self._chats = chats
+        self._answers = answers
         self._site = site
         self._texts = texts
         self._clock = clock
@@ -95,7 +105,7 @@ class Dialogue:
         async def run(update: Update, context: _Context) -> None:
             turn = await self._turn(update, " ".join(context.args or ()))
             if turn is not None:
-                await say(turn.bot, turn.chat, await command.run(turn))
+                await say(self._answers, turn.bot, turn.chat, await command.run(turn))
 
         return run
 
@@ -103,7 +113,7 @@ class Dialogue:
         """/help."""
         turn = await self._turn(update)
         if turn is not None:
-            await say(turn.bot, turn.chat, self._help(turn))
+            await say(self._answers, turn.bot, turn.chat, self._help(turn))
 
     async def words(self, update: Update, _: _Context) -> None:
         """The answer to a question of ours, or something that we do not understand: then what the bot can do."""
@@ -114,7 +124,7 @@ class Dialogue:
         if turn is None:
             return
         ours = asked is not None and asked.from_user is not None and asked.from_user.id == turn.bot.id
-        await say(turn.bot, turn.chat, await heard(turn) if heard and ours else self._help(turn))
+        await say(self._answers, turn.bot, turn.chat, await heard(turn) if heard and ours else self._help(turn))
 
     async def standing(self, update: Update, _: _Context) -> None:
         """The person blocked or unblocked the bot."""
@@ -140,7 +150,7 @@ class Dialogue:
         press = pressed(query.data)
         handler = self._presses.get(press.action) if press else None
         said = await handler(turn, press) if handler and press else None
-        await show(query, said or self._outdated(turn))
+        await show(self._answers, query, said or self._outdated(turn))
 
     def _help(self, turn: Turn) -> Screen:
         return self._welcome.help(turn.lang, self.menu(turn.lang))
@@ -153,7 +163,10 @@ class Dialogue:
         who = update.effective_chat or update.effective_user
         if account is None or who is None:
             return None
-        return Turn(account, self._texts(account.subscriber.language), self._clock(), who.id, who.get_bot(), said)
+        t, message, query = self._texts(account.subscriber.language), update.message, update.callback_query
+        replied = message.reply_to_message.message_id if message and message.reply_to_message else None
+        shown = query.message.text if query and isinstance(query.message, Message) else None
+        return Turn(account, t, self._clock(), who.id, who.get_bot(), said, replied, shown or "")
 
     async def _account(self, update: Update) -> Account | None:
         who = update.effective_chat or update.effective_user
@@ -194,7 +207,7 @@ class Dialogue:
         message = update.effective_message
         if isinstance(message, Message) and message.chat.type == ChatType.PRIVATE:
             trouble = self._welcome.trouble(await self._language_of(update))
-            await say(message.get_bot(), message.chat.id, trouble)
+            await say(self._answers, message.get_bot(), message.chat.id, trouble)
 
 
 def _in_every_language(questions: Mapping[str, Heard], texts: Texts) -> dict[str, Heard]:

@@ -5,19 +5,22 @@ Rules, in order:
 1. A press is answered at once, whatever becomes of it.
 2. A screen is edited in place; where that cannot be (deleted, too old, a question), it is sent anew.
 3. No link of a screen gets a preview, and no screen has a parse mode.
+4. Each screen is an answer of its own to `waiting.Answers`: under a 429 it comes later, and once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
-from telegram import Bot, CallbackQuery, ForceReply, LinkPreviewOptions, Message
+from telegram import Bot, CallbackQuery, ForceReply, InputFile, LinkPreviewOptions, Message
 from telegram.error import BadRequest, TelegramError
 
 from bots.telegram.outcomes import is_unmodified
 from bots.telegram.talk.screens import Screen
 from bots.telegram.talk.turns import Said
+from bots.telegram.talk.waiting import Answers
 
 __all__ = ["answer", "say", "show"]
 
@@ -34,22 +37,36 @@ async def answer(query: CallbackQuery) -> None:
         log.debug("telegram dialogue: a press could not be answered", error=type(error).__name__)
 
 
-async def say(bot: Bot, chat: int, said: Said) -> None:
+async def say(answers: Answers, bot: Bot, chat: int, said: Said) -> None:
     """Send every screen, in order."""
     for screen in _several(said):
-        await bot.send_message(chat, screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)
+        await answers.give(chat, partial(_send, bot, chat, screen))
 
 
-async def show(query: CallbackQuery, said: Said) -> None:
+async def show(answers: Answers, query: CallbackQuery, said: Said) -> None:
     """The first screen in place of the one that was pressed, the others below it."""
-    screens = list(_several(said))
-    if screens and await _edited(query, screens[0]):
-        del screens[0]
-    await say(query.get_bot(), query.from_user.id, screens)
+    bot, chat = query.get_bot(), query.from_user.id
+    first, *others = _several(said) or (None,)
+    if first is not None:
+        await answers.give(chat, partial(_put, query, first))
+    await say(answers, bot, chat, others)
+
+
+async def _put(query: CallbackQuery, screen: Screen) -> None:
+    if not await _edited(query, screen):
+        await _send(query.get_bot(), query.from_user.id, screen)
+
+
+async def _send(bot: Bot, chat: int, screen: Screen) -> None:
+    if screen.file is not None:
+        file = InputFile(screen.file.content, filename=screen.file.name)
+        await bot.send_document(chat, file, caption=screen.text, reply_markup=screen.keyboard)
+        return
+    await bot.send_message(chat, screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)
 
 
 async def _edited(query: CallbackQuery, screen: Screen) -> bool:
-    if not isinstance(query.message, Message) or isinstance(screen.keyboard, ForceReply):
+    if not isinstance(query.message, Message) or isinstance(screen.keyboard, ForceReply) or screen.file:
         return False
     try:
         await query.edit_message_text(screen.text, reply_markup=screen.keyboard, link_preview_options=_NO_PREVIEW)

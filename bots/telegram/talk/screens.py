@@ -19,7 +19,19 @@ from telegram import ForceReply, InlineKeyboardButton, InlineKeyboardMarkup
 
 from bots.telegram.richtext import clean, units, visible
 
-__all__ = ["MAX_CARRIED", "Press", "Screen", "button", "column", "label", "lines", "pager", "pressed", "question"]
+__all__ = [
+    "MAX_CARRIED",
+    "File",
+    "Press",
+    "Screen",
+    "button",
+    "column",
+    "label",
+    "lines",
+    "pager",
+    "pressed",
+    "question",
+]
 
 MAX_TEXT = 4096
 MAX_CARRIED = 50
@@ -29,11 +41,23 @@ _PRESS = re.compile(r"([a-z]{1,4}):([^:]{0,10}):([0-9]{0,3}):([^:]{0,50})")
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file for the person."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Screen:
-    """What the person sees. One with a question (`ForceReply`) is always sent anew: it cannot be edited in."""
+    """What the person sees. One with a question (`ForceReply`) or a file is always sent anew: it cannot be edited in.
+
+    Beside a file the text is its caption.
+    """
 
     text: str
     keyboard: InlineKeyboardMarkup | ForceReply | None = None
+    file: File | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", _bounded(self.text))

@@ -13,19 +13,21 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from telegram import Bot
 
 from bots.telegram.talk.screens import Press, Screen
 from syndicator.domain.filters import BadFilter, Filter, parse
-from syndicator.domain.model import SubscriptionState
+from syndicator.domain.model import Cadence, OtherLanguage, SubscriptionState
+from syndicator.domain.quiet import Quiet
 from syndicator.i18n import Translator
 from syndicator.pipeline.subscribing import Account
-from syndicator.store.subscriptions import Consent, Subscription
+from syndicator.store.subscriptions import Consent, Subscriber, Subscription
 
 __all__ = ["Chats", "Command", "Heard", "Part", "PressHandler", "Said", "Turn"]
 
@@ -39,12 +41,39 @@ class Chats(Protocol):
         """The account of a chat, made if new, resumed if it had blocked us."""
         ...
 
-    async def choose(self, account: Account, filter_: Filter | None, *, consent: Consent, now: datetime) -> Account:
-        """This filter takes the place of what the chat had; None ends it."""
+    async def choose(
+        self,
+        account: Account,
+        filter_: Filter | None,
+        *,
+        cadence: Cadence | None = None,
+        consent: Consent,
+        now: datetime,
+    ) -> Account:
+        """This filter takes the place of what the chat had; None ends it. Without `cadence` it keeps its own."""
         ...
 
-    async def set_reading(self, account: Account, *, language: str | None = None) -> Account:
-        """The reader's language."""
+    async def set_reading(
+        self,
+        account: Account,
+        *,
+        language: str | None = None,
+        timezone: str | None = None,
+        other_language: OtherLanguage | None = None,
+    ) -> Account:
+        """The reader's language and zone, and whether another language will do."""
+        ...
+
+    async def set_quiet(self, account: Account, quiet: Quiet | None) -> Account:
+        """The hours in which only what is urgent is sent; None for none."""
+        ...
+
+    async def rest(self, account: Account, until: datetime | None) -> Account:
+        """Nothing until then; None: until they say so."""
+        ...
+
+    async def resume(self, account: Account) -> Account:
+        """The pause is over."""
         ...
 
     async def blocked(self, chat: int | str, *, reason: str) -> None:
@@ -54,7 +83,11 @@ class Chats(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing that a person did. `said` is what stood behind the command, or the answer: hostile, up to 4096 long."""
+    """One thing that a person did. `said` is what stood behind the command, or the answer: hostile, up to 4096 long.
+
+    `replied` is the number of the message that theirs replies to, if any; `shown` is what the screen said whose button
+    they pressed, "" where Telegram no longer tells.
+    """
 
     account: Account
     t: Translator
@@ -62,11 +95,35 @@ class Turn:
     chat: int
     bot: Bot
     said: str = ""
+    replied: int | None = None
+    shown: str = ""
 
     @property
     def lang(self) -> str:
         """The reader's language."""
         return self.t.lang
+
+    @property
+    def subscriber(self) -> Subscriber:
+        """The person, as we know them."""
+        return self.account.subscriber
+
+    @property
+    def cadence(self) -> Cadence:
+        """How often they hear from us."""
+        return self.subscription.cadence if self.subscription else Cadence.IMMEDIATE
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The reader's clock; one that the machine does not know (any more) is UTC."""
+        try:
+            return ZoneInfo(self.subscriber.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo("UTC")
+
+    def after(self, account: Account) -> Turn:
+        """The same, once something has changed."""
+        return replace(self, account=account)
 
     @property
     def subscription(self) -> Subscription | None:
