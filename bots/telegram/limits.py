@@ -132,9 +132,9 @@ class Pacer:
             kind, _, rest = one.scope.partition(":")
             chat: int | str = int(rest) if rest.lstrip("-").isdecimal() else rest
             if kind == "crowd":
-                self._crowded(self._known(chat), one)
+                self._crowded(self.known(chat), one)
             else:
-                self._pause(chat_scope(self._known(chat)) if kind == "chat" else one.scope, one.until)
+                self._pause(chat_scope(self.known(chat)) if kind == "chat" else one.scope, one.until)
 
     def _crowded(self, chat: int | str, kept: Pause) -> None:
         number = int(kept.reason.split()[0]) if kept.reason[:1].isdecimal() else CROWD_MESSAGES
@@ -144,7 +144,7 @@ class Pacer:
 
     def spent(self, chat: int | str, now: datetime) -> Pause | None:
         """What is to be kept of a crowd before its next message goes at `now`; None for a person."""
-        chat = self._known(chat)
+        chat = self.known(chat)
         if not is_crowd(chat):
             return None
         known = self._chats.get(chat)
@@ -154,7 +154,7 @@ class Pacer:
     # -- pauses
     def paused_until(self, chat: int | str, now: datetime) -> datetime | None:
         """Until when nothing may go to that chat, or None."""
-        ends = (self._paused.get(scope) for scope in (BOT, chat_scope(self._known(chat))))
+        ends = (self._paused.get(scope) for scope in (BOT, chat_scope(self.known(chat))))
         return max((until for until in ends if until and until > now), default=None)
 
     def held_until(self, now: datetime) -> datetime | None:
@@ -168,7 +168,7 @@ class Pacer:
 
     def too_many(self, chat: int | str, seconds: float, now: datetime) -> list[Pause]:
         """The chat answered 429; the pauses that follow from it."""
-        chat = self._known(chat)
+        chat = self.known(chat)
         until = now + timedelta(seconds=seconds * self._stretched(chat, now))
         pauses = [Pause(chat_scope(chat), until, "429")]
         self._trouble = {one: at for one, at in self._trouble.items() if now - at <= SHARED_TROUBLE}
@@ -212,13 +212,13 @@ class Pacer:
     def free_at(self, chat: int | str, now: datetime) -> datetime:
         """When a message may go to that chat; `now` if at once."""
         self._ease(now)
-        return self._bot_free_at(self._chat_free_at(self._known(chat), now))
+        return self._bot_free_at(self._chat_free_at(self.known(chat), now))
 
     def reserve(self, chat: int | str, now: datetime, patience: timedelta) -> datetime:
         """When it may go; if that is within `patience` of `now`, the slot is the caller's, as if answered then."""
         when = self.free_at(chat, now)
         if when - now <= patience:
-            self._begin(self._known(chat), when, now)
+            self._begin(self.known(chat), when, now)
             self.answered(chat, when)
         return when
 
@@ -231,7 +231,7 @@ class Pacer:
 
     def turn(self, ticket: Ticket, now: datetime) -> datetime:
         """`now`: it is theirs, and `answered` is due once the answer has come. Otherwise when to ask again."""
-        chat, when = self._known(ticket.chat), self.free_at(ticket.chat, now)
+        chat, when = self.known(ticket.chat), self.free_at(ticket.chat, now)
         if before := self._before(ticket, when):
             return when + timedelta(seconds=before / self._bot.rate)
         if when <= now:
@@ -243,7 +243,7 @@ class Pacer:
         """How many of those that go first could take a slot at that time, as far as it is looked at."""
         first = bisect_left(self._waiting, ticket)
         return sum(
-            self._chat_free_at(self._known(one.chat), when) <= when
+            self._chat_free_at(self.known(one.chat), when) <= when
             for one in islice(self._waiting, min(first, _LOOKED_AT))
         )
 
@@ -254,14 +254,14 @@ class Pacer:
 
     def answered(self, chat: int | str, now: datetime) -> None:
         """What was granted has been answered, in whatever way."""
-        chat = self._known(chat)
+        chat = self.known(chat)
         self._second.end(now)
         if (known := self._chats.get(chat)) is not None:
             known.end(now, crowd=is_crowd(chat))
 
     def note(self, chat: int | str, now: datetime) -> None:
         """An answer in a dialogue goes out. It is not held up, and however many come, they hold up others a second."""
-        chat = self._known(chat)
+        chat = self.known(chat)
         if self._bot.free_at(now) - now <= NOTED:
             self._bot.take(now)
             self._second.begin()
@@ -271,7 +271,8 @@ class Pacer:
         pace.begin(crowd=is_crowd(chat))
         pace.end(now, crowd=is_crowd(chat))
 
-    def _known(self, chat: int | str) -> int | str:
+    def known(self, chat: int | str) -> int | str:
+        """The one name under which a chat is counted: its number, where that has been learned."""
         if isinstance(chat, int):
             return chat
         folded = chat.casefold()
