@@ -39,10 +39,9 @@ from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, message_of
 from syndicator.store.stepping import PEOPLE, Step, Tells, advance, next_high, write_step
 from syndicator.store.tables import DELIVERY, MESSAGE
+from syndicator.store.told import WITHDRAWN
 
-__all__ = ["WITHDRAWN", "fan_out"]
-
-WITHDRAWN = "the release is withdrawn"  # why a row was held back; it goes out if the release comes back
+__all__ = ["fan_out"]
 
 # CROSS JOIN keeps SQLite's order of joining: a few thousand people by key, then what belongs to each. Filters first
 # would read every subscription again at each step.

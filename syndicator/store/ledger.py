@@ -5,7 +5,7 @@ may be called twice. In the order of a release's way:
 
 1. `announce`, `confirmation`, `open_messages` (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
-3. `open_batches`, `claim`, `settle`, `sweep`, `next_deferred` (sending) move it out.
+3. `open_batches`, `settle`, `sweep`, `next_deferred` (sending) and `claim` (claiming) move it out.
 4. `recover`, `retry` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
 5. `listing`, `streamed`, `counts`, `oldest_due` (looking) show it.
 """
@@ -13,21 +13,13 @@ may be called twice. In the order of a release's way:
 from __future__ import annotations
 
 from syndicator.store.batching import forget_closed
+from syndicator.store.claiming import Claimed, claim
 from syndicator.store.fanout import fan_out
 from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, announce, confirmation, open_messages
 from syndicator.store.recovery import recover, retry
-from syndicator.store.sending import (
-    Claimed,
-    OpenBatch,
-    Settlement,
-    claim,
-    next_deferred,
-    open_batches,
-    settle,
-    sweep,
-)
+from syndicator.store.sending import OpenBatch, Settlement, next_deferred, open_batches, settle, sweep
 
 __all__ = [
     "Claimed",
