@@ -27,8 +27,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority, SubscriberRole
 from syndicator.store import people
 from syndicator.store.batching import PAGE as BATCH_SIZE
-from syndicator.store.indexed import in_state
 from syndicator.store.holding import OVERTAKEN
+from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, HUB_TOPIC, MESSAGE, SUBSCRIBER
 from syndicator.store.upsert import insert_for
 
