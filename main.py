@@ -27,8 +27,7 @@ from bots.email.doctor import ask_relay
 from bots.email.opening import open_email, open_relay
 from bots.email.preview import email_preview
 from bots.telegram.doctor import telegram_questions
-from bots.telegram.outbox import FileTelegram
-from bots.telegram.pauses import DatabasePauses
+from bots.telegram.opening import open_telegram
 from bots.telegram.preview import telegram_preview
 from config.logs import set_up_logs
 from config.settings import Settings
@@ -159,25 +158,18 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
     feeds = office.feeds(Path(settings.feeds.directory), bell.ring)
     publisher = feeds.publisher
     email = open_email(settings.email, office.compiler(), office.site)
-    bot = None
-    telegram: Channel
-    if settings.telegram.token is not None:
-        from bots.telegram.app import TelegramBot  # noqa: PLC0415  # see rule 4
-
-        bot = TelegramBot(
-            settings.telegram,
-            site=office.site,
-            texts=office.texts,
-            taxonomy=office.taxonomy,
-            chats=office.subscribing,
-            clock=clock,
-        )
-        telegram = bot.channel(DatabasePauses(database))
-    else:
-        telegram = FileTelegram(
-            Path(settings.telegram.outbox), site=office.site, texts=office.texts, taxonomy=office.taxonomy
-        )
-    channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram, **feeds.channels()}
+    telegram = open_telegram(
+        settings.telegram,
+        database,
+        site=office.site,
+        texts=office.texts,
+        taxonomy=office.taxonomy,
+        chats=office.subscribing,
+        folder=office.media,
+        clock=clock,
+        metrics=office.metrics,
+    )
+    channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
     settler = Settler(database, policies=policies(settings), clock=clock, metrics=office.metrics)
     work = Work(
         database,
@@ -228,11 +220,11 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         tokens=office.tokens,
         clock=clock,
         trusted_proxies=settings.web.trusted_proxies,
-        telegram_name=lambda: bot.username if bot else "",
+        telegram_name=lambda: telegram.username,
         contact=settings.site.contact,
         confirm_for=settings.retention.confirm_for,
     )
-    app = make_app(pages, [*feeds.routes(), *(bot.routes() if bot else ())], feeds.templates())
+    app = make_app(pages, [*feeds.routes(), *telegram.routes()], feeds.templates())
     scheduler = Scheduler(
         engine,
         database,
@@ -245,7 +237,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         *(Running(end=channel.close) for channel in channels.values()),
         WebServer(app, settings.web.host, settings.web.port, front=feeds.front()),
         Running(begin=lambda: publisher.refresh(clock())),
-        *([bot] if bot else []),  # before the engine, and so after it at the end: they share connections
+        *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: they share connections
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
     ]

@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from telegram.error import Forbidden, RetryAfter, TelegramError
 
+from bots.telegram.pace import seconds_of
+
 __all__ = ["LONGEST", "Answers"]
 
 LONGEST = 60.0  # seconds
@@ -67,7 +69,7 @@ class Answers:
         try:
             await call()
         except RetryAfter as error:
-            self._begin(chat, call, _seconds(error))
+            self._begin(chat, call, seconds_of(error))
         except TelegramError:
             self._told("lost")
             raise
@@ -114,7 +116,7 @@ class Answers:
         try:
             await call()
         except RetryAfter as error:
-            return _seconds(error)
+            return seconds_of(error)
         except Forbidden as error:
             self._lose(chat, 1, error.message)
             await self._shut_out(chat, error.message)
@@ -135,8 +137,3 @@ class Answers:
             self._told("lost")
         if count:
             log.warning("telegram dialogue: answers were not given", chat=chat, answers=count, reason=reason)
-
-
-def _seconds(error: RetryAfter) -> float:
-    """How long it asks for, by the one way to the number that does not warn of a change to come."""
-    return max(float(error.__reduce__()[1][0]), 0.0)
