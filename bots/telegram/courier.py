@@ -1,0 +1,291 @@
+"""One letter on its way: operation by operation, each at its pace, until its chat is as it should be.
+
+Rules, in order:
+
+1. The plan is made anew after each operation, from what then stands (`plan`). What was done stands in the answer, so
+   that the next attempt goes on behind it.
+2. Each operation waits for its slot, edits and deletions too (`pace`). A wait that is too long is `Later`, and costs no
+   attempt.
+3. What a refusal means for an operation, `answers` says. A refused picture makes the letter a text.
+4. Of a message that nobody can tell of, an audit is asked, where there is one for the office's channels. It stands
+   there: on with the next. It does not: it is sent again, once. No telling: its place stays open, the parts behind it
+   still go out, and the outcome is unknown.
+5. Before anything is sent again (`resent`) the audit is asked whether it stands there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from telegram import InputFile, Message
+from telegram.error import TelegramError
+
+from bots.telegram.aims import Task
+from bots.telegram.answers import Meaning, meaning, repeatable
+from bots.telegram.audit import Audit
+from bots.telegram.calls import Manner, call
+from bots.telegram.copies import OWN, Stand, seal
+from bots.telegram.limits import Rank
+from bots.telegram.outcomes import is_token_trouble, outcome
+from bots.telegram.pace import MustWait, Pace
+from bots.telegram.plan import Edit, Operation, Reply, Send, after, plan
+from syndicator.domain.letters import Gone, Later, Letter, Moved, Outcome, Refused, Sent, Unknown
+from syndicator.domain.model import Attachment, SubscriberRole
+from syndicator.domain.places import Place
+
+__all__ = ["Courier", "NoPicture", "Photos"]
+
+MOST = 60  # operations of one letter; a copy has few messages
+TRIES = 2  # sendings of one part, where an audit says that the first one did not arrive
+
+log = structlog.get_logger()
+
+
+class Photos(Protocol):
+    """What pictures are sent as; `media.Photos` is one. Each `input` is followed by one of the other three."""
+
+    async def input(self, attachment: Attachment) -> str | InputFile | None:
+        """A file_id, the bytes, or a public address; None where the post has to do without."""
+        ...
+
+    async def accepted(self, attachment: Attachment, message: Message) -> None:
+        """Telegram took it."""
+        ...
+
+    async def refused(self, attachment: Attachment) -> None:
+        """Telegram blamed the picture."""
+        ...
+
+    def released(self, attachment: Attachment) -> None:
+        """The attempt ended without a word about the picture."""
+        ...
+
+
+class NoPicture(Exception):
+    """The letter has to do without its picture; what stands is in `courier.stand`."""
+
+
+@dataclass(slots=True)
+class Courier:
+    """Carries one letter. `bot` has the library's methods; `facts` are what the ledger keeps of the text."""
+
+    letter: Letter
+    place: Place
+    stand: Stand
+    bot: Any
+    pace: Pace
+    moment: Callable[[], datetime]
+    manner: Manner
+    rank: Rank = Rank.NORMAL
+    photos: Photos | None = None
+    audit: Audit | None = None
+    doubted: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+    _tries: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def answer(self) -> dict[str, object]:
+        """What the ledger keeps."""
+        return self.stand.answer(self.place.chat, self.facts)
+
+    async def carry(self, task: Task, facts: Mapping[str, object]) -> Outcome:
+        """Do what the task wants.
+
+        Raises:
+            NoPicture: it has to be written without its picture, and carried again.
+        """
+        self.facts = facts
+        if self.letter.resent:
+            await self._look_for_doubts(task)
+        for _ in range(MOST):
+            rows = plan(self.stand, task.aims, task.word)
+            if not rows:
+                break
+            found = await self._step(rows[0])
+            if found is not None:
+                return found
+        else:
+            return Later("there is no end to it", answer=self.answer)
+        if self.stand.doubtful:
+            kept = self.answer if self.stand.stands or self.stand.word else {}
+            return Unknown(self.doubted or "no telling whether all of it arrived", answer=kept)
+        return Sent(self.answer, str(self.place))
+
+    async def _step(self, operation: Operation) -> Outcome | None:
+        """One operation; an outcome where the letter ends with it."""
+        try:
+            if await self._stands_already(operation):
+                return None
+            message = await self._do(operation)
+        except MustWait as wait:
+            return Later(wait.reason, wait.until, counts=False, answer=self.answer)
+        except TelegramError as error:
+            return await self._refused(operation, error)
+        await self._accepted(operation, message)
+        return None
+
+    async def _do(self, operation: Operation, *, plain: bool = False) -> Any:
+        picture = _picture_of(operation)
+        photo = await self._photo(picture) if picture else None
+        manner = replace(self.manner, plain=plain)
+        asked = call(operation, self.place, manner, photo)
+        try:
+            message = await self.pace.call(
+                self.place.chat, lambda: getattr(self.bot, asked.name)(**asked.values), self.moment, self.rank
+            )
+        except BaseException as error:
+            if picture is not None and self.photos is not None:
+                blamed = isinstance(error, TelegramError) and meaning(operation, error) is Meaning.NO_PICTURE
+                await self.photos.refused(picture) if blamed else self.photos.released(picture)
+            raise
+        if picture is not None and self.photos is not None and isinstance(message, Message):
+            await self.photos.accepted(picture, message)
+        return message
+
+    async def _photo(self, picture: Attachment) -> str | InputFile:
+        photo = await self.photos.input(picture) if self.photos is not None else None
+        if photo is None:
+            raise NoPicture
+        return photo
+
+    async def _accepted(self, operation: Operation, message: Any) -> None:
+        """Take it down, and what Telegram calls the chat."""
+        number = 0
+        if isinstance(operation, Send | Reply) and isinstance(message, Message):
+            number = message.message_id
+            self.pace.pacer.same(self.place.chat, message.chat.id)
+            self.place = self.place.within(message.chat.id)
+            if self.audit is not None and self._is_ours:
+                await self.audit.noted(self.place, number)
+        self.stand = after(self.stand, operation, number)
+
+    async def _refused(self, operation: Operation, error: TelegramError) -> Outcome | None:
+        match meaning(operation, error):
+            case Meaning.DONE:
+                self.stand = after(self.stand, operation)
+            case Meaning.FIXED:
+                self.stand = replace(self.stand, fixed=self.stand.fixed | {operation.message})  # type: ignore[union-attr]  # a deletion
+            case Meaning.NO_PICTURE:
+                raise NoPicture from None
+            case Meaning.PLAIN:
+                return await self._plainly(operation, error)
+            case Meaning.OUTCOME:
+                return await self._ended(operation, error)
+        return None
+
+    async def _plainly(self, operation: Operation, error: TelegramError) -> Outcome | None:
+        log.warning("telegram refused the markup, sending plain text", reason=error.message)
+        try:
+            message = await self._do(operation, plain=True)
+        except MustWait as wait:
+            return Later(wait.reason, wait.until, counts=False, answer=self.answer)
+        except TelegramError as again:
+            if meaning(operation, again) is Meaning.DONE:
+                self.stand = after(self.stand, operation)
+                return None
+            return await self._ended(operation, again)
+        await self._accepted(operation, message)
+        return None
+
+    async def _ended(self, operation: Operation, error: TelegramError) -> Outcome | None:
+        found = outcome(error, role=self.letter.role, now=self.moment(), answer=self.answer)
+        found = repeatable(operation, found)
+        if isinstance(found, Unknown) and isinstance(operation, Send | Reply):
+            return await self._in_doubt(operation, found)
+        if is_token_trouble(error) and isinstance(found, Later) and found.not_before is not None:
+            self.pace.pacer.hold(found.not_before)
+            log.error("telegram refuses the bot's token: set telegram.token and restart; messages wait")
+        elif self._is_ours and isinstance(found, Later) and found.counts:
+            log.error("telegram channel cannot be written to", chat=str(self.place), reason=found.reason)
+        match found:
+            case Moved(chat):
+                return Moved(str(self.place.within(int(chat))))
+            case Refused(reason):
+                return Refused(reason, self.answer)
+            case Gone(reason):
+                return Gone(reason, self.answer)
+            case _:
+                return found
+
+    # -- what nobody can tell
+    @property
+    def _is_ours(self) -> bool:
+        return self.letter.role is SubscriberRole.CHANNEL
+
+    async def _stands_already(self, operation: Operation) -> bool:
+        """Whether what is to be sent again stands there, as the audit knows; then it is taken down."""
+        if not (self.letter.resent and isinstance(operation, Send | Reply)) or self._tries.get(_name(operation)):
+            return False
+        self._tries[_name(operation)] = 1
+        try:
+            number = await self._found(operation)
+        except OSError as error:
+            self._leave_open(operation, f"no telling whether it stands there: {error}")
+            return True
+        if number is None:
+            return False
+        self.stand = after(self.stand, operation, number)
+        return True
+
+    async def _look_for_doubts(self, task: Task) -> None:
+        """What an earlier attempt left open: it stands where the audit finds it, and else is to be sent again."""
+        shown = {seal(part): part for aim in task.aims if aim.copy == OWN for part in aim.parts}
+        rows: list[tuple[int, str]] = []
+        own = self.stand.copy(OWN)
+        for message, mark in zip(own.messages, own.seals, strict=True):
+            number = message
+            if not message and mark in shown:
+                try:
+                    number = await self._found(Send(OWN, shown[mark])) or 0
+                except OSError as error:
+                    self.doubted = f"no telling whether it stands there: {error}"
+                    rows.append((0, mark))
+            rows += [(number, mark)] if number else []
+        if OWN in self.stand.copies:
+            messages, seals = tuple(one for one, _ in rows), tuple(mark for _, mark in rows)
+            self.stand = self.stand.having(OWN, replace(own, messages=messages, seals=seals))
+
+    async def _found(self, operation: Send | Reply) -> int | None:
+        """The message that shows it already; None where there is none, or nobody to ask."""
+        if self.audit is None or not self._is_ours:
+            return None
+        return await self.audit.found(self.place, operation.part, self.moment())
+
+    async def _in_doubt(self, operation: Send | Reply, found: Unknown) -> Outcome | None:
+        """It may have arrived."""
+        name = _name(operation)
+        self._tries[name] = self._tries.get(name, 0) + 1
+        if self.audit is not None and self._is_ours:
+            try:
+                number = await self._found(operation)
+            except OSError as error:
+                self._leave_open(operation, f"{found.reason}; {error}")
+                return None
+            if number is not None:
+                self.stand = after(self.stand, operation, number)
+                return None
+            if self._tries[name] < TRIES:
+                return None  # it certainly does not stand there: the plan still has it
+            return Later(f"it did not arrive: {found.reason}", answer=self.answer)
+        self._leave_open(operation, found.reason)
+        return None
+
+    def _leave_open(self, operation: Send | Reply, reason: str) -> None:
+        self.doubted = reason
+        self.stand = after(self.stand, operation, 0)
+
+
+def _name(operation: Send | Reply) -> str:
+    return f"{type(operation).__name__} {seal(operation.part)}"
+
+
+def _picture_of(operation: Operation) -> Attachment | None:
+    """The picture that has to be handed over with it."""
+    match operation:
+        case Send(_, part) | Edit(_, _, part, _, True):
+            return part.photo
+    return None
