@@ -7,8 +7,9 @@ Rules, in order:
 2. Each release once: its title, which leads to the page, and one line of its lead. Urgent ones come first, then the
    newest. They are not grouped by topic: many have several, and would stand where half of their readers do not look.
 3. What was corrected says so, with its newest note. What was withdrawn is left out; a copy that follows a withdrawal
-   says that something was, and of nothing else.
-4. A message is never cut inside an entry. What is more than `MOST` is counted, and the site has it.
+   says that something was, and nothing more of it.
+4. A message is never cut inside an entry. At most `MOST` entries stand in at most `PARTS` messages; what is more is
+   counted, and the site has it.
 5. With nothing left to tell there is no message; a copy that follows says at least what became of it.
 """
 
@@ -32,6 +33,7 @@ from syndicator.i18n import Translator
 __all__ = ["digest", "standing_of"]
 
 MOST = 25
+PARTS = 5
 TITLE = 250  # UTF-16 units
 LEAD = 160
 NOTE = 200
@@ -60,14 +62,25 @@ def digest(
     limits = button.limits()
     shown.sort(key=lambda item: (item.release.public_at, item.release.number), reverse=True)
     shown.sort(key=lambda item: item.release.urgency is not Urgency.URGENT)
-    pieces: list[Rich] = [(Run(f"🗞 {_heading([*shown, *gone], reader, zone)}", BOLD),)]
-    pieces.extend(shortened(_entry(item, reader, site), limits) for item in shown[:MOST])
-    if (more := len(shown) - MOST) > 0:
-        pieces.append((Run(reader.plural("And {count} more on the site.", "And {count} more on the site.", more)),))
+    heading: Rich = (Run(f"🗞 {_heading([*shown, *gone], reader, zone)}", BOLD),)
+    entries = [shortened(_entry(item, reader, site), limits) for item in shown[:MOST]]
+    while True:
+        ending = _ending(len(shown) - len(entries), len(gone), reader)
+        packed = _packed([heading, *entries, *ending], limits)
+        if len(packed) <= PARTS:
+            return button.parts(packed)
+        entries.pop()
+
+
+def _ending(more: int, gone: int, reader: Translator) -> list[Rich]:
+    """What is not shown, and why."""
+    rows: list[Rich] = []
+    if more:
+        rows.append((Run(reader.plural("And {count} more on the site.", "And {count} more on the site.", more)),))
     if gone:
         one, many = "{count} release has been withdrawn since.", "{count} releases have been withdrawn since."
-        pieces.append((Run("🚫 "), Run(reader.plural(one, many, len(gone)), ITALIC)))
-    return button.parts(_packed(pieces, limits))
+        rows.append((Run("🚫 "), Run(reader.plural(one, many, gone), ITALIC)))
+    return rows
 
 
 def _heading(items: Sequence[Item], reader: Translator, zone: ZoneInfo) -> str:

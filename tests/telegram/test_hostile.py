@@ -64,7 +64,7 @@ def named(topic):
     return Taxonomy.from_mapping({"topic": rows})
 
 
-@examples(60)
+@examples(40)
 @given(
     title=LINE,
     body=LONG_BODIES,
@@ -100,7 +100,7 @@ def test_a_digest_of_anything_is_taken(site, texts, taxonomy, release, judged, n
     shown = [one for one in items if followed or one.release.state is State.PUBLIC]
     parts = Renderings(site, taxonomy).digest(items, texts(lang), now, followed=followed)
     if shown:
-        judged(parts, most=12)
+        judged(parts, most=5)
     else:
         assert parts == ()
 
@@ -161,7 +161,7 @@ def test_the_most_that_a_digest_can_hold_is_a_few_messages(site, texts, taxonomy
     items = [
         Item(_old(release(title=wide, summary=wide, note=wide, urgent=True, number=n), n), "en") for n in range(1, 61)
     ]
-    parts = judged(Renderings(site, taxonomy).digest(items, texts("en"), now), most=6)
+    parts = judged(Renderings(site, taxonomy).digest(items, texts("en"), now), most=5)
     assert sum(part.plain.count("Corrected: ") for part in parts) == 25
     assert "And 35 more on the site." in parts[-1].plain
 

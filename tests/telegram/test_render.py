@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import frontmatter
@@ -10,19 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.telegram.render import Renderings, hashtag, render
+from bots.telegram.render import Renderings, Style, hashtag, render
 from bots.telegram.richtext import Limits, Run, plain, split, units, visible
 from syndicator.domain.model import Attachment, BodyFormat
 from syndicator.domain.text import clean
 from syndicator.domain.topics import Taxonomy
 from tests.telegram.nasty import LINE, examples
 
+FULL = Style()
+
 
 @pytest.fixture
 def rendered(site, taxonomy, texts, release):
-    def made(reader="en", topics=taxonomy, **values):
-        about = release(**values)
-        return render(about, about.langs[0], texts(reader), site, topics)
+    def made(reader="en", topics=taxonomy, topics_of=("visas",), style=FULL, **values):
+        about = release(topics=topics_of, **values)
+        return render(about, about.langs[0], texts(reader), site, topics, style)
 
     return made
 
@@ -136,6 +139,40 @@ def test_each_version_is_rendered_once(site, taxonomy, texts, release):
     assert renderings.of(release(), "en", texts("en")) is first
     assert renderings.of(release(), "en", texts("az")) is not first
     assert renderings.of(release(change=2), "en", texts("en")) is not first
+
+
+@pytest.mark.parametrize("changed", [{"topics": ("refugees",)}, {"urgent": True}, {"title": "Visas"}])
+def test_what_changed_without_a_word_is_rendered_anew(site, taxonomy, texts, release, changed):
+    renderings = Renderings(site, taxonomy)
+    first = renderings.of(release(), "en", texts("en"))
+    if "title" in changed:  # a silent revision has a number of its own
+        about = release(**changed)
+        said = replace(about.variants[0].revision, number=2)
+        about = replace(about, variants=(replace(about.variants[0], revision=said),))
+    else:
+        about = release(**changed)
+    assert renderings.of(about, "en", texts("en")) != first
+
+
+def test_each_style_is_kept_apart(site, taxonomy, texts, release):
+    renderings = Renderings(site, taxonomy)
+    about = release(image=True, summary="In short.")
+    styles = [Style(text, media) for text in ("full", "lead") for media in ("preview", "photo", "none")]
+    assert len({renderings.of(about, "en", texts("en"), style) for style in styles}) == 6
+
+
+def test_a_chat_that_wants_leads_gets_the_summary_or_the_first_paragraph(rendered):
+    (part,) = rendered(summary="In short: cheaper.", style=Style("lead"))
+    assert part.plain.split("\n\n")[:-1] == ["Visas get cheaper", "In short: cheaper."]
+    body = "".join(f"<p>Paragraph {n}. {'word ' * 70}</p>" for n in range(3))
+    (part,) = rendered(body=body, style=Style("lead"))
+    assert "Paragraph 0." in part.plain
+    assert "Paragraph 1." not in part.plain
+
+
+def test_topics_above_a_releases_own_are_tags_too_and_come_last(rendered):
+    (part,) = rendered(topics_of=("visas", "refugees"))
+    assert part.plain.endswith("#Visas #Refugees #Entry_and_stay")
 
 
 def test_a_language_that_is_not_there_is_an_error(site, taxonomy, texts, release):
