@@ -28,7 +28,7 @@ from bots.email.opening import open_email, open_relay
 from bots.email.preview import email_preview
 from bots.telegram.doctor import telegram_questions
 from bots.telegram.opening import open_telegram
-from bots.telegram.preview import telegram_preview
+from bots.telegram.preview import styles_in_use, telegram_preview
 from config.logs import set_up_logs
 from config.settings import Settings
 from config.topics import load_topics
@@ -38,7 +38,7 @@ from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
 from syndicator.domain.model import ChannelKind
-from syndicator.domain.ports import Channel, Source
+from syndicator.domain.ports import Source
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
@@ -48,6 +48,7 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.bell import Bell
 from syndicator.pipeline.channels import configure_channels, public_channels
 from syndicator.pipeline.delivery import Delivery
+from syndicator.pipeline.digests import Digests
 from syndicator.pipeline.doctor import questions
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
@@ -197,7 +198,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         channels=list(channels),
         clock=clock,
         wake=bell.ring,
-        workplaces=feeds.workplaces(),
+        workplaces=(*feeds.workplaces(), Digests(database, settings.digests, clock=clock, wake=bell.ring)),
     )
     engine = EmbeddedEngine(
         work.handlers(),
@@ -237,7 +238,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         *(Running(end=channel.close) for channel in channels.values()),
         WebServer(app, settings.web.host, settings.web.port, front=feeds.front()),
         Running(begin=lambda: publisher.refresh(clock())),
-        *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: they share connections
+        *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
     ]
@@ -314,7 +315,9 @@ def make_desk(office: Office) -> Desk:
         read_file=reader.read,
         examine=office.media.examine,
         previews={
-            "telegram": telegram_preview(office.site, office.texts, office.taxonomy),
+            "telegram": telegram_preview(
+                office.site, office.texts, office.taxonomy, styles_in_use(office.settings.telegram)
+            ),
             "email": email_preview(office.compiler(), office.site.timezone, clock),
             **feed_previews(office.site, office.texts, office.taxonomy),
         },
