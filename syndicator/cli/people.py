@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from syndicator.cli import settling
 from syndicator.cli.desk import Desk
 from syndicator.cli.finding import GREATEST
 from syndicator.cli.output import fail, say, show_one, stream, working
@@ -58,6 +59,7 @@ def register(app: typer.Typer) -> None:
     deliveries = typer.Typer(help="The ledger of what was sent.", no_args_is_help=True)
     deliveries.command("list")(deliveries_list)
     deliveries.command("retry")(deliveries_retry)
+    settling.register(deliveries)
     app.add_typer(deliveries, name="deliveries")
 
 
@@ -174,6 +176,8 @@ def deliveries_list(
                 await stream(found, as_json=as_json, columns=DELIVERY_COLUMNS)
 
     context.obj.at_desk(work)
+    if state is DeliveryState.UNKNOWN and not as_json:
+        say(settling.UNKNOWN_HINT)
 
 
 def deliveries_retry(

@@ -1,0 +1,57 @@
+"""What an operator decides about deliveries that nobody can tell of: `deliveries settle`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from syndicator.cli.desk import Desk
+from syndicator.cli.output import say, show_one
+from syndicator.store.settled_by_hand import settle_by_hand
+
+__all__ = ["UNKNOWN_HINT", "register"]
+
+UNKNOWN_HINT = (
+    "Nobody can tell whether these arrived. Look, then: `deliveries settle --id N --as sent [--message NUMBER]`, "
+    "`deliveries settle --id N --as failed`, or `deliveries retry --id N` to send it again."
+)
+
+
+class Outcome(StrEnum):
+    """What an operator may find."""
+
+    SENT = "sent"
+    FAILED = "failed"
+
+
+def register(deliveries: typer.Typer) -> None:
+    """Add the command."""
+    deliveries.command("settle")(deliveries_settle)
+
+
+def deliveries_settle(
+    context: typer.Context,
+    delivery: Annotated[int, typer.Option("--id", help="The row.", min=1, max=2**63 - 1)],
+    outcome: Annotated[Outcome, typer.Option("--as", help="sent: it stands there; failed: it does not.")],
+    message: Annotated[
+        list[int] | None,
+        typer.Option(help="The message's number in its chat, as its link ends; once for each part.", min=1),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Say what became of an unknown delivery, or of one that waits to be sent again. Nothing is sent.
+
+    With the message's number, corrections and withdrawals change the post itself.
+    """
+
+    async def work(desk: Desk) -> None:
+        async with desk.database.writing() as session:
+            await settle_by_hand(session, delivery, outcome=outcome.value, messages=message or (), now=desk.clock())
+
+    context.obj.at_desk(work)
+    if as_json:
+        show_one({"id": delivery, "state": outcome.value}, "", as_json=True)
+    else:
+        say(f"delivery {delivery} is {outcome.value} now")
