@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
-from syndicator.store import ledger, migrate, sourcing, subscriptions
+from syndicator.store import lag, ledger, migrate, pauses, sourcing, subscriptions
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.rendering import NO_STORE
 
@@ -60,6 +60,8 @@ async def _fill(parts: Parts) -> None:
     async with parts.database.reading() as session:
         deliveries = await ledger.counts(session)
         oldest = await ledger.oldest_due(session)
+        waiting = await lag.oldest_open_batches(session)
+        paused = await pauses.live(session, now)
         live = await subscriptions.counts(session)
         problems = Counter(problem.source for problem in await sourcing.problems(session))
     newest = parts.publisher.newest()
@@ -70,6 +72,11 @@ async def _fill(parts: Parts) -> None:
         gauge.clear()
         for (channel, state), count in counts.items():
             gauge.labels(channel, state).set(count)
+    numbers.channel_lag.clear()
+    for channel, since in waiting.items():
+        numbers.channel_lag.labels(channel).set(max(0.0, (now - since).total_seconds()))
+    for scope, count in paused.items():
+        numbers.pauses.labels(scope).set(count)
     numbers.source_problems.clear()
     for source, count in problems.items():
         numbers.source_problems.labels(source).set(count)

@@ -7,12 +7,13 @@ from sqlalchemy import event
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import DeliveryState
-from syndicator.store import ledger, releases
+from syndicator.store import lag, ledger, releases
 
 ASKED = {
     "next_deferred": (lambda session, now: ledger.next_deferred(session), "ix_delivery_waiting"),
     "oldest_due": (lambda session, now: ledger.oldest_due(session), "ix_delivery_waiting"),
     "open_batches": (ledger.open_batches, "ix_delivery_batch_state"),
+    "oldest open batches": (lambda session, now: lag.oldest_open_batches(session), "ix_delivery_batch_state"),
     "sweep": (ledger.sweep, "ix_delivery_waiting"),
     "recover": (ledger.recover, "ix_delivery_waiting"),
     "retry failed": (

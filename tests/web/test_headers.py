@@ -218,6 +218,9 @@ async def test_metrics_tell_the_numbers_that_alarms_watch(visitor, clock):
     assert "syndicator_newest_feed_age_seconds 300.0" in text
     for name in ("oldest_due_delivery_seconds", "unknown_deliveries", "deliveries", "subscriptions", "source_problems"):
         assert f"# TYPE syndicator_{name} gauge" in text
+    assert "# TYPE syndicator_oldest_open_batch_seconds gauge" in text
+    assert 'syndicator_telegram_pauses{scope="bot"} 0.0' in text
+    assert "syndicator_telegram_too_many_requests_total 0.0" in text
     assert 'syndicator_http_requests_total{route="/{lang}/",status="200"} 1.0' in text
 
 
