@@ -46,7 +46,10 @@ COLUMNS = (
 )
 OPTIONAL = {"timezone"}
 E = TypeVar("E", ChannelKind, Cadence)
-ALLOWED = (Cadence.IMMEDIATE,)  # for a digest nothing would ever be sent
+ALLOWED = {  # where there are no digests, nothing would ever be sent
+    ChannelKind.TELEGRAM: tuple(Cadence),
+    ChannelKind.EMAIL: (Cadence.IMMEDIATE,),
+}
 FILTERS = 10_000  # distinct texts kept in mind
 PEOPLE = (ChannelKind.TELEGRAM, ChannelKind.EMAIL)  # programs subscribe at the hub, and confirm by themselves
 GROUP = 1000
@@ -131,17 +134,20 @@ class _Check:
             language=value["language"],
             timezone=timezone,
             filter=found,
-            cadence=_cadence(value),
+            cadence=_cadence(channel, value),
             consent=Consent(_moment(value["consent_at"], site), value["consent_source"], value["consent_text"]),
             line=line,
         )
 
 
-def _cadence(value: Mapping[str, str]) -> Cadence:
-    allowed = ", ".join(ALLOWED)
-    if value["cadence"] in list(Cadence) and value["cadence"] not in ALLOWED:
-        raise ValueError(f"cadence: {value['cadence']!r} is not part of this version; {allowed} is allowed")
-    return _one_of(value, "cadence", ALLOWED)
+def _cadence(channel: ChannelKind, value: Mapping[str, str]) -> Cadence:
+    allowed = ALLOWED[channel]
+    if value["cadence"] in list(Cadence) and value["cadence"] not in allowed:
+        raise ValueError(
+            f"cadence: {value['cadence']!r} is not part of this version for {channel.value}; "
+            f"{', '.join(allowed)} is allowed"
+        )
+    return _one_of(value, "cadence", allowed)
 
 
 def _one_of(value: Mapping[str, str], name: str, kinds: Sequence[E]) -> E:

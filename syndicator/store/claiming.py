@@ -21,9 +21,10 @@ from sqlalchemy import RowMapping, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriptionState
+from syndicator.store import digests
 from syndicator.store.batching import close_idle
 from syndicator.store.heirs import inherit
-from syndicator.store.holding import held_back, is_hushed
+from syndicator.store.holding import held_back, is_hushed, nothing_left
 from syndicator.store.messages import Message, message_of
 from syndicator.store.sending import settle
 from syndicator.store.tables import (
@@ -129,7 +130,11 @@ async def claim(
             return []
         rows = await _inherited(session, (await session.execute(_FACTS.where(DELIVERY.c.id.in_(numbers)))).mappings())
         told = await look(session, rows, now)
-        held = {row["delivery"]: held_back(row, now, told.get(row["delivery"], ()), edits=edits) for row in rows}
+        bare = await digests.bare(session, [row["delivery"] for row in rows if row["kind"] == MessageKind.DIGEST], now)
+        held = {
+            row["delivery"]: nothing_left(row, bare) or held_back(row, now, told.get(row["delivery"], ()), edits=edits)
+            for row in rows
+        }
         await settle(session, [one for one in held.values() if one is not None], now)
         going = [row for row in rows if held[row["delivery"]] is None]
         if going:
@@ -152,8 +157,9 @@ async def _inherited(session: AsyncSession, rows: Iterable[RowMapping]) -> list[
 
 
 def _has_ended(row: RowMapping) -> bool:
-    about_release = MessageKind(row["kind"]) is not MessageKind.CONFIRMATION and row["release_id"] is not None
-    return about_release and row["subscription_state"] != SubscriptionState.ACTIVE
+    kind = MessageKind(row["kind"])
+    inherited = kind is MessageKind.DIGEST or (kind is not MessageKind.CONFIRMATION and row["release_id"] is not None)
+    return inherited and row["subscription_state"] != SubscriptionState.ACTIVE
 
 
 def _claimed(row: Mapping[str, Any], told: Sequence[Told]) -> Claimed:

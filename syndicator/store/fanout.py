@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import DeliveryState, MessageKind, Release, Standing, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
+from syndicator.store.digesting import write_digest
 from syndicator.store.following import write_followers
 from syndicator.store.indexed import has_answer
 from syndicator.store.loading import get
@@ -106,6 +107,9 @@ async def fan_out(
     if row is None:
         return None
     message = message_of(row)
+    if message.kind is MessageKind.DIGEST:
+        step = await how.step(session, message, message.cursor)
+        return await write_digest(session, step, row["matched"], taxonomy=taxonomy, order=order)
     # Read after the lock: what was announced before it is seen here, what comes later opens the message again.
     release = None if message.release is None else await get(session, message.release)
     if release is None or not await _may_go(session, message, release, now):

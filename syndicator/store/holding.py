@@ -10,6 +10,9 @@ Rules, in order:
    follow, `hushed`. It goes in order: an older one gives way to a newer one of its kind, and an edit to whatever is
    newer. It waits while something else about the same release is on its way to the same reader, or has begun and is
    still to go on; of what has not begun nothing needs to follow, since texts are read at send.
+5. In a reader's quiet hours what is not urgent waits for their end, if it has not begun: releases and digests. What
+   follows a release comes without a sound and is never held.
+6. A digest of which everything was withdrawn says nothing.
 """
 
 from __future__ import annotations
@@ -17,21 +20,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from syndicator.domain.model import (
     DeliveryState,
     MessageKind,
+    Priority,
     Standing,
     State,
     SubscriberRole,
     SubscriptionState,
 )
+from syndicator.domain.quiet import Quiet
 from syndicator.domain.visibility import standing
 from syndicator.store.people import ACTIVE, ASKED
 from syndicator.store.sending import Settlement
 from syndicator.store.told import FOLLOWING, Told
 
-__all__ = ["OVERTAKEN", "held_back", "is_hushed"]
+__all__ = ["OVERTAKEN", "held_back", "is_hushed", "nothing_left"]
 
 OVERTAKEN = "a newer version of the feed is on its way"
 SHORTLY = timedelta(seconds=2)
@@ -53,7 +59,29 @@ def held_back(row: Row, now: datetime, told: Sequence[Told], *, edits: bool) -> 
         return _unwanted_news(row, now)
     if kind in FOLLOWING:
         return _unheard(row, edits=edits) or _hidden(row, kind, now) or _out_of_turn(row, kind, told, now)
-    return _unheard(row, edits=False) or (None if row["release_state"] is None else _hidden(row, kind, now))
+    hidden = None if row["release_state"] is None else _hidden(row, kind, now)
+    return _unheard(row, edits=False) or hidden or _kept_quiet(row, now)
+
+
+def nothing_left(row: Row, bare: Mapping[int, datetime | None]) -> Settlement | None:
+    """Rule 6. `bare` are digests with nothing to show now, by delivery, and when there will be something again."""
+    if row["delivery"] not in bare:
+        return None
+    until = bare[row["delivery"]]
+    if until is None:
+        return _suppressed(row, "all that it tells of was withdrawn")
+    reason = "the time of its releases has not come"  # the clock was set back
+    return Settlement(row["delivery"], DeliveryState.DEFERRED, reason=reason, due_at=until, counted=False)
+
+
+def _kept_quiet(row: Row, now: datetime) -> Settlement | None:
+    if row["priority"] <= Priority.URGENT or row["answer"] or row["resent"]:
+        return None
+    quiet = Quiet.parse(row["quiet"])
+    until = None if quiet is None else quiet.until(now, ZoneInfo(row["timezone"]))
+    if until is None:
+        return None
+    return Settlement(row["delivery"], DeliveryState.DEFERRED, reason="quiet hours", due_at=until, counted=False)
 
 
 def is_hushed(row: Row) -> bool:

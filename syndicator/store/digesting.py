@@ -1,0 +1,241 @@
+"""To whom a digest goes, and what it tells each: one message a person, by set-based SQL in steps of some 20,000 people.
+
+Rules, in order:
+
+1. Active people whose subscription of that cadence, in that zone, takes a release of the window get it, once, in the
+   version that `fanout` would choose; another language too where they take one: by then languages have settled.
+2. Nobody gets the past: the subscription is older than that version, or took the place of one ("changed") that was
+   older and took it too. So whoever ticks one more topic, or goes over from daily to weekly, loses nothing.
+3. What the ledger says they were told is left out: as a release by itself (sent, on its way, or unknown; waiting only
+   while they still are told at once), or in another digest.
+4. Before the first step every release of the window is matched with the filters of today. That waits for the release's
+   own fan-out, though not for ever.
+5. Rows and what they tell are one transaction; who has a row of the run gets no second one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping, and_, case, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import MessageKind, Standing, State, Urgency
+from syndicator.domain.topics import Taxonomy
+from syndicator.domain.visibility import standing
+from syndicator.store.catalogue import shown
+from syndicator.store.loading import many
+from syndicator.store.matching import write_matches
+from syndicator.store.messages import Message
+from syndicator.store.stepping import PEOPLE, Step, advance, typed, write_step
+from syndicator.store.tables import DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIPTION, VARIANT
+
+__all__ = ["write_digest"]
+
+MATCHED_AT_A_TIME = 25  # releases a transaction
+PATIENCE = timedelta(minutes=10)  # how long a run waits for fan-outs of its releases
+PAUSE = timedelta(seconds=5)
+
+# What each kind of reader may be told: a row a release and language read, "*" for languages that we do not write, and
+# "" for filters that choose the version themselves.
+NEWS = {
+    "sqlite": """
+        SELECT json_extract(j.value, '$[0]') AS number, json_extract(j.value, '$[1]') AS message,
+            json_extract(j.value, '$[2]') AS reader, json_extract(j.value, '$[3]') AS lang,
+            json_extract(j.value, '$[4]') AS other, json_extract(j.value, '$[5]') AS urgent,
+            json_extract(j.value, '$[6]') AS opened
+        FROM json_each(:news) j""",
+    "postgresql": """
+        SELECT CAST(j.value ->> 0 AS integer) AS number, CAST(j.value ->> 1 AS integer) AS message,
+            j.value ->> 2 AS reader, j.value ->> 3 AS lang,
+            CAST(j.value ->> 4 AS integer) AS other, CAST(j.value ->> 5 AS integer) AS urgent,
+            CAST(j.value ->> 6 AS timestamptz) AS opened
+        FROM jsonb_array_elements(CAST(:news AS jsonb)) j""",
+}
+
+# CROSS JOIN keeps SQLite's order of joining: people by key, their subscriptions, then each release of the window.
+ITEMS = """
+    WITH news AS MATERIALIZED (@news),
+    told AS MATERIALIZED (
+        SELECT d.subscriber_id, i.release_id FROM delivery d CROSS JOIN digest_item i
+        WHERE d.message_id IN :runs AND d.subscriber_id > :low AND d.subscriber_id <= :high AND i.delivery_id = d.id
+            AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing)
+    )
+    SELECT p.id AS subscriber_id, p.channel, p.language, s.id AS subscription_id, n.number, m.lang
+    FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f CROSS JOIN news n CROSS JOIN match m
+    WHERE {people} AND s.subscriber_id = p.id AND @wanted AND f.id = s.filter_id
+        AND n.reader = CASE WHEN f.has_langs THEN '' WHEN p.language IN :known THEN p.language ELSE '*' END
+        AND (n.other = 0 OR p.other_language = 'always' OR (p.other_language = 'urgent' AND n.urgent = 1))
+        AND m.release_id = n.number AND m.filter_id = f.id AND m.lang = n.lang
+        AND (COALESCE(s.confirmed_at, s.created_at) <= n.opened OR EXISTS (
+            SELECT 1 FROM subscription w CROSS JOIN match b
+            WHERE w.subscriber_id = p.id AND w.state = 'ended' AND w.ended_reason = 'changed'
+                AND w.confirmed_at <= n.opened AND w.ended_at > n.opened
+                AND b.release_id = n.number AND b.filter_id = w.filter_id))
+        AND NOT EXISTS (SELECT 1 FROM told t WHERE t.subscriber_id = p.id AND t.release_id = n.number)
+        AND NOT EXISTS (
+            SELECT 1 FROM delivery d WHERE d.message_id = n.message AND d.subscriber_id = p.id
+                AND (d.state IN ('sent', 'sending', 'unknown') OR CAST(d.answer AS TEXT) <> :nothing
+                    OR (d.state IN ('due', 'deferred') AND EXISTS (
+                        SELECT 1 FROM subscription a
+                        WHERE a.subscriber_id = p.id AND a.state = 'active' AND a.cadence = 'immediate'))))
+"""
+
+RECIPIENTS = """
+    SELECT g.subscriber_id, g.channel, g.language AS lang, MIN(g.subscription_id) AS subscription_id, 1 AS choice
+    FROM (@items) g GROUP BY g.subscriber_id, g.channel, g.language
+"""
+
+WRITE_ITEMS = """
+    INSERT INTO digest_item (delivery_id, release_id, lang)
+    SELECT d.id, c.number, c.lang FROM (
+        SELECT g.subscriber_id, g.number, g.lang,
+            ROW_NUMBER() OVER (PARTITION BY g.subscriber_id, g.number ORDER BY g.subscription_id) AS place
+        FROM (@items) g
+    ) c
+    CROSS JOIN delivery d
+    WHERE c.place = 1 AND d.message_id = :message AND d.subscriber_id = c.subscriber_id
+        AND d.state = 'due' AND d.attempts = 0
+    ON CONFLICT (delivery_id, release_id) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whom:
+    """Which people are looked at, beside the step's, and which of their subscriptions."""
+
+    people: str
+    wanted: str
+
+
+EVERYBODY = _Whom(" AND p.timezone = :zone", "s.state = 'active' AND s.cadence = :cadence")
+ONE = _Whom("", "s.id = :subscription")
+
+
+async def write_digest(
+    session: AsyncSession, step: Step, matched: Mapping[str, Any], *, taxonomy: Taxonomy, order: Sequence[str]
+) -> int | None:
+    """A step of a run, whose message is locked: its rows, or None when nobody was left (or it has to wait).
+
+    `matched` is what the message keeps: the `releases` of its window, and how many of them are `ready`. `order` is
+    the site's languages, best first.
+    """
+    message = step.message
+    query = select(DIGEST_RUN).where(DIGEST_RUN.c.message_id == message.id)
+    run = (await session.execute(query)).mappings().one_or_none()
+    numbers = list(matched.get("releases", ()))
+    ready = int(matched.get("ready", 0))
+    if ready == 0 and (until := await _busy(session, message, numbers, step.now)) is not None:
+        await advance(session, message.id, again_at=until)
+        return None
+    if ready < len(numbers):
+        await _match(session, numbers[ready : ready + MATCHED_AT_A_TIME], taxonomy, step.now)
+        said = {"releases": numbers, "ready": min(ready + MATCHED_AT_A_TIME, len(numbers))}
+        await advance(session, message.id, matched=said, again_at=None)
+        return 0
+    if run is None or step.high is None:
+        await advance(session, message.id, fanned_out_at=step.now)
+        return None
+    if message.subscription is not None:
+        return await _to_one(session, step, run, numbers, order)
+    written = await _write(session, step, run, EVERYBODY, numbers, order)
+    await advance(session, message.id, cursor=step.high)
+    return written
+
+
+async def _to_one(
+    session: AsyncSession, step: Step, run: RowMapping, numbers: Sequence[int], order: Sequence[str]
+) -> int:
+    """A run of somebody's own: one row at most."""
+    query = select(SUBSCRIPTION.c.subscriber_id).where(SUBSCRIPTION.c.id == step.message.subscription)
+    who = int(await session.scalar(query) or 0)
+    written = await _write(session, replace(step, low=who - 1, high=who), run, ONE, numbers, order)
+    await advance(session, step.message.id, fanned_out_at=step.now)
+    return written
+
+
+async def _busy(session: AsyncSession, message: Message, numbers: Sequence[int], now: datetime) -> datetime | None:
+    """When to look again while recipients of these releases are still being written; None: no need to wait."""
+    if now >= message.created_at + PATIENCE:
+        return None
+    of_them = MESSAGE.c.release_id.in_(numbers) & (MESSAGE.c.kind == MessageKind.RELEASE)
+    query = select(func.count(), func.max(MESSAGE.c.again_at)).where(of_them, MESSAGE.c.fanned_out_at.is_(None))
+    waiting, settled = (await session.execute(query)).one()
+    return max(now + PAUSE, settled or now) if waiting else None
+
+
+async def _match(session: AsyncSession, numbers: Sequence[int], taxonomy: Taxonomy, now: datetime) -> None:
+    for release in (await many(session, numbers)).values():
+        if standing(release.state, release.public_at, release.opened_at, now) is Standing.PUBLIC:
+            await write_matches(session, release, taxonomy, now)
+
+
+async def _write(
+    session: AsyncSession, step: Step, run: RowMapping, whom: _Whom, numbers: Sequence[int], order: Sequence[str]
+) -> int:
+    """Rows of this step, and what each of them tells."""
+    dialect = session.get_bind().dialect.name
+    news = await _news(session, numbers, order, step.now, dialect)
+    if not news:
+        return 0
+    others = select(DIGEST_RUN.c.message_id).where(
+        DIGEST_RUN.c.ends_at > run["begins_at"], DIGEST_RUN.c.message_id != run["message_id"]
+    )
+    values: dict[str, Any] = {
+        "news": json.dumps(news),
+        "runs": list(await session.scalars(others)),
+        "known": list(order),
+        "nothing": "{}",
+        "zone": run["zone"],
+        "cadence": run["cadence"],
+        "subscription": step.message.subscription,
+    }
+    people = f"{PEOPLE['person']}{whom.people}"
+    recipients, items = (
+        text.replace("@items", ITEMS).replace("@news", NEWS[dialect]).replace("@wanted", whom.wanted)
+        for text in (RECIPIENTS, WRITE_ITEMS)
+    )
+    written = await write_step(session, step, recipients, people, values)
+    if written:
+        given = {**values, "message": run["message_id"], "low": step.low, "high": step.high}
+        given["channels"] = list(step.channels)
+        await session.execute(typed(items.format(people=people), given))
+    return written
+
+
+async def _news(
+    session: AsyncSession, numbers: Sequence[int], order: Sequence[str], now: datetime, dialect: str
+) -> list[tuple[object, ...]]:
+    """The rows of `NEWS`: releases that may be shown now, and who may be told which version of them."""
+    opened = case((VARIANT.c.opened_at > RELEASE.c.opened_at, VARIANT.c.opened_at), else_=RELEASE.c.opened_at)
+    query = (
+        select(RELEASE.c.id, RELEASE.c.urgency, VARIANT.c.lang, opened.label("opened"), MESSAGE.c.id.label("message"))
+        .join_from(RELEASE, VARIANT, VARIANT.c.release_id == RELEASE.c.id)
+        .join(MESSAGE, and_(MESSAGE.c.release_id == RELEASE.c.id, MESSAGE.c.kind == MessageKind.RELEASE))
+        .where(RELEASE.c.id.in_(numbers), shown(now, withdrawn=False), VARIANT.c.said_state != State.DRAFT)
+        .order_by(RELEASE.c.id, VARIANT.c.position)
+    )
+    versions: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for row in await session.execute(query):
+        versions[row.id].setdefault(row.lang, row)
+    found: list[tuple[object, ...]] = []
+    for number, by_lang in versions.items():
+        fallback = next((lang for lang in order if lang in by_lang), "")
+        asked = [("", lang) for lang in by_lang] + [(lang, lang if lang in by_lang else fallback) for lang in order]
+        for reader, lang in [*asked, ("*", fallback)]:
+            if lang:
+                row = by_lang[lang]
+                other, urgent = int(reader not in ("", lang)), int(row.urgency == Urgency.URGENT)
+                found.append((number, row.message, reader, lang, other, urgent, _moment(row.opened, dialect)))
+    return found
+
+
+def _moment(when: datetime, dialect: str) -> str:
+    """A time as the database compares it: SQLite by its text (`columns.UtcTime`)."""
+    text = when.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return text if dialect == "sqlite" else f"{text}+00"
