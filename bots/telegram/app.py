@@ -2,66 +2,61 @@
 
 Rules, in order:
 
-1. Nothing that Telegram does stops the service or the bot: a refused token, a second poller, a dead line or an answer
-   that makes no sense is one clear log line when it begins, and one when it ends; meanwhile the bot waits and tries
-   again, however long that lasts. No log line shows an exception's chain: the library's own errors hold the token.
-2. An update is confirmed only after it was handled, so a crash repeats it and handlers are safe to repeat. Updates of
-   one chat are handled in order, those of different chats side by side.
-3. A webhook call without our secret is 403, compared in constant time; a body that is too large is 413.
-4. The library gets no scheduler, no updater and no rate limiter: there is one loop, one schedule and one pace, ours.
+1. Nothing that Telegram does stops the service or the bot: trouble is one clear log line when it begins, and one when
+   it ends (`trouble`); meanwhile the bot waits and tries again, however long that lasts.
+2. One desk handles what is heard (`desk`), whether it was polled for (`polling`) or brought to us (`webhook`).
+3. Answers to people have connections of their own: a broadcast, however large or stalled, holds up no dialogue.
+4. One sender per bot: another process with our token shows as a second poller or another webhook, and is told at once.
+   On one database the service's own lock lets nobody else begin.
+5. The library gets no scheduler, no updater and no rate limiter: there is one loop, one schedule and one pace, ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
-import traceback
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import structlog
 from aiohttp import web
-from telegram import BotCommand, Update
-from telegram.error import BadRequest, Conflict, InvalidToken, RetryAfter, TelegramError
+from telegram import Update
 from telegram.ext import Application, ApplicationBuilder, ExtBot
 
 from bots.telegram.channel import TelegramChannel
+from bots.telegram.desk import Desk
 from bots.telegram.dialogue import Chats, Dialogue
+from bots.telegram.introducing import introduce
 from bots.telegram.limits import Pacer, Pause, chat_scope
-from bots.telegram.outcomes import TOKEN_PAUSE
 from bots.telegram.pauses import Pauses
+from bots.telegram.polling import GRACE, LONG_POLL, Polling, Sleep
+from bots.telegram.standing import Standing
 from bots.telegram.talk.turns import Part
 from bots.telegram.talk.waiting import Answers
 from bots.telegram.transport import AiohttpRequest, hide_token
-from config.settings import TelegramSettings
+from bots.telegram.trouble import Trouble, fault
+from bots.telegram.webhook import WEBHOOK_PATH, Webhook
+from config.settings import DigestSettings, TelegramSettings
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
+from syndicator.domain.windows import Schedule
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
+from syndicator.pipeline.digests import schedule_of
 
-__all__ = ["ALLOWED_UPDATES", "WEBHOOK_PATH", "TelegramBot"]
+__all__ = ["TelegramBot"]
 
-ALLOWED_UPDATES = ("message", "callback_query", "my_chat_member")
-WEBHOOK_PATH = "/telegram/webhook"
-_LONG_POLL = timedelta(seconds=50)
-_MAX_BODY = 1_000_000
-_HANDLING = 25.0
-_GRACE = 5.0
-_SIDE_BY_SIDE = 8
-_LONGEST_WAIT = 30.0
-_REMEMBERED = 1000
+ANSWERS, BROADCASTS, POLLS = 8, 16, 1  # connections
 
 log = structlog.get_logger()
 
 
 class TelegramBot:
-    """One bot. Needs `settings.token`; without one there is no bot, only `outbox.FileTelegram`."""
+    """One bot. Needs `settings.token`; without one there is no bot, only `outbox.FileTelegram`.
+
+    `bot` answers people, `sender` broadcasts: each has connections of its own.
+    """
 
     def __init__(
         self,
@@ -72,9 +67,11 @@ class TelegramBot:
         taxonomy: Taxonomy,
         chats: Chats,
         clock: Clock,
+        schedule: Schedule | None = None,
         more: Sequence[Part] = (),
         metrics: Metrics | None = None,
-        poll_for: timedelta = _LONG_POLL,
+        poll_for: timedelta = LONG_POLL,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         if settings.token is None:
             raise ValueError("telegram.token is not set: there is no bot to run")
@@ -85,17 +82,12 @@ class TelegramBot:
         self._texts = texts
         self._taxonomy = taxonomy
         self._clock = clock
-        self._poll_for = poll_for
-        self.pacer = Pacer(settings.per_second)
-        self._requests = (AiohttpRequest(pool=16), AiohttpRequest(pool=1))
-        root = settings.api_root.rstrip("/")
-        self.bot = ExtBot(
-            token,
-            base_url=f"{root}/bot",
-            base_file_url=f"{root}/file/bot",
-            request=self._requests[0],
-            get_updates_request=self._requests[1],
-        )
+        self._sleep = sleep
+        self.pacer = Pacer(settings.per_second, begun=clock())
+        self._requests = [AiohttpRequest(pool=pool) for pool in (ANSWERS, BROADCASTS, POLLS)]
+        answers, broadcasts, polls = self._requests
+        self.bot = _line(settings, token, answers, polls)
+        self.sender = _line(settings, token, broadcasts, polls)
         self._app: Application[Any, Any, Any, Any, Any, Any] = (
             ApplicationBuilder().bot(self.bot).updater(None).job_queue(None).build()
         )
@@ -104,31 +96,52 @@ class TelegramBot:
             gone=lambda chat, reason: chats.blocked(chat, reason=reason), slowed=self._slowed, told=self._answered
         )
         self._dialogue = Dialogue(
-            chats, self._answers, site=site, texts=texts, taxonomy=taxonomy, clock=clock, more=more
+            chats,
+            self._answers,
+            site=site,
+            texts=texts,
+            taxonomy=taxonomy,
+            clock=clock,
+            schedule=schedule or schedule_of(DigestSettings()),
+            more=more,
         )
         self._app.add_handlers(list(self._dialogue.handlers()))
         self._app.add_error_handler(self._dialogue.failed)
+        self._standing = Standing([*(channel.chat for channel in settings.channels), settings.audit_chat])
+        self._trouble = Trouble(clock, self.pacer.hold)
+        self._desk = Desk(self._handle)
+        self._polling = Polling(self.bot, self._desk, self._trouble, poll_for=poll_for, sleep=sleep)
+        secret = settings.webhook_secret
+        self._webhook = Webhook(
+            self.bot,
+            self._desk,
+            self._trouble,
+            url=site.base_url + WEBHOOK_PATH,
+            secret=secret.get_secret_value() if secret else "",
+            sleep=sleep,
+        )
         self._task: asyncio.Task[None] | None = None
         self._ready = False
-        self._trouble = ""
-        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._handled: deque[int] = deque(maxlen=_REMEMBERED)
-        self._seats = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     @property
     def username(self) -> str:
         """The bot's public name without @; "" until Telegram has told it."""
         return self.bot.username if self._ready else ""
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the line to Telegram now; "" if nothing is."""
+        return self._trouble.said
+
     def channel(self, pauses: Pauses) -> TelegramChannel:
-        """The way out that shares this bot's connections and pace."""
+        """The way out that shares this bot's pace."""
         return TelegramChannel(
-            self.bot, site=self._site, texts=self._texts, taxonomy=self._taxonomy, pacer=self.pacer, pauses=pauses
+            self.sender, site=self._site, texts=self._texts, taxonomy=self._taxonomy, pacer=self.pacer, pauses=pauses
         )
 
     def routes(self) -> Sequence[web.RouteDef]:
         """The webhook, where the configuration wants one."""
-        return [web.post(WEBHOOK_PATH, self._webhook)] if self._settings.mode == "webhook" else []
+        return [web.post(WEBHOOK_PATH, self._webhook.receive)] if self._settings.mode == "webhook" else []
 
     async def start(self) -> None:
         """Come up in the background; returns at once, raises nothing that Telegram did."""
@@ -138,9 +151,11 @@ class TelegramBot:
     async def stop(self) -> None:
         """Finish what is being handled, confirm it, close the connections; safe to call twice."""
         task, self._task = self._task, None
+        self._webhook.open = False
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self._desk.close(GRACE)
         await self._answers.close()
         if self._ready:
             self._ready = False
@@ -152,9 +167,13 @@ class TelegramBot:
         try:
             await self._until_done(self._come_up)
             self._ready = True
-            await self._introduce()
-            if self._settings.mode == "polling":
-                await self._poll()
+            listening = asyncio.create_task(self._listen(), name="telegram-listening")
+            try:
+                await introduce(self.bot, self._dialogue, self._site.languages, self._site.default_language)
+                await listening
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
         except Exception as error:  # noqa: BLE001  # each step catches its own; a traceback could hold the token
             log.error(  # noqa: TRY400
                 "the telegram bot has stopped by a fault of its own; the rest of the service goes on",
@@ -164,14 +183,16 @@ class TelegramBot:
     async def _come_up(self) -> None:
         await self._app.initialize()
         if self._settings.mode == "webhook":
-            secret = self._settings.webhook_secret
-            await self.bot.set_webhook(
-                self._site.base_url + WEBHOOK_PATH,
-                secret_token=secret.get_secret_value() if secret else None,
-                allowed_updates=list(ALLOWED_UPDATES),
-            )
+            await self._webhook.set()
         else:
             await self.bot.delete_webhook()
+
+    async def _listen(self) -> None:
+        if self._settings.mode == "webhook":
+            self._webhook.open = True
+            await self._webhook.watch()
+        else:
+            await self._polling.run()
 
     async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
         tries = 0
@@ -179,60 +200,19 @@ class TelegramBot:
             try:
                 await step()
             except Exception as error:  # noqa: BLE001  # whatever it is: say it, and try again
-                await asyncio.sleep(self._worried(error, tries))
+                await self._sleep(self._trouble.begins(error, tries))
                 tries += 1
             else:
-                self._relieved()
+                self._trouble.ends()
                 return
-
-    async def _poll(self) -> None:
-        offset: int | None = None
-        tries = 0
-        try:
-            while True:
-                try:
-                    updates = await self.bot.get_updates(
-                        offset=offset, timeout=self._poll_for, allowed_updates=list(ALLOWED_UPDATES)
-                    )
-                except Exception as error:  # noqa: BLE001  # whatever it is: say it, and try again
-                    await asyncio.sleep(self._worried(error, tries))
-                    tries += 1
-                    continue
-                tries = 0
-                self._relieved()
-                if updates:
-                    offset = updates[-1].update_id + 1
-                    await _to_the_end(self._handle_all(updates))
-        finally:
-            if offset is not None:
-                await self._confirm(offset)
-
-    async def _confirm(self, offset: int) -> None:
-        """Tell Telegram how far we are, so that the next start does not repeat it."""
-        try:
-            async with asyncio.timeout(2):
-                await self.bot.get_updates(offset=offset, limit=1, timeout=0, allowed_updates=list(ALLOWED_UPDATES))
-        except Exception as error:  # noqa: BLE001  # we are going down; the next start hears them once more
-            log.debug("telegram: the last updates stay unconfirmed", error=type(error).__name__)
-
-    async def _handle_all(self, updates: Sequence[Update]) -> None:
-        """All of them; one that cannot be handled is told, and keeps nobody else from being heard."""
-        outcomes = await asyncio.gather(*(self._handle(update) for update in updates), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                log.error("telegram: an update could not be handled", error=fault(outcome))
 
     async def _handle(self, update: Update) -> None:
-        """One update, once; in order within its chat, since locks are given in the order they are asked for."""
+        if update.my_chat_member is not None:
+            self._standing.heard(update.my_chat_member)
         who = update.effective_chat or update.effective_user
-        lock = self._locks.setdefault(who.id if who else 0, asyncio.Lock())
-        async with lock, self._seats:
-            if update.update_id in self._handled:
-                return
-            if who is not None:
-                self.pacer.note(who.id, self._clock())
-            await self._app.process_update(update)
-            self._handled.append(update.update_id)
+        if who is not None:
+            self.pacer.note(who.id, self._clock())
+        await self._app.process_update(update)
 
     def _slowed(self, chat: int, seconds: float) -> None:
         """An answer was told to wait: what is broadcast to that chat waits too."""
@@ -243,103 +223,14 @@ class TelegramBot:
         if self._metrics is not None:
             self._metrics.telegram_answers.labels(what).inc()
 
-    async def _webhook(self, request: web.Request) -> web.Response:
-        """Telegram calls; 200 says that the update was handled, anything else brings it again."""
-        secret = self._settings.webhook_secret
-        given = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
-        if secret is None or not hmac.compare_digest(given.encode(), secret.get_secret_value().encode()):
-            return web.Response(status=403)
-        body = await _bounded(request)
-        if body is None:
-            return web.Response(status=413)
-        if not self._ready:
-            return web.Response(status=503, headers={"Retry-After": "5"})
-        try:
-            update = Update.de_json(json.loads(body), self.bot)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return web.Response(status=400)
-        try:
-            async with asyncio.timeout(_HANDLING):
-                await self._handle(update)
-        except TimeoutError:
-            return web.Response(status=503, headers={"Retry-After": "5"})
-        return web.Response()
 
-    async def _introduce(self) -> None:
-        """Menu and descriptions in every language; what cannot be set now is set at the next start."""
-        try:
-            for lang in ("", *self._site.languages):
-                await self._introduce_in(lang)
-        except Exception as error:  # noqa: BLE001  # a bot without its menu still works
-            log.warning("telegram: menu and descriptions could not be set", error=fault(error))
-
-    async def _introduce_in(self, code: str) -> None:
-        """Only what differs is written: these methods are rationed. "" is what all other languages see."""
-        lang = code or self._site.default_language
-        wanted = tuple(BotCommand(name, what[:256]) for name, what in self._dialogue.menu(lang))
-        if await self.bot.get_my_commands(language_code=code or None) != wanted:
-            await self.bot.set_my_commands(wanted, language_code=code or None)
-        said = self._dialogue.description(lang)
-        if (await self.bot.get_my_description(language_code=code or None)).description != said:
-            await self.bot.set_my_description(said, language_code=code or None)
-        short = self._dialogue.short_description(lang)
-        if (await self.bot.get_my_short_description(language_code=code or None)).short_description != short:
-            await self.bot.set_my_short_description(short, language_code=code or None)
-
-    def _worried(self, error: Exception, tries: int) -> float:
-        """Say what is wrong, once; returns the seconds to wait. An InvalidToken's own text holds the token."""
-        wait = min(_LONGEST_WAIT, 2.0 ** min(tries, 10))
-        if isinstance(error, InvalidToken):
-            trouble = "telegram refuses the bot's token: set telegram.token and restart; everything else goes on"
-            wait = TOKEN_PAUSE.total_seconds()
-            self.pacer.hold(self._clock() + TOKEN_PAUSE)
-        elif isinstance(error, Conflict):
-            trouble = "telegram: another program polls with this bot's token; stop it, or give this one its own bot"
-            wait = _LONGEST_WAIT
-        elif isinstance(error, RetryAfter):
-            trouble = "telegram: too many calls, waiting"
-            wait = float(error.__reduce__()[1][0])
-        elif isinstance(error, BadRequest):
-            trouble = f"telegram: {error.message}"
-            wait = _LONGEST_WAIT
-        elif isinstance(error, TelegramError):
-            # One broken long poll is nothing to tell; two in a row are.
-            trouble = f"telegram cannot be reached: {error.message}" if tries else self._trouble
-        else:
-            trouble = f"telegram's answer cannot be understood ({fault(error)}); check telegram.api_root"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.error(trouble)
-        return wait
-
-    def _relieved(self) -> None:
-        if self._trouble:
-            self._trouble = ""
-            log.info("telegram answers again")
-
-
-def fault(error: BaseException) -> str:
-    """What went wrong and where, without the error's own words and without what it came from."""
-    steps = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
-    return f"{type(error).__name__}{where}"
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do it all, even when we are told to stop meanwhile; then stop."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=_GRACE)
-        raise
-
-
-async def _bounded(request: web.Request) -> bytes | None:
-    if (request.content_length or 0) > _MAX_BODY:
-        return None
-    try:
-        body = await request.read()  # the application has read it already, in bounded time; streams are read once only
-    except web.HTTPRequestEntityTooLarge:
-        return None
-    return body if len(body) <= _MAX_BODY else None
+def _line(settings: TelegramSettings, token: str, request: AiohttpRequest, polls: AiohttpRequest) -> ExtBot[None]:
+    root = settings.api_root.rstrip("/")
+    return ExtBot(
+        token,
+        base_url=f"{root}/bot",
+        base_file_url=f"{root}/file/bot",
+        request=request,
+        get_updates_request=polls,
+        local_mode=False,
+    )

@@ -116,7 +116,7 @@ class Calls:
         self.logged_out = True
         return True
 
-    def _close(self, _):  # noqa: N802
+    def _close(self, _):
         return True
 
     # -- sending

@@ -7,8 +7,8 @@ everything, POST /control takes `{"do": "say", "chat": 7, "text": "/start"}` and
 Where things are: `rules` (what is refused unseen), `limits` (429), `updates` (polling and webhooks), `faults`, `world`
 (chats, messages, what people see), `calls` (the methods); here the server, and what tests order.
 
-`limits=True` turns on the limits of calls; `clock` (seconds since 1970) is the server's time for limits, the 48 hours of
-deletion, the 24 hours of updates: give it the test's own time, or move it on with `pass_time`.
+`limits=True` turns on the limits of calls; `clock` (seconds since 1970) is the server's time for limits, the 48 hours
+of deletion, the 24 hours of updates: give it the test's own time, or move it on with `pass_time`.
 `local=True` is a Bot API server of one's own: webhooks by http, too.
 """
 
@@ -53,7 +53,7 @@ class TelegramDouble(World):
         self._queries = 0
 
     # -- the world
-    def channel(  # noqa: PLR0913
+    def channel(
         self,
         name,
         number,
@@ -267,8 +267,7 @@ class TelegramDouble(World):
     async def _serve(self, request):
         method = request.match_info["method"]
         try:
-            if request.match_info["token"] != self.token:
-                raise Refusal(401, "Unauthorized")
+            self._check_token(request.match_info["token"])
             given, files = await _read(request)
             given = rules.decoded(method, given, files)
             self.calls.append((method, given))
@@ -281,6 +280,10 @@ class TelegramDouble(World):
             return _refused(refusal)
         await self._notify()
         return web.json_response(answer)
+
+    def _check_token(self, token):
+        if token != self.token:
+            raise Refusal(401, "Unauthorized")
 
     async def _broken(self, request, fault, method, given, files):
         """What the caller gets instead of an answer."""
@@ -328,8 +331,8 @@ async def _read(request):
         return given | body, files
     for name, value in (await request.post()).items():
         if isinstance(value, web.FileField):
-            value = files[name] = Upload(value.filename, value.file.read(), value.content_type)
-        given[name] = value
+            files[name] = Upload(value.filename, value.file.read(), value.content_type)
+        given[name] = files.get(name, value)
     return given, files
 
 

@@ -1,7 +1,7 @@
 """What goes wrong on the line, on order: by method, chat, how often, and after how many that go well.
 
 Kinds: `flood` (retry_after), `refuse` (code, text), `migrate` (to); `502`, `not_json`, `proxy`, `empty`, `no_result`,
-`strange`; `drop_before`, `drop_after`, `stall` (the call is done, the answer never comes) and `stall_before` (it is not).
+`strange`; `drop_before`, `drop_after`, `stall` (the call is done, its answer never comes), `stall_before` (it is not).
 A server that refuses connections is `TelegramDouble.down()`.
 """
 

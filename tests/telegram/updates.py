@@ -5,8 +5,8 @@ Rules, in order:
 1. An update waits until an offset passes it or a webhook answered it with 2xx, and for 24 hours at most.
 2. `allowed_updates` holds from the call that says it, for what comes later; unsaid, it stays as it was.
 3. A second getUpdates ends the first with 409; with a webhook every getUpdates is 409, and setting one ends a poll.
-4. A webhook gets one update of a chat at a time, in order; up to `max_connections` side by side; whatever does not answer
-   2xx is brought again, later each time, or when its Retry-After says.
+4. A webhook gets one update of a chat at a time, in order; up to `max_connections` side by side; what is not answered
+   by 2xx is brought again, later each time, or when its Retry-After says.
 5. A webhook is called only where a test said where its address leads (`lead`): nothing here leaves this machine.
 """
 
@@ -51,7 +51,7 @@ class Updates:
         """Something happened; the update, whether the bot wants to hear of it or not."""
         self._last += 1
         update = {"update_id": self._last, kind: body}
-        if self._allowed and kind not in self._allowed or not self._allowed and kind in BY_REQUEST:
+        if (self._allowed and kind not in self._allowed) or (not self._allowed and kind in BY_REQUEST):
             return update
         self._waiting[self._last] = (update, self.clock())
         self._deliver()

@@ -1,0 +1,116 @@
+"""Listening by webhook: Telegram calls us.
+
+Rules, in order:
+
+1. A call without our secret is 403, compared in constant time; a body that is too large is 413.
+2. 2xx is answered after the update was handled, so a crash brings it again. What takes long is 503 with Retry-After,
+   and goes on meanwhile: the repetition finds it under way, or done.
+3. The webhook is looked at now and then: somebody who set another, or took it away, is told to the operator, and ours
+   is set again; so is what Telegram says of deliveries that failed.
+
+https://core.telegram.org/bots/api#setwebhook
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from datetime import datetime, timedelta
+
+import structlog
+from aiohttp import web
+from telegram import Bot, Update, WebhookInfo
+
+from bots.telegram.desk import Desk
+from bots.telegram.polling import ALLOWED_UPDATES, Sleep
+from bots.telegram.trouble import Trouble
+
+__all__ = ["WEBHOOK_PATH", "Webhook"]
+
+WEBHOOK_PATH = "/telegram/webhook"
+LOOK_EVERY = timedelta(minutes=5)
+PATIENCE = 20.0
+_MAX_BODY = 1_000_000
+_LATER = {"Retry-After": "5"}
+
+log = structlog.get_logger()
+
+
+class Webhook:
+    """The way in for Telegram's calls; `open` once the bot is up."""
+
+    def __init__(self, bot: Bot, desk: Desk, trouble: Trouble, *, url: str, secret: str, sleep: Sleep) -> None:
+        self._bot = bot
+        self._desk = desk
+        self._trouble = trouble
+        self._url = url
+        self._secret = secret
+        self._sleep = sleep
+        self._failed_at: datetime | None = None
+        self.open = False
+
+    async def set(self) -> None:
+        """Tell Telegram where we are."""
+        await self._bot.set_webhook(self._url, secret_token=self._secret, allowed_updates=list(ALLOWED_UPDATES))
+
+    async def watch(self) -> None:
+        """See to it that Telegram goes on calling us; until it is cancelled."""
+        tries = 0
+        wait = LOOK_EVERY.total_seconds()
+        while True:
+            await self._sleep(wait)
+            try:
+                info = await self._bot.get_webhook_info()
+                self._tell(info)
+                if info.url != self._url:
+                    await self.set()
+            except Exception as error:  # noqa: BLE001  # whatever it is: say it, and look again
+                wait = self._trouble.begins(error, tries)
+                tries += 1
+            else:
+                tries, wait = 0, LOOK_EVERY.total_seconds()
+                self._trouble.ends()
+
+    def _tell(self, info: WebhookInfo) -> None:
+        if info.url != self._url:
+            log.error(
+                "telegram: another program took this bot's webhook away; ours is set again. "
+                "Stop the other one, or give this one its own bot"
+            )
+        elif info.last_error_date is not None and info.last_error_date != self._failed_at:
+            self._failed_at = info.last_error_date
+            log.warning(
+                "telegram: a call to our webhook failed",
+                said=info.last_error_message,
+                at=info.last_error_date.isoformat(),
+                waiting=info.pending_update_count,
+            )
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """One call of Telegram's."""
+        given = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
+        if not self._secret or not hmac.compare_digest(given.encode(), self._secret.encode()):
+            return web.Response(status=403)
+        body = await _bounded(request)
+        if body is None:
+            return web.Response(status=413)
+        if not self.open:
+            return web.Response(status=503, headers=_LATER)
+        try:
+            update = Update.de_json(json.loads(body), self._bot)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return web.Response(status=400)
+        self._desk.take(update)
+        if not await self._desk.done([update.update_id], PATIENCE):
+            return web.Response(status=503, headers=_LATER)
+        return web.Response()
+
+
+async def _bounded(request: web.Request) -> bytes | None:
+    if (request.content_length or 0) > _MAX_BODY:
+        return None
+    try:
+        body = await request.read()  # the application has read it already, in bounded time; streams are read once only
+    except web.HTTPRequestEntityTooLarge:
+        return None
+    return body if len(body) <= _MAX_BODY else None
