@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 
 from bots.telegram.parts import BOLD, ITALIC, Button, Part, one_line, short_line
-from bots.telegram.richtext import Limits, Rich, Run, fits, joined, shortened
+from bots.telegram.richtext import Limits, Rich, Run, joined, shortened, size
 from syndicator.domain.letters import Item
 from syndicator.domain.model import Release, Revision, Standing, Urgency, Variant
 from syndicator.domain.site import Site
@@ -123,11 +123,13 @@ def _lines(revision: Revision, reader: Translator) -> list[Rich]:
 
 def _packed(pieces: Sequence[Rich], limits: Limits) -> list[Rich]:
     """As few messages as hold them all, in order."""
-    packed: list[Rich] = []
+    packed: list[list[Rich]] = []
+    units = entities = octets = 0
     for piece in pieces:
-        longer = joined((packed[-1], piece)) if packed else piece
-        if packed and not fits(longer, limits):
-            packed.append(piece)
-        else:
-            packed[-1:] = [longer]
-    return packed
+        own = size(piece)
+        units, entities, octets = units + own.units + 2, entities + own.entities, octets + own.octets + 2
+        if not packed or units > limits.units or entities > limits.entities or octets > limits.octets:
+            packed.append([])
+            units, entities, octets = own.units, own.entities, own.octets
+        packed[-1].append(piece)
+    return [joined(part) for part in packed]

@@ -34,6 +34,7 @@ __all__ = [
     "joined",
     "plain",
     "shortened",
+    "size",
     "split",
     "stripped",
     "units",
@@ -55,6 +56,7 @@ _FOUND = re.compile(
     r"|\d(?=:\d\d)"  # times, which media players jump to
     r"|[0-9](?=[0-9 -]{12})"  # numbers of bank cards
 )
+_UNCLEAN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]")
 _JOINER = "\u200d"
 _MAX_CLUSTER = 24
 
@@ -82,20 +84,16 @@ class Limits:
 
 def clean(text: str) -> str:
     """Without control characters, bidirectional overrides and halves of surrogate pairs; newlines stay."""
-    return "".join(_kept(char) for char in text.replace("\r\n", "\n"))
+    return _UNCLEAN.sub(_cleaned, text.replace("\r\n", "\n"))
 
 
-def _kept(char: str) -> str:
-    if char == "\n" or " " <= char <= "~":
-        return char
-    category = unicodedata.category(char)
-    if category == "Cs":
-        return "\ufffd"
-    if category == "Cc":
-        return " " if char in "\t\r\v\f\x85" else ""
-    if category in ("Zl", "Zp"):
+def _cleaned(found: re.Match[str]) -> str:
+    char = found[0]
+    if char in "\u2028\u2029":
         return "\n"
-    return "" if "\u202a" <= char <= "\u202e" else char
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"
+    return " " if char in "\t\r\v\f\x85" else ""
 
 
 def visible(text: str) -> bool:
@@ -110,7 +108,7 @@ def _shows(category: str) -> bool:
 
 def units(text: str) -> int:
     """Length in UTF-16 code units."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def plain(rich: Rich) -> str:
@@ -160,9 +158,21 @@ def _shared(opened: Sequence[Mark], marks: Sequence[Mark]) -> int:
     return count
 
 
+def size(rich: Rich) -> Limits:
+    """How much of a message it takes. Sizes of texts that are joined by unmarked ones add up."""
+    text = plain(rich)
+    opened: Sequence[Mark] = ()
+    entities = sum(1 for _ in _FOUND.finditer(text))
+    for run in rich:
+        entities += len(run.marks) - _shared(opened, run.marks)
+        opened = run.marks
+    return Limits(units(text), entities, len(html(rich).encode()))
+
+
 def fits(rich: Rich, limits: Limits) -> bool:
     """Whether all of it can be one message."""
-    return _reach(rich, limits) >= len(plain(rich))
+    own = size(rich)
+    return own.units <= limits.units and own.entities <= limits.entities and own.octets <= limits.octets
 
 
 def _reach(rich: Rich, limits: Limits) -> int:
