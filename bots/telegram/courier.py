@@ -30,6 +30,7 @@ from bots.telegram.audit import Audit
 from bots.telegram.calls import Manner, call
 from bots.telegram.copies import OWN, Stand, seal
 from bots.telegram.limits import Rank
+from bots.telegram.media import is_picture_trouble
 from bots.telegram.outcomes import is_token_trouble, outcome
 from bots.telegram.pace import MustWait, Pace
 from bots.telegram.plan import Edit, Operation, Reply, Send, after, plan
@@ -139,7 +140,7 @@ class Courier:
             )
         except BaseException as error:
             if picture is not None and self.photos is not None:
-                blamed = isinstance(error, TelegramError) and meaning(operation, error) is Meaning.NO_PICTURE
+                blamed = isinstance(error, TelegramError) and is_picture_trouble(error)
                 await self.photos.refused(picture) if blamed else self.photos.released(picture)
             raise
         if picture is not None and self.photos is not None and isinstance(message, Message):
