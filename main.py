@@ -48,7 +48,7 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.bell import Bell
 from syndicator.pipeline.channels import configure_channels, public_channels
 from syndicator.pipeline.delivery import Delivery
-from syndicator.pipeline.digests import Digests
+from syndicator.pipeline.digests import Digests, schedule_of
 from syndicator.pipeline.doctor import questions
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
@@ -169,6 +169,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         folder=office.media,
         clock=clock,
         metrics=office.metrics,
+        schedule=schedule_of(settings.digests),
     )
     channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
     settler = Settler(database, policies=policies(settings), clock=clock, metrics=office.metrics)

@@ -40,6 +40,7 @@ from bots.telegram.talk.welcome import Welcome
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
+from syndicator.domain.windows import Schedule
 from syndicator.i18n import Texts
 from syndicator.pipeline.subscribing import Account
 
@@ -64,6 +65,7 @@ class Dialogue:
         texts: Texts,
         taxonomy: Taxonomy,
         clock: Clock,
+        schedule: Schedule,
         more: Sequence[Part] = (),
     ) -> None:
         self._chats = chats
@@ -72,7 +74,7 @@ class Dialogue:
         self._texts = texts
         self._clock = clock
         self._welcome = Welcome(site, texts)
-        parts = (*own_parts(chats, site, texts, taxonomy), *more)
+        parts = (*own_parts(chats, site=site, texts=texts, taxonomy=taxonomy, schedule=schedule), *more)
         self._commands = sorted((one for part in parts for one in part.commands), key=lambda one: one.place)
         self._presses: Mapping[str, PressHandler] = _joined(part.presses for part in parts)
         self._questions = _joined(_in_every_language(part.questions, texts) for part in parts)

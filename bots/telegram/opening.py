@@ -27,6 +27,7 @@ from config.settings import TelegramSettings
 from syndicator.domain.ports import Channel, Clock
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
+from syndicator.domain.windows import Schedule
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
 from syndicator.store.database import Database
@@ -74,9 +75,12 @@ def open_telegram(
     folder: Folder,
     clock: Clock,
     metrics: Metrics,
+    schedule: Schedule | None = None,
     more: Sequence[Part] = (),
 ) -> Telegram:
-    """What the settings ask for. `folder` has the pictures' bytes; `more` are parts of the dialogue."""
+    """What the settings ask for. `folder` has the pictures' bytes, `schedule` is that of digests, and `more` are parts of
+    the dialogue.
+    """
     if settings.token is None:
         outbox = Path(settings.outbox)
         options = ChatOptions.of(settings)
@@ -86,7 +90,15 @@ def open_telegram(
 
     parts = (*personal_parts(database, site, taxonomy), *more)
     bot = TelegramBot(
-        settings, site=site, texts=texts, taxonomy=taxonomy, chats=chats, clock=clock, more=parts, metrics=metrics
+        settings,
+        site=site,
+        texts=texts,
+        taxonomy=taxonomy,
+        chats=chats,
+        clock=clock,
+        schedule=schedule,
+        more=parts,
+        metrics=metrics,
     )
     channel = open_channel(
         bot, settings, database, site=site, texts=texts, taxonomy=taxonomy, folder=folder, clock=clock, metrics=metrics

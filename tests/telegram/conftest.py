@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from telegram.ext import ExtBot
@@ -17,7 +16,6 @@ from bots.telegram.channel import TelegramChannel
 from bots.telegram.limits import Pacer, Pause
 from bots.telegram.transport import AiohttpRequest, hide_token
 from config.settings import TelegramSettings
-from syndicator.domain.filters import canonical
 from syndicator.domain.letters import Letter
 from syndicator.domain.model import (
     Attachment,
@@ -26,13 +24,13 @@ from syndicator.domain.model import (
     Revision,
     State,
     SubscriberRole,
-    SubscriptionState,
     Urgency,
     Variant,
 )
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from tests.telegram.chats import FakeChats
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)  # 13:00 in Baku
 LANGS = ("az", "en", "ru")
@@ -232,41 +230,6 @@ def channel(line, site, texts, taxonomy, pauses, time):
 @pytest.fixture
 def later(now):
     return lambda seconds: now + timedelta(seconds=seconds)
-
-
-class FakeChats:
-    """The door for subscribing, in memory, with the real one's rules for chats."""
-
-    def __init__(self):
-        self.people, self.consents, self.broken = {}, [], False
-
-    def _account(self, person):
-        rows = []
-        if person.filter is not None:
-            rows = [SimpleNamespace(id=1, filter=canonical(person.filter), state=SubscriptionState.ACTIVE)]
-        return SimpleNamespace(
-            subscriber=SimpleNamespace(language=person.language), subscriptions=rows, chat=person.chat
-        )
-
-    async def chat(self, chat, *, language, now):
-        if self.broken:
-            raise RuntimeError("the database is away")
-        person = self.people.setdefault(chat, SimpleNamespace(chat=chat, language=language, filter=None, paused=False))
-        person.paused = False
-        return self._account(person)
-
-    async def choose(self, account, filter_, *, consent, now):
-        self.consents.append(consent)
-        self.people[account.chat].filter = filter_
-        return self._account(self.people[account.chat])
-
-    async def set_reading(self, account, *, language=None, timezone=None, other_language=None):
-        self.people[account.chat].language = language
-        return self._account(self.people[account.chat])
-
-    async def blocked(self, chat, *, reason):
-        if chat in self.people:
-            self.people[chat].paused = True
 
 
 @pytest.fixture

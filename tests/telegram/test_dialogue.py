@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 import pytest
 
 from bots.telegram.talk.boxes import Boxes
 from bots.telegram.talk.screens import Press, pressed
+from bots.telegram.talk.telling import Telling
+from bots.telegram.talk.turns import Turn
 from syndicator.domain.deeplink import topic_key
 from syndicator.domain.filters import Filter
 from syndicator.domain.topics import Taxonomy
+from syndicator.domain.windows import Schedule
+from tests.telegram.chats import Person
 
 WORDS = {
     "az": ("Azərbaycan", "Vizalar", "Hazırdır", "Bütün mövzular", "abunə"),
@@ -86,7 +92,7 @@ async def test_a_topic_covers_its_children_on_the_screen(double, talk):
 async def test_a_deep_link_ticks_its_topic(double, talk, chats):
     await talk(double.say(7, "/start visas"))
     await talk(double.tap(7, "English"))
-    assert "✅ · Visas" in labels(double.seen(7)[0])
+    assert "You are subscribed to:\n• Visas" in double.seen(7)[0]["text"]
     assert chats.people[7].filter == Filter(topics=("visas",))
 
 
@@ -179,11 +185,12 @@ async def test_after_our_own_fault_the_bot_answers_again(double, talk, chats):
     assert len(double.seen(7)) == 2
 
 
-def test_every_button_of_a_large_topic_file_fits_in_64_bytes(texts, rules):
+def test_every_button_of_a_large_topic_file_fits_in_64_bytes(texts, rules, now):
     rows = [{"slug": f"t{n}" + "x" * (n % 60), "name": {"en": "N" * 200}} for n in range(45)]
-    boxes = Boxes(None, Taxonomy.from_mapping({"topic": rows}))
+    boxes = Boxes(None, Telling(Taxonomy.from_mapping({"topic": rows}), Schedule(time(8), 0)))
+    turn = Turn(Person(7, "en", Filter()).account, texts("en"), now, 7, None)
     for page in range(4):
-        screen = boxes.screen(texts("en"), Filter(), page)
+        screen = boxes.screen(turn, page)
         markup = screen.keyboard.to_dict()
         rules.check_keyboard(markup)
         assert sum(len(row) for row in markup["inline_keyboard"]) <= 100

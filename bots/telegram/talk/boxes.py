@@ -15,12 +15,12 @@ from dataclasses import replace
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from bots.telegram.talk.screens import Press, Screen, button, column, label, lines, pager
+from bots.telegram.talk.screens import Press, Screen, button, label, lines, pager
+from bots.telegram.talk.telling import Telling
 from bots.telegram.talk.turns import Chats, Command, Part, Turn
 from syndicator.domain.deeplink import topic_key
 from syndicator.domain.filters import MAX_VALUES, BadFilter, Filter
 from syndicator.domain.topics import Taxonomy, Topic
-from syndicator.i18n import Translator
 from syndicator.store.subscriptions import Consent
 
 __all__ = ["Boxes"]
@@ -33,10 +33,12 @@ _ = str  # marks a text for the catalogues where it is not yet translated
 class Boxes:
     """/topics, and the presses of its buttons."""
 
-    def __init__(self, chats: Chats, taxonomy: Taxonomy) -> None:
+    def __init__(self, chats: Chats, telling: Telling) -> None:
         self._chats = chats
-        self._taxonomy = taxonomy
-        self._keys = {topic_key(slug): slug for slug in taxonomy.slugs}
+        self._telling = telling
+        self._taxonomy = taxonomy = telling.taxonomy
+        self.slugs = {**taxonomy.renamed, **{slug: slug for slug in taxonomy.slugs}}
+        self._keys = {topic_key(slug): now for slug, now in self.slugs.items()}
         self._order = _family_order(taxonomy)
 
     def part(self) -> Part:
@@ -47,20 +49,20 @@ class Boxes:
         )
 
     def slug(self, key: str) -> str | None:
-        """The topic of that key, if there is one."""
+        """The topic of that key, also of one that it had before, if there is one."""
         return self._keys.get(key)
 
     async def ask(self, turn: Turn) -> Screen:
         """/topics."""
-        return self.screen(turn.t, turn.chosen)
+        return self.screen(turn)
 
     async def turn_page(self, turn: Turn, press: Press) -> Screen:
         """The same boxes, from that page on."""
-        return self.screen(turn.t, turn.chosen, press.page)
+        return self.screen(turn, press.page)
 
     async def done(self, turn: Turn, _: Press) -> Screen:
         """What the person gets now."""
-        return self.summary(turn.t, turn.chosen)
+        return self._telling.summary(turn)
 
     async def tick(self, turn: Turn, press: Press) -> Screen:
         """A box that shall be ticked, or not."""
@@ -69,16 +71,16 @@ class Boxes:
             wanted = self._wanted(had, press)
         except BadFilter:
             said = turn.t("At most {limit} topics can be chosen; “All topics” takes every one.", limit=MAX_VALUES)
-            return self.screen(turn.t, had, press.page, said)
-        screen = self.screen(turn.t, wanted, press.page)
+            return self.screen(turn, press.page, said)
         if wanted != had:
-            await self._chats.choose(
-                turn.account, wanted, consent=Consent(turn.now, "telegram", screen.text), now=turn.now
-            )
-        return screen
+            said = self._telling.choice(turn.t, wanted) if wanted is not None else turn.t("nothing chosen yet")
+            consent = Consent(turn.now, "telegram", said)
+            turn = turn.after(await self._chats.choose(turn.account, wanted, consent=consent, now=turn.now))
+        return self.screen(turn, press.page)
 
-    def screen(self, t: Translator, chosen: Filter | None, page: int = 0, note: str = "") -> Screen:
-        """The checkboxes. `chosen` is None when the person gets nothing."""
+    def screen(self, turn: Turn, page: int = 0, note: str = "") -> Screen:
+        """The checkboxes, and what else of the choice they do not show."""
+        t, chosen = turn.t, turn.chosen
         everything = chosen is not None and not chosen.topics
         mark = "✅ " if everything else "▫️ "
         rows = [[button(mark + t("All topics"), Press("a", "-" if everything else "+", page))]]
@@ -91,19 +93,9 @@ class Boxes:
             rows.append(pager("p", page, pages))
         rows.append([button(t("Done"), Press("d"))])
         said = t("What should we send you? Tick one topic or more. Changes hold at once.")
-        return Screen(lines(said, note), InlineKeyboardMarkup(rows))
-
-    def summary(self, t: Translator, chosen: Filter | None) -> Screen:
-        """What the person gets now."""
-        if chosen is None:
-            said = t("You have chosen nothing, so we send you nothing.")
-        elif not chosen.topics:
-            said = t("You are subscribed to all topics.")
-        else:
-            names = [f"• {self._name(slug, t)}" for slug in chosen.topics]
-            said = "\n".join([t("You are subscribed to:"), *names])
-        hint = t("Change your topics with /topics, leave with /stop.")
-        return Screen(lines(said, hint), column([(t("Change topics"), Press("m"))]))
+        besides = chosen is not None and chosen != Filter(topics=chosen.topics)
+        whole = t("We send you: {choice}", choice=self._telling.choice(t, chosen)) if chosen and besides else ""
+        return Screen(lines(said, note, whole, self._telling.pause(turn)), InlineKeyboardMarkup(rows))
 
     def _wanted(self, had: Filter | None, press: Press) -> Filter | None:
         """The filter after a tick.
@@ -131,10 +123,6 @@ class Boxes:
         mark = "✅ " if on else "☑️ " if above else "▫️ "
         name = mark + "· " * depth + label(topic.name(lang), topic.slug)
         return button(name, Press("t", "-" if on else "+", page, topic_key(topic.slug)))
-
-    def _name(self, slug: str, t: Translator) -> str:
-        topic = self._taxonomy.get(slug)
-        return label(topic.name(t.lang), slug) if topic else slug
 
 
 def _family_order(taxonomy: Taxonomy) -> list[tuple[Topic, int]]:

@@ -20,21 +20,21 @@ from telegram import ForceReply, InlineKeyboardButton, InlineKeyboardMarkup
 from bots.telegram.richtext import clean, units, visible
 
 __all__ = [
-    "MAX_CARRIED",
     "File",
     "Press",
     "Screen",
     "button",
     "column",
+    "cut",
     "label",
     "lines",
     "pager",
     "pressed",
     "question",
+    "radio",
 ]
 
 MAX_TEXT = 4096
-MAX_CARRIED = 50
 _LABEL = 60
 _HINT = 64
 _PRESS = re.compile(r"([a-z]{1,4}):([^:]{0,10}):([0-9]{0,3}):([^:]{0,50})")
@@ -60,7 +60,7 @@ class Screen:
     file: File | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", _bounded(self.text))
+        object.__setattr__(self, "text", cut(self.text, MAX_TEXT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,11 @@ def column(buttons: Sequence[tuple[str, Press]], *, wide: int = 1) -> InlineKeyb
     return InlineKeyboardMarkup([made[at : at + wide] for at in range(0, len(made), wide)])
 
 
+def radio(choices: Sequence[tuple[str, Press]], chosen: int | None) -> list[tuple[str, Press]]:
+    """Choices of which one holds: it has the mark. None: none of them does."""
+    return [(("🔘 " if at == chosen else "▫️ ") + text, press) for at, (text, press) in enumerate(choices)]
+
+
 def pager(action: str, page: int, pages: int) -> list[InlineKeyboardButton]:
     """A row that leads to the pages before and after; the middle one shows where we are."""
     row = [button("‹", Press(action, "", page - 1))] if page > 0 else []
@@ -120,9 +125,9 @@ def lines(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _bounded(text: str) -> str:
-    """At most 4096 UTF-16 units of characters that Telegram takes."""
+def cut(text: str, limit: int) -> str:
+    """At most so many UTF-16 units of it, with an ellipsis where some is missing."""
     text = clean(text)
-    if units(text) <= MAX_TEXT:
+    if units(text) <= limit:
         return text
-    return text.encode("utf-16-le")[: (MAX_TEXT - 1) * 2].decode("utf-16-le", errors="ignore") + "…"
+    return text.encode("utf-16-le")[: (limit - 1) * 2].decode("utf-16-le", errors="ignore") + "…"

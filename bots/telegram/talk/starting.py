@@ -1,13 +1,26 @@
-"""/start, the language, and leaving. Three taps from /start to subscribed: language, topic, done."""
+"""/start and the language. Three taps from /start to subscribed: language, topic, done; from a link of ours, one.
+
+Rules, in order:
+
+1. Language first, whoever asks: what a link brought waits in the buttons (`domain.deeplink`).
+2. What a link brought holds with the language. It joins topics that the chat has; where it would take the place of
+   something, or would be less, the person is asked which of the two.
+3. A link that says nothing to us is a plain start.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from bots.telegram.talk.boxes import Boxes
-from bots.telegram.talk.screens import Press, Screen, column
+from bots.telegram.talk.home import Home
+from bots.telegram.talk.screens import Press, Screen, column, lines
+from bots.telegram.talk.telling import Telling
 from bots.telegram.talk.turns import Chats, Command, Part, Turn
 from bots.telegram.talk.welcome import Welcome
+from syndicator.domain.deeplink import MAX_PAYLOAD, filter_of, payload_of
+from syndicator.domain.filters import BadFilter, Filter
+from syndicator.domain.model import Cadence
 from syndicator.domain.site import Site
 from syndicator.i18n import Texts
 from syndicator.store.subscriptions import Consent
@@ -18,12 +31,16 @@ _ = str  # marks a text for the catalogues where it is not yet translated
 
 
 class Starting:
-    """/start, /language and /stop."""
+    """/start and /language."""
 
-    def __init__(self, chats: Chats, welcome: Welcome, boxes: Boxes, *, site: Site, texts: Texts) -> None:
+    def __init__(
+        self, chats: Chats, welcome: Welcome, boxes: Boxes, telling: Telling, home: Home, *, site: Site, texts: Texts
+    ) -> None:
         self._chats = chats
         self._welcome = welcome
         self._boxes = boxes
+        self._telling = telling
+        self._home = home
         self._site = site
         self._texts = texts
 
@@ -33,34 +50,83 @@ class Starting:
             commands=[
                 Command("start", "", 0, self.start),
                 Command("language", _("change the language"), 60, self.language),
-                Command("stop", _("unsubscribe from everything"), 100, self.stop),
             ],
-            presses={"s": self.speak, "l": self.speak},
+            presses={"s": self.speak, "l": self.speak, "lang": self.show_languages, "u": self.instead},
         )
 
     async def start(self, turn: Turn) -> Screen:
-        """/start, perhaps with a topic from a deep link: which language?"""
-        return self._welcome.first(turn.said if self._boxes.slug(turn.said) else "")
+        """/start, perhaps with what a link brought: which language?"""
+        payload = turn.said if len(turn.said) <= MAX_PAYLOAD and self._brought(turn.said) is not None else ""
+        return self._welcome.first(payload)
 
     async def language(self, turn: Turn) -> Screen:
         """/language: which one?"""
+        return self._welcome.language(turn.lang)
+
+    async def show_languages(self, turn: Turn, _press: Press) -> Screen:
+        """The same, from the settings."""
         return self._welcome.language(turn.lang)
 
     async def speak(self, turn: Turn, press: Press) -> Screen | None:
         """This language, please; with what the link had that led here."""
         if press.value not in self._site.languages:
             return None
-        account = await self._chats.set_reading(turn.account, language=press.value)
-        turn = replace(turn, account=account, t=self._texts(press.value))
+        turn = turn.after(await self._chats.set_reading(turn.account, language=press.value))
+        turn = replace(turn, t=self._texts(press.value))
         if press.action == "l":
-            said = turn.t("From now on we write to you in this language.")
-            return Screen(said, column([(turn.t("Topics"), Press("m"))]))
-        if press.topic:
-            return await self._boxes.tick(turn, Press("t", "+", 0, press.topic))
-        return self._boxes.screen(turn.t, turn.chosen)
+            return self._home.screen(turn, turn.t("From now on we write to you in this language."))
+        wanted = self._brought(press.topic)
+        if wanted is None:
+            return self._boxes.screen(turn)
+        return await self._join(turn, wanted)
 
-    async def stop(self, turn: Turn) -> Screen:
-        """/stop: nothing more, from now on."""
-        await self._chats.choose(turn.account, None, consent=Consent(turn.now, "telegram", "/stop"), now=turn.now)
-        said = turn.t("You are unsubscribed. We send you nothing more. To choose topics again, send /start.")
-        return Screen(said, column([(turn.t("Choose topics"), Press("m"))]))
+    async def instead(self, turn: Turn, press: Press) -> Screen | None:
+        """Exactly what the button carries, in place of what the chat has."""
+        wanted = self._brought(press.topic) if press.topic else Filter()
+        if wanted is None:
+            return None
+        cadence = next((one for one in Cadence if one == press.value), None)
+        return await self._hold(turn, wanted, cadence)
+
+    async def _join(self, turn: Turn, wanted: Filter) -> Screen:
+        had = turn.chosen
+        if had is None:
+            return await self._hold(turn, wanted)
+        if had == wanted:
+            return self._telling.summary(turn)
+        both = _both(had, wanted)
+        return self._which(turn, had, wanted) if both is None else await self._hold(turn, both)
+
+    async def _hold(self, turn: Turn, wanted: Filter, cadence: Cadence | None = None) -> Screen:
+        if wanted != turn.chosen or cadence not in (None, turn.cadence):
+            consent = Consent(turn.now, "telegram", self._telling.choice(turn.t, wanted))
+            turn = turn.after(
+                await self._chats.choose(turn.account, wanted, cadence=cadence, consent=consent, now=turn.now)
+            )
+        return self._telling.summary(turn)
+
+    def _which(self, turn: Turn, had: Filter, wanted: Filter) -> Screen:
+        t = turn.t
+        said = lines(
+            t("Now you get: {choice}", choice=self._telling.choice(t, had)),
+            t("The link brings: {choice}", choice=self._telling.choice(t, wanted)),
+            t("Which of the two shall it be?"),
+        )
+        _, payload = payload_of(wanted)
+        return Screen(
+            said, column([(t("What the link brings"), Press("u", "", 0, payload)), (t("As it is"), Press("d"))])
+        )
+
+    def _brought(self, payload: str) -> Filter | None:
+        return filter_of(payload, self._boxes.slugs, self._site.languages)
+
+
+def _both(had: Filter, wanted: Filter) -> Filter | None:
+    """Topics of both, where neither asks for anything else; None where one would take the place of the other."""
+    only = Filter(topics=had.topics), Filter(topics=wanted.topics)
+    if (had, wanted) != only or not had.topics or not wanted.topics:
+        return None
+    try:
+        return Filter(topics=(*had.topics, *wanted.topics))
+    except BadFilter:
+        return None

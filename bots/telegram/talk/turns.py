@@ -60,6 +60,7 @@ class Chats(Protocol):
         language: str | None = None,
         timezone: str | None = None,
         other_language: OtherLanguage | None = None,
+        now: datetime | None = None,
     ) -> Account:
         """The reader's language and zone, and whether another language will do."""
         ...
