@@ -151,7 +151,6 @@ class TelegramBot:
     async def stop(self) -> None:
         """Finish what is being handled, confirm it, close the connections; safe to call twice."""
         task, self._task = self._task, None
-        self._webhook.open = False
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -189,7 +188,6 @@ class TelegramBot:
 
     async def _listen(self) -> None:
         if self._settings.mode == "webhook":
-            self._webhook.open = True
             await self._webhook.watch()
         else:
             await self._polling.run()

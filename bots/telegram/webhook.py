@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Webhook:
-    """The way in for Telegram's calls; `open` once the bot is up."""
+    """The way in for Telegram's calls; `open` while the bot is up."""
 
     def __init__(self, bot: Bot, desk: Desk, trouble: Trouble, *, url: str, secret: str, sleep: Sleep) -> None:
         self._bot = bot
@@ -54,7 +54,14 @@ class Webhook:
         await self._bot.set_webhook(self._url, secret_token=self._secret, allowed_updates=list(ALLOWED_UPDATES))
 
     async def watch(self) -> None:
-        """See to it that Telegram goes on calling us; until it is cancelled."""
+        """Take calls, and see to it that Telegram goes on calling us; until it is cancelled."""
+        self.open = True
+        try:
+            await self._watch()
+        finally:
+            self.open = False
+
+    async def _watch(self) -> None:
         tries = 0
         wait = LOOK_EVERY.total_seconds()
         while True:
