@@ -16,6 +16,7 @@ from syndicator.cli.output import fail, say, show_one, working
 from syndicator.domain.filters import Facts, parse, wants
 from syndicator.domain.model import Change, Reader, Release, State, SubscriptionState, Urgency
 from syndicator.domain.text import one_line
+from syndicator.pipeline import corrections
 from syndicator.pipeline.intake import Taken
 from syndicator.store import releases, subscriptions
 
@@ -115,6 +116,7 @@ def correct(
 ) -> None:
     """Correct a release: the text is right in every feed and on its page now, with the note.
 
+    Whoever has the old text is told, as far as their channel has words for it, and posts that can be edited follow.
     One that was withdrawn is public again by it.
     """
 
@@ -165,13 +167,16 @@ def withdraw(
     reason: Annotated[str, typer.Option(help="Why, for the public.")],
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Withdraw a release: its text leaves every feed and its page now; the reason stays."""
+    """Withdraw a release: its text leaves every feed and its page now; the reason stays.
+
+    Whoever has it is told, as far as their channel has words for it, and posts that can be taken back go.
+    """
 
     async def work(desk: Desk) -> Release:
         if not reason.strip():
             raise ValueError("--reason: is empty; the public must be told why")
         async with desk.database.writing() as session:
-            release = await releases.withdraw(session, number, reason.strip(), desk.clock())
+            release = await corrections.withdraw(session, number, reason.strip(), desk.clock())
         if release is None:
             raise LookupError(f"release {number}: there is none")
         return release

@@ -8,7 +8,7 @@ Rules, in order:
 3. The newest is dated as the text itself (`Variant.updated_at`, which feeds and embeds state), those before by their
    revision; none before the release was public.
 
-Pages, cards, embeds, feeds and the API all go by these.
+Pages, cards, embeds, feeds and the API all go by these, and so does what is sent to who had an older text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import datetime
 
 from syndicator.domain.model import Release, Revision, Variant
 
-__all__ = ["Correction", "corrections", "is_corrected"]
+__all__ = ["Correction", "corrections", "is_corrected", "untold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,27 @@ def corrections(release: Release, variant: Variant, history: Sequence[Revision])
     """
     if not is_corrected(variant.revision):
         return ()
-    before = [*((one.note, one.major) for one in history[1:]), ("", 0)]
     told: list[Correction] = []
-    for revision, older in zip(history, before, strict=True):
-        if not revision.note or (revision.note, revision.major) == older:
-            continue
-        if told and told[-1].note == revision.note:
-            continue
+    for revision in _noted(history):
         when = revision.created_at if told else variant.updated_at
         told.append(Correction(max(when or release.public_at, release.public_at), revision.note))
     return tuple(told)
+
+
+def untold(history: Sequence[Revision], told: int) -> tuple[str, ...]:
+    """The notes, oldest first, that whoever read revision number `told` has not been told; 0 for who read none."""
+    if not history or not is_corrected(history[0]):
+        return ()
+    return tuple(one.note for one in reversed(_noted(history)) if one.number > told)
+
+
+def _noted(history: Sequence[Revision]) -> list[Revision]:
+    """The revisions that brought a note, newest first (rule 2)."""
+    before = [*((one.note, one.major) for one in history[1:]), ("", 0)]
+    found: list[Revision] = []
+    for revision, older in zip(history, before, strict=True):
+        if not revision.note or (revision.note, revision.major) == older:
+            continue
+        if not (found and found[-1].note == revision.note):
+            found.append(revision)
+    return found

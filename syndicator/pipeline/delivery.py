@@ -4,7 +4,7 @@ Rules, in order:
 
 1. `sending` is committed before the channel is called, the outcome only after it answered (idea 2 of the design).
    An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`).
-2. Texts are read at send: what is sent is what stands now.
+2. Texts are read at send (`composing`): what is sent is what stands now.
 3. After each chunk the job gives way if more important work waits for its lane.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
 5. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
@@ -18,11 +18,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
-from syndicator.domain.model import ChannelKind, MessageKind, Release, SubscriberRole
+from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
+from syndicator.pipeline.composing import Background, letter_of, look_up, with_revision
 from syndicator.pipeline.settling import Settler
-from syndicator.store import ledger, releases
+from syndicator.store import ledger
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed
 
@@ -62,7 +63,7 @@ class Delivery:
             now = self._clock()
             if (ready := self.ready_at(channel.kind, now)) > now:
                 return Again(ready)
-            claimed = await self._claim(batch, channel.chunk)
+            claimed = await self._claim(channel, batch)
             if not claimed:
                 break
             outcomes = await self._send(channel, claimed)
@@ -76,44 +77,17 @@ class Delivery:
         """When that channel can send: `now`, or a later time."""
         return self._channels[kind].ready_at(now) or now
 
-    async def _claim(self, batch: int, limit: int) -> Sequence[Claimed]:
+    async def _claim(self, channel: Channel, batch: int) -> Sequence[Claimed]:
+        edits = MessageKind.EDIT in channel.tells
         async with self._database.writing() as session:
-            return await ledger.claim(session, batch, self._clock(), limit)
+            return await ledger.claim(session, batch, self._clock(), channel.chunk, edits=edits)
 
     async def _compose(self, claimed: Sequence[Claimed]) -> Sequence[Letter]:
-        numbers = sorted({c.message.release for c in claimed if c.message.release is not None})
-        found: Mapping[int, Release] = {}
-        if numbers:
-            async with self._database.reading() as session:
-                found = await releases.many(session, numbers)
-        return [self._letter(c, found.get(c.message.release or 0)) for c in claimed]
-
-    def _letter(self, claimed: Claimed, release: Release | None) -> Letter:
-        message = claimed.message
-        confirm = ""
-        if message.kind is MessageKind.CONFIRMATION and message.subscription is not None:
-            confirm = self._tokens.sign("confirm", message.subscription, message.created_at + self._confirm_for)
-        return Letter(
-            delivery=claimed.id,
-            message=message.key,
-            kind=message.kind,
-            subscriber=claimed.subscriber,
-            address=claimed.resolved or claimed.address,
-            lang=claimed.lang or claimed.language,
-            reader_lang=claimed.language,
-            timezone=claimed.timezone,
-            role=SubscriberRole(claimed.role),
-            release=release,
-            filter_text=claimed.filter,
-            manage_token=self._tokens.sign("manage", claimed.subscriber),
-            unsubscribe_token=self._tokens.sign("unsubscribe", claimed.subscriber),
-            confirm_token=confirm,
-            resent=claimed.resent,
-            attempt=claimed.attempts,
-            created_at=message.created_at,
-            feed=message.feed,
-            answer=dict(claimed.answer),
-        )
+        if all(c.message.release is None and c.message.kind is not MessageKind.DIGEST for c in claimed):
+            return [letter_of(c, Background(), self._tokens, self._confirm_for) for c in claimed]
+        async with self._database.reading() as session:
+            background = await look_up(session, claimed)
+        return [letter_of(c, background, self._tokens, self._confirm_for) for c in claimed]
 
     async def _send(self, channel: Channel, claimed: Sequence[Claimed]) -> Sequence[Outcome]:
         try:
@@ -129,4 +103,4 @@ class Delivery:
         if len(outcomes) != len(letters):
             log.error("channel answered for another number of letters", channel=channel.kind.value)
             return [Unknown("the channel lost count")] * len(letters)
-        return outcomes
+        return [with_revision(letter, outcome) for letter, outcome in zip(letters, outcomes, strict=True)]

@@ -6,8 +6,9 @@ Rules, in order:
 2. A bad document is reported by name and reason, once, and skipped; the others go on. It is looked at again at each
    pass: what was wrong may have been the topic file, or a full disk.
 3. Only what is new is announced: public within the last `announce_hours`, counted from the embargo if any.
-4. Harvesting the same store twice changes nothing and sends nothing.
-5. A text with a time ahead, of a release that is out already, waits in its source: it is reported, and read again at
+4. What follows a change of what people have been told is announced with it (`corrections`).
+5. Harvesting the same store twice changes nothing and sends nothing.
+6. A text with a time ahead, of a release that is out already, waits in its source: it is reported, and read again at
    every pass until its time has come. What was published stands meanwhile.
 """
 
@@ -27,6 +28,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.text import one_line
 from syndicator.domain.topics import Taxonomy
 from syndicator.metrics import Metrics
+from syndicator.pipeline.corrections import came_back, follow, withdraw
 from syndicator.pipeline.preparing import Prepared, prepare, ruled_topics, state_of
 from syndicator.store import ledger, releases, sourcing
 from syndicator.store.database import Database
@@ -193,7 +195,7 @@ class Intake:
 
     @staticmethod
     async def _early(session: AsyncSession, prepared: Prepared | None, now: datetime) -> Problem | None:
-        """Why it has to wait (rule 5), or None. Without a fingerprint it is read again."""
+        """Why it has to wait (rule 6), or None. Without a fingerprint it is read again."""
         if prepared is None or prepared.change.state is not State.PUBLIC or prepared.public_at <= now:
             return None
         change = prepared.change
@@ -209,11 +211,13 @@ class Intake:
         if prepared is None:
             if existing is None or existing.state is State.WITHDRAWN:
                 return Taken(existing, result="same")
-            gone = await releases.withdraw(session, existing.number, one_line(change.reason), now)
+            gone = await withdraw(session, existing.number, one_line(change.reason), now)
             return Taken(gone, result="withdrawn")
         draft = await self._draft(session, prepared, existing, now)
         recorded = await releases.record(session, draft, site_uids=self._site, now=now)
         result, announced, silence = _result(existing, recorded, change.lang), False, ""
+        if recorded.changed:
+            await follow(session, existing, recorded.release, now)
         if _is_news(existing, recorded):
             silence = _silence(recorded.release, self._announce_for, now)
             announced = await announce(session, recorded.release, self._announce_for, now)
@@ -305,9 +309,9 @@ def _count(taken: Taken, tally: Tally) -> None:
 
 
 def _is_news(existing: Release | None, recorded: Recorded) -> bool:
-    """Whether somebody may not have been told: a first opening, or a language that was missing."""
+    """Whether somebody may not have been told: a first opening, a missing language, the end of a withdrawal."""
     opened_now = recorded.release.opened_at is not None and (existing is None or existing.opened_at is None)
-    return opened_now or recorded.new_variant
+    return opened_now or recorded.new_variant or came_back(existing, recorded.release)
 
 
 def _weight(ready: _Ready) -> int:

@@ -3,7 +3,7 @@
 due -> sending -> sent | deferred | failed | unknown | suppressed; every move is compare-and-set, so that each function
 may be called twice. In the order of a release's way:
 
-1. `announce`, `confirmation`, `open_messages` (messages) say what is to be told.
+1. `announce`, `confirmation`, `open_messages`, `was_told` (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `settle`, `sweep`, `next_deferred` (sending) and `claim` (claiming) move it out.
 4. `recover`, `retry` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
@@ -17,15 +17,17 @@ from syndicator.store.claiming import Claimed, claim
 from syndicator.store.fanout import fan_out
 from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
-from syndicator.store.messages import Message, announce, confirmation, open_messages
+from syndicator.store.messages import Message, announce, confirmation, open_messages, was_told
 from syndicator.store.recovery import recover, retry
 from syndicator.store.sending import OpenBatch, Settlement, next_deferred, open_batches, settle, sweep
+from syndicator.store.told import Told
 
 __all__ = [
     "Claimed",
     "Message",
     "OpenBatch",
     "Settlement",
+    "Told",
     "announce",
     "claim",
     "confirmation",
@@ -42,5 +44,6 @@ __all__ = [
     "settle",
     "streamed",
     "sweep",
+    "was_told",
     "write_matches",
 ]

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, exists, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind, Priority
-from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Message", "announce", "confirmation", "message_of", "open_messages"]
+__all__ = ["Message", "announce", "confirmation", "message_of", "open_messages", "was_told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,13 @@ async def confirmation(session: AsyncSession, subscription: int, subscriber: int
     }
     await session.execute(insert(DELIVERY).values(delivery))
     return message_of(made)
+
+
+async def was_told(session: AsyncSession, release: int) -> bool:
+    """Whether anything was ever said of that release, by itself or in a digest."""
+    announced = exists().where(MESSAGE.c.release_id == release)
+    digested = exists().where(DIGEST_ITEM.c.release_id == release)
+    return bool(await session.scalar(select(or_(announced, digested))))
 
 
 async def open_messages(session: AsyncSession) -> Sequence[Message]:

@@ -1,0 +1,148 @@
+"""Composing: from claimed deliveries to letters, with everything that a channel needs and nothing asked twice.
+
+Rules, in order:
+
+1. Texts are read here, after the claim: a letter holds what stands now. A chunk costs a few queries, whatever its
+   length.
+2. What follows a release knows what its reader has (`earlier`), and what they were not told of yet (`notes`): the notes
+   of all revisions after the one that they read. Of what nobody can tell whether it arrived, nothing counts as read.
+3. Which revision was read stands in the channel's answer. Where a later attempt went on with a newer text, `first` is
+   the one that it began with; a digest's answer has one for each of its releases, `revisions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.corrections import untold
+from syndicator.domain.letters import Earlier, Item, Later, Letter, Outcome, Sent, Unknown
+from syndicator.domain.model import MessageKind, Release, Revision, SubscriberRole
+from syndicator.domain.tokens import Tokens
+from syndicator.store import digests, releases
+from syndicator.store.ledger import Claimed, Told
+
+__all__ = ["Background", "letter_of", "look_up", "with_revision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a chunk of letters is composed of: releases, texts' histories by (release, language), digests' items."""
+
+    releases: Mapping[int, Release] = field(default_factory=dict)
+    histories: Mapping[tuple[int, str], Sequence[Revision]] = field(default_factory=dict)
+    items: Mapping[int, Sequence[tuple[int, str]]] = field(default_factory=dict)
+
+    def items_of(self, delivery: int) -> tuple[Item, ...]:
+        """A digest's releases, as they stand now."""
+        found = ((self.releases.get(number), lang) for number, lang in self.items.get(delivery, ()))
+        return tuple(Item(release, lang) for release, lang in found if release is not None)
+
+
+async def look_up(session: AsyncSession, claimed: Sequence[Claimed]) -> Background:
+    """Read what these letters are about."""
+    told = [t for c in claimed for t in c.told]
+    digested = [c.id for c in claimed if c.message.kind is MessageKind.DIGEST]
+    digested += [t.delivery for t in told if t.kind is MessageKind.DIGEST]
+    items = await digests.items_of(session, sorted(set(digested))) if digested else {}
+    numbers = {c.message.release for c in claimed if c.message.release is not None}
+    numbers |= {number for of_one in items.values() for number, _ in of_one}
+    found = await releases.many(session, sorted(numbers)) if numbers else {}
+    corrected = {(c.message.release, c.lang) for c in claimed if c.message.kind is MessageKind.CORRECTION}
+    histories = {
+        (number, lang): await releases.history(session, number, lang)
+        for number, lang in sorted((number, lang) for number, lang in corrected if number is not None)
+    }
+    return Background(found, histories, items)
+
+
+def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_for: timedelta) -> Letter:
+    """One letter."""
+    message = claimed.message
+    confirm = ""
+    if message.kind is MessageKind.CONFIRMATION and message.subscription is not None:
+        confirm = tokens.sign("confirm", message.subscription, message.created_at + confirm_for)
+    return Letter(
+        delivery=claimed.id,
+        message=message.key,
+        kind=message.kind,
+        subscriber=claimed.subscriber,
+        address=claimed.resolved or claimed.address,
+        lang=claimed.lang or claimed.language,
+        reader_lang=claimed.language,
+        timezone=claimed.timezone,
+        role=SubscriberRole(claimed.role),
+        release=background.releases.get(message.release or 0),
+        filter_text=claimed.filter,
+        manage_token=tokens.sign("manage", claimed.subscriber),
+        unsubscribe_token=tokens.sign("unsubscribe", claimed.subscriber),
+        confirm_token=confirm,
+        resent=claimed.resent,
+        attempt=claimed.attempts,
+        created_at=message.created_at,
+        feed=message.feed,
+        answer=dict(claimed.answer),
+        earlier=tuple(_earlier(one, background, message.created_at) for one in claimed.told),
+        notes=_notes(claimed, background),
+        items=background.items_of(claimed.id),
+        hushed=claimed.hushed,
+        written=claimed.address,
+    )
+
+
+def with_revision(letter: Letter, outcome: Outcome) -> Outcome:
+    """The outcome, its answer saying which revisions the reader has (rule 3), for what follows."""
+    if isinstance(outcome, Sent):
+        answer = {**_revisions(letter), **outcome.answer}
+    elif isinstance(outcome, Later | Unknown) and outcome.answer:
+        answer = dict(outcome.answer)
+    else:
+        return outcome
+    began = letter.answer.get("first", letter.answer.get("revision"))
+    if isinstance(began, int) and began != answer.get("revision"):
+        answer["first"] = began
+    return replace(outcome, answer=answer)
+
+
+def _revisions(letter: Letter) -> dict[str, object]:
+    if letter.kind is MessageKind.DIGEST:
+        shown = [(item.release.number, item.release.variant(item.lang)) for item in letter.items]
+        return {"revisions": {str(number): variant.revision.number for number, variant in shown if variant}}
+    brings = letter.kind in (MessageKind.RELEASE, MessageKind.CORRECTION)
+    variant = letter.release.variant(letter.lang) if letter.release and brings else None
+    return {"revision": variant.revision.number, "lang": letter.lang} if variant else {}
+
+
+def _earlier(told: Told, background: Background, written_at: datetime) -> Earlier:
+    items = background.items_of(told.delivery) if told.kind is MessageKind.DIGEST else ()
+    sent_at = told.settled_at or written_at
+    return Earlier(told.delivery, told.kind, dict(told.answer), sent_at, is_known=told.is_known, items=items)
+
+
+def _notes(claimed: Claimed, background: Background) -> tuple[str, ...]:
+    """What their reader was not told of yet, oldest first; of a correction only."""
+    number, lang = claimed.message.release, claimed.lang
+    if claimed.message.kind is not MessageKind.CORRECTION or number is None:
+        return ()
+    history = background.histories.get((number, lang), ())
+    read = [_read(one, number, history) for one in claimed.told if one.brings and one.lang == lang]
+    return untold(history, max(read, default=0))
+
+
+def _read(told: Told, number: int, history: Sequence[Revision]) -> int:
+    """The revision that was read there, 0 where nobody can tell; by its time where the answer names none."""
+    if not told.is_known:
+        return 0
+    of_digest = told.answer.get("revisions")
+    if told.kind is MessageKind.DIGEST and isinstance(of_digest, Mapping):
+        said = of_digest.get(str(number))
+    else:
+        said = told.answer.get("first", told.answer.get("revision"))
+    if isinstance(said, int):
+        return said
+    sent_at = told.settled_at
+    before = (one.number for one in history if sent_at and one.created_at and one.created_at <= sent_at)
+    return max(before, default=0)
