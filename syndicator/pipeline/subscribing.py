@@ -13,7 +13,9 @@ Rules, in order:
    writing to the bot. Changing a subscription does not. A pause that they asked for ends by a button alone, or at the
    time that they named.
 6. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
-7. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
+7. Who leaves a digest's pace (for one at once, or from weekly to daily) or its time zone is told at once, in one
+   digest, what had not come yet: nothing is lost between two windows.
+8. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from syndicator.domain.quiet import Quiet
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import BadToken, Tokens
 from syndicator.pipeline.addresses import BadAddress, email_address
-from syndicator.store import ledger, subscriptions
+from syndicator.store import digests, ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent, Subscriber, Subscription
 
@@ -57,11 +59,20 @@ class Account:
 class Subscribing:
     """See the module's rules. Every method that writes is one transaction, and takes `now`."""
 
-    def __init__(self, database: Database, tokens: Tokens, *, site: Site, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tokens: Tokens,
+        *,
+        site: Site,
+        wake: Callable[[], None],
+        reach: timedelta = timedelta(days=14),
+    ) -> None:
         self._database = database
         self._tokens = tokens
         self._site = site
         self._wake = wake
+        self._reach = reach  # how far back a digest goes
 
     # -- email
     def check_address(self, address: str) -> str:
@@ -162,10 +173,13 @@ class Subscribing:
         language: str | None = None,
         timezone: str | None = None,
         other_language: OtherLanguage | None = None,
+        now: datetime | None = None,
     ) -> Account:
-        """The reader's language, zone, and whether another language will do."""
+        """The reader's language, zone, and whether another language will do. With a zone `now` is needed (rule 7)."""
         number = account.subscriber.id
         async with self._database.writing() as session:
+            if timezone is not None and now is not None:
+                await self._leave_zone(session, number, timezone, now)
             if language is not None:
                 await subscriptions.set_language(session, number, language)
             await subscriptions.set_reading(session, number, timezone=timezone, other_language=other_language)
@@ -250,7 +264,11 @@ class Subscribing:
             for subscription in live:
                 if kept is None or subscription.id != kept.id:
                     await subscriptions.end(session, subscription.id, "changed" if kept else "stopped", now)
-            return await self._account(session, number)
+                if kept is not None:
+                    await self._leave_pace(session, subscription, kept.cadence, now)
+            found = await self._account(session, number)
+        self._wake()
+        return found
 
     async def blocked(self, chat: int | str, *, reason: str) -> None:
         """The chat blocked the bot (my_chat_member kicked): paused, topics kept."""
@@ -292,6 +310,27 @@ class Subscribing:
         )
         if new.id != old.id:
             await subscriptions.end(session, old.id, "changed", now)
+            await self._leave_pace(session, old, cadence, now)
+
+    async def _leave_pace(self, session: AsyncSession, old: Subscription, cadence: Cadence, now: datetime) -> None:
+        """Rule 7. A weekly window holds what a daily one does, so who goes over to it waits for that."""
+        quicker = old.cadence is Cadence.WEEKLY if cadence is Cadence.DAILY else old.cadence is not Cadence.IMMEDIATE
+        if quicker and cadence is not Cadence.WEEKLY and old.state is SubscriptionState.ACTIVE:
+            await self._catch_up(session, old, now)
+
+    async def _leave_zone(self, session: AsyncSession, number: int, timezone: str, now: datetime) -> None:
+        """Rule 7, before the zone has changed."""
+        subscriber = await subscriptions.by_id(session, number)
+        if subscriber is None or subscriber.timezone == timezone:
+            return
+        for one in await subscriptions.of(session, number):
+            if one.state is SubscriptionState.ACTIVE and one.cadence is not Cadence.IMMEDIATE:
+                await self._catch_up(session, one, now)
+
+    async def _catch_up(self, session: AsyncSession, old: Subscription, now: datetime) -> None:
+        subscriber = await subscriptions.by_id(session, old.subscriber)
+        if subscriber is not None and not subscriber.is_paused:
+            await digests.catch_up(session, old.id, old.cadence, subscriber.timezone, now, self._reach)
 
     async def _account(self, session: AsyncSession, number: int) -> Account:
         subscriber = await subscriptions.by_id(session, number)
