@@ -110,12 +110,19 @@ def _sent(given: dict[str, Any], part: Part, manner: Manner, photo: str | InputF
 
 def _edited(given: dict[str, Any], part: Part, manner: Manner, picture: str | InputFile | None, *, photo: bool) -> Call:
     if picture is not None:
-        media = InputMediaPhoto(picture, **_said("caption", part, manner))
+        media = InputMediaPhoto(_attached(picture), **_said("caption", part, manner))
         return Call("editMessageMedia", given | {"media": media} | _keyboard(part, manner))
     if photo:
         return Call("editMessageCaption", given | _said("caption", part, manner) | _keyboard(part, manner))
     shown = {"link_preview_options": _preview(part)} if not manner.plain else {}
     return Call("editMessageText", given | _said("text", part, manner) | shown | _keyboard(part, manner))
+
+
+def _attached(picture: str | InputFile) -> str | InputFile:
+    """Bytes inside of a larger object are named there and come beside it."""
+    if isinstance(picture, str) or picture.attach_uri is not None:
+        return picture
+    return InputFile(picture.input_file_content, filename=picture.filename, attach=True)
 
 
 def _said(name: str, part: Part, manner: Manner) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def text(words, photo=None):
 class Chat:
     """What a reader sees, in the order of the messages: number -> (words, picture)."""
 
+    __hash__ = None
+
     def __init__(self):
         self.shown, self.replies, self.last = {}, [], 100
 
