@@ -1,115 +1,77 @@
-"""Whether Telegram would take our posts: who the bot is, and whether it may write in each configured chat.
+"""Whether Telegram would take our posts: who the bot is, how it hears, and what it may do in each configured chat.
 
 Rules, in order:
 
-1. Only what changes nothing is asked (getMe, getChat, getChatMember): no message, and no update is taken from a bot
-   that runs meanwhile.
-2. The answer is one line; trouble is an OSError or a ValueError with one. The token stands in the address of every
-   call, so no exception of the library below passes: each becomes one of ours, in our words.
+1. Only what changes nothing is asked: no message, and no update is taken from a bot that runs meanwhile. A forum's
+   topic shows itself to one call only, "somebody is typing" (sendChatAction), which nobody keeps.
+2. The answer is one line; trouble is an OSError or a ValueError with one, that says what to do.
 3. Embargoes end to the second, so our clock is compared with the Date that Telegram's servers state.
+4. A Bot API server of one's own hears people only after the bot was logged out of the public one. Asking the public one
+   whether it was would log it in again, so this is only said.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import partial
 from urllib.parse import urlsplit
 
-import aiohttp
-
-from bots.telegram.channel import chat_id
+from bots.telegram.asking import Line, RefusedCall
+from bots.telegram.places import Place
+from bots.telegram.rights import trouble_with
+from bots.telegram.webhook import WEBHOOK_PATH
 from config.settings import TelegramSettings
 from syndicator.domain.ports import Clock
 from syndicator.domain.text import one_line
 
 __all__ = ["telegram_questions"]
 
-TIMEOUT = aiohttp.ClientTimeout(total=15, connect=10)
 CLOCK_MAY_DIFFER = timedelta(seconds=10)
+LATELY = timedelta(hours=1)
+PUBLIC_SERVER = "api.telegram.org"
 Question = tuple[str, Callable[[], Awaitable[str]]]
 
 
-def telegram_questions(settings: TelegramSettings, clock: Clock) -> Sequence[Question]:
-    """What can be asked where a token is set: one question about the bot, one about each chat."""
+def telegram_questions(settings: TelegramSettings, clock: Clock, base_url: str = "") -> Sequence[Question]:
+    """What can be asked where a token is set: about the bot, about its webhook, about each place and the audit chat.
+
+    `base_url` is the site's, where a webhook leads.
+    """
     if settings.token is None:
         return []
-    line = _Line(settings.api_root.rstrip("/"), settings.token.get_secret_value(), clock)
-    chats = [channel.chat for channel in settings.channels]
-    return [
+    line = Line(settings.api_root.rstrip("/"), settings.token.get_secret_value(), clock)
+    asked: list[Question] = [
         ("telegram bot", lambda: _ask_bot(line)),
-        *((f"telegram {chat}", lambda chat=chat: _ask_chat(line, chat)) for chat in dict.fromkeys(chats)),
+        ("telegram webhook", lambda: _ask_webhook(line, settings.mode, base_url)),
     ]
+    for channel in settings.channels:
+        place = Place.parse(channel.chat)
+        place = replace(place, thread=channel.thread or place.thread)
+        name = f"telegram {channel.chat}" + (f", topic {place.thread}" if place.thread else "")
+        if name not in dict(asked):
+            asked.append((name, partial(_ask_place, line, place)))
+    if settings.audit_chat:
+        chats = {Place.parse(channel.chat).chat for channel in settings.channels}
+        asked.append(("telegram audit chat", lambda: _ask_audit_chat(line, Place.parse(settings.audit_chat), chats)))
+    return asked
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a call gave, and how far our clock was ahead of the server's."""
-
-    result: Mapping[str, Any]
-    ahead: timedelta | None
-
-
-class _Refused(ValueError):
-    """The Bot API said no."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """Calls methods of the Bot API."""
-
-    root: str
-    token: str
-    clock: Clock
-
-    async def call(self, method: str, **values: Any) -> _Answer:
-        """One call.
-
-        Raises:
-            OSError: no answer of the Bot API came.
-            _Refused: it said no.
-        """
-        name = urlsplit(self.root).hostname or "telegram.api_root"
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=TIMEOUT) as session,
-                session.post(f"{self.root}/bot{self.token}/{method}", json=values, allow_redirects=False) as response,
-            ):
-                payload = await response.read()
-        except TimeoutError:
-            raise TimeoutError(f"{name}: no answer in time") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise ConnectionError(f"{name}: cannot be reached: {self._veiled(str(reason))}") from None
-        answer = _json(payload)
-        if "ok" not in answer or (answer["ok"] and not isinstance(answer.get("result"), dict)):
-            raise ConnectionError(
-                f"{name}: HTTP {response.status} from something that is not the Bot API; "
-                "check telegram.api_root and the proxy"
-            )
-        if not answer["ok"]:
-            raise _Refused(self._veiled(str(answer.get("description", f"HTTP {response.status}"))))
-        return _Answer(answer["result"], self._ahead(response.headers.get("Date", "")))
-
-    def _ahead(self, stated: str) -> timedelta | None:
-        try:
-            return self.clock() - parsedate_to_datetime(stated)
-        except (ValueError, TypeError):
-            return None
-
-    def _veiled(self, text: str) -> str:
-        return one_line(text.replace(self.token, "<token>"))[:300]
-
-
-async def _ask_bot(line: _Line) -> str:
+async def _ask_bot(line: Line) -> str:
     try:
         answer = await line.call("getMe")
-    except _Refused as error:
+    except RefusedCall as error:
         raise ValueError(f"the token is refused ({error}); check telegram.token") from None
-    return f"@{answer.result.get('username', '')} answers, {_clock(answer.ahead)}"
+    name = answer.result.get("username", "") if isinstance(answer.result, dict) else ""
+    own = "" if line.host == PUBLIC_SERVER else f"; {_LOGGED_OUT}"
+    return f"@{name} answers, {_clock(answer.ahead)}{own}"
+
+
+_LOGGED_OUT = (
+    "a server of your own hears people only once the bot was logged out of the public one: "
+    f"call https://{PUBLIC_SERVER}/bot<token>/logOut once, if you have not"
+)
 
 
 def _clock(ahead: timedelta | None) -> str:
@@ -121,49 +83,74 @@ def _clock(ahead: timedelta | None) -> str:
     return "our clock agrees" if abs(ahead) < timedelta(seconds=2) else said
 
 
-async def _ask_chat(line: _Line, chat: str) -> str:
-    number = chat_id(chat)
+async def _ask_webhook(line: Line, mode: str, base_url: str) -> str:
+    """How the bot hears people now, against how it is meant to."""
+    info = await line.ask("getWebhookInfo")
+    known, ours = str(info.get("url", "")), base_url + WEBHOOK_PATH
+    host = one_line(urlsplit(known).netloc)
+    waiting = f"{info.get('pending_update_count', 0)} updates wait"
+    if mode == "polling":
+        if known and known != ours:
+            raise ValueError(f"a webhook at {host} is set: another program uses this bot, and `run` would take it over")
+        return f"none, as polling wants; {waiting}" if not known else "ours from before is set; `run` takes it away"
+    if line.host == PUBLIC_SERVER and not base_url.startswith("https://"):
+        raise ValueError("site.base_url must begin with https:// for telegram.mode webhook")
+    if not known:
+        return f"not set yet; `run` sets it; {waiting}"
+    if known != ours:
+        raise ValueError(f"a webhook at {host} is set: another program uses this bot, and `run` would take it over")
+    failed = info.get("last_error_date")
+    if isinstance(failed, int) and line.clock().timestamp() - failed < LATELY.total_seconds():
+        said = one_line(str(info.get("last_error_message", "")))[:200]
+        raise ConnectionError(f"Telegram could not deliver to us lately: {said}; {waiting}")
+    return f"set, {waiting}"
+
+
+async def _ask_place(line: Line, place: Place) -> str:
+    """Whether the bot may post there, edit and delete; in a forum, whether the topic takes posts."""
+    kind, title, forum = await _ask_chat(line, place)
+    if kind == "private":
+        return f"a private chat with {title}"
+    topic = ""
+    if place.thread is not None:
+        if not forum:
+            raise ValueError(f"the {kind} “{title}” is no forum: leave out telegram.channels.thread")
+        await _ask_topic(line, place)
+        topic = f", topic {place.thread}"
+    return f"the bot may post, edit and delete in the {kind} “{title}”{topic}"
+
+
+async def _ask_chat(line: Line, place: Place) -> tuple[str, str, bool]:
+    """(kind, title, whether it is a forum) of a chat that the bot may write to."""
     try:
-        bot = (await line.call("getMe")).result
-        found = (await line.call("getChat", chat_id=number)).result
+        found = await line.ask("getChat", chat_id=place.chat)
         kind = str(found.get("type", ""))
-        title = one_line(str(found.get("title") or found.get("first_name") or chat))
+        title = one_line(str(found.get("title") or found.get("first_name") or place.chat))
         if kind == "private":
-            return f"a private chat with {title}"
-        member = (await line.call("getChatMember", chat_id=number, user_id=bot["id"])).result
-    except _Refused as error:
+            return kind, title, False
+        bot = await line.ask("getMe")
+        member = await line.ask("getChatMember", chat_id=place.chat, user_id=bot["id"])
+    except RefusedCall as error:
         raise ValueError(f"{error}; the bot must be in the chat, in a channel as an administrator") from None
-    _may_post(kind, found, member)
-    return f"the bot may post in the {kind} “{title}”"
+    trouble = trouble_with(kind, member, found.get("permissions"))
+    if trouble:
+        raise PermissionError(trouble)
+    return kind, title, bool(found.get("is_forum"))
 
 
-def _may_post(kind: str, chat: Mapping[str, Any], member: Mapping[str, Any]) -> None:
-    """Whether somebody with this membership may write there.
-
-    Raises:
-        PermissionError: no, with what to do about it.
-    """
-    status = str(member.get("status", ""))
-    if status == "creator":
-        return
-    if kind == "channel":
-        if status == "administrator" and member.get("can_post_messages"):
-            return
-        missing = "has no right to post messages" if status == "administrator" else "is no administrator"
-        raise PermissionError(f"the bot {missing}: make it an administrator that may post messages")
-    everybody = (chat.get("permissions") or {}).get("can_send_messages", True)
-    allowed = {
-        "administrator": True,
-        "member": everybody,
-        "restricted": member.get("is_member") and member.get("can_send_messages"),
-    }
-    if not allowed.get(status):
-        raise PermissionError(f"the bot may not write there (it is: {status}); add it, or make it an administrator")
-
-
-def _json(payload: bytes) -> dict[str, Any]:
+async def _ask_topic(line: Line, place: Place) -> None:
     try:
-        found = json.loads(payload.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        await line.call("sendChatAction", chat_id=place.chat, message_thread_id=place.thread, action="typing")
+    except RefusedCall as error:
+        raise ValueError(f"topic {place.thread}: {error}; check telegram.channels.thread") from None
+
+
+async def _ask_audit_chat(line: Line, place: Place, posted_to: set[int | str]) -> str:
+    """Whether posts can be forwarded there without anybody of the public seeing them."""
+    if place.chat in posted_to:
+        raise ValueError("telegram.audit_chat is one of telegram.channels: give it a private chat of its own")
+    kind, title, _ = await _ask_chat(line, place)
+    found = await line.ask("getChat", chat_id=place.chat)
+    if kind != "private" and found.get("username"):
+        raise ValueError(f"the {kind} “{title}” is public: everybody would see what is looked up; take a private one")
+    return f"posts can be looked up in the {kind} chat “{title}”"
