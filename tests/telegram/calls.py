@@ -223,7 +223,9 @@ class Calls:
         return {"type": "user", "date": old["date"], "sender_user": BOT}
 
     def _sendChatAction(self, given):  # noqa: N802
-        self.world.writable(given["chat_id"])
+        number = self.world.writable(given["chat_id"])
+        if given.get("message_thread_id") != 1:
+            self.world.check_thread(number, given.get("message_thread_id"))
         if given["action"] not in ACTIONS:
             raise bad("wrong parameter action in request")
         return True

@@ -16,9 +16,10 @@ from config.settings import TelegramSettings
 def ask(double):
     """Asks everything; an answer, or the error that was raised, for each question."""
 
-    async def asked(*chats, off=timedelta(), **values):
-        given = {"token": double.token, "api_root": double.url, "channels": [{"chat": chat} for chat in chats]}
-        questions = telegram_questions(TelegramSettings(**(given | values)), lambda: datetime.now(UTC) + off)
+    async def asked(*chats, off=timedelta(), base_url="https://press.example.org", **values):
+        channels = [chat if isinstance(chat, dict) else {"chat": chat} for chat in chats]
+        given = {"token": double.token, "api_root": double.url, "channels": channels, **values}
+        questions = telegram_questions(TelegramSettings(**given), lambda: datetime.now(UTC) + off, base_url)
         found = {}
         for name, question in questions:
             try:
@@ -39,15 +40,17 @@ async def test_a_bot_that_may_post_is_told_so_and_nothing_is_sent(ask, double):
     double.channel("@owned", -300, member={"status": "creator"})
     double.say(7, "/start")
     waiting = double.pending
-    assert await ask("@press", "https://t.me/press", "-200", "@owned", "7") == {
-        "telegram bot": "@press_double_bot answers, our clock agrees",
-        "telegram @press": "the bot may post in the channel “Press office”",
-        "telegram https://t.me/press": "the bot may post in the channel “Press office”",
-        "telegram -200": "the bot may post in the supergroup “Press office”",
-        "telegram @owned": "the bot may post in the channel “Press office”",
+    found = await ask("@press", "https://t.me/press/", "-200", "@owned", "7")
+    assert found.pop("telegram bot").startswith("@press_double_bot answers, our clock agrees; ")
+    assert found == {
+        "telegram webhook": "none, as polling wants; 1 updates wait",
+        "telegram @press": "the bot may post, edit and delete in the channel “Press office”",
+        "telegram https://t.me/press/": "the bot may post, edit and delete in the channel “Press office”",
+        "telegram -200": "the bot may post, edit and delete in the supergroup “Press office”",
+        "telegram @owned": "the bot may post, edit and delete in the channel “Press office”",
         "telegram 7": "a private chat with Aysel",
     }
-    assert {method for method, _ in double.calls} == {"getMe", "getChat", "getChatMember"}
+    assert {method for method, _ in double.calls} == {"getMe", "getWebhookInfo", "getChat", "getChatMember"}
     assert double.pending == waiting
 
 
@@ -74,6 +77,79 @@ async def test_a_bot_that_may_not_post_is_told_what_to_do(ask, double, kind, mem
 async def test_a_chat_that_is_not_there_is_named(ask):
     found = (await ask("@nowhere"))["telegram @nowhere"]
     assert "chat not found" in str(found)
+
+
+async def test_a_server_of_ones_own_is_told_to_be_used_after_logging_out_of_the_public_one(ask):
+    assert "call https://api.telegram.org/bot<token>/logOut once" in (await ask())["telegram bot"]
+
+
+@pytest.mark.parametrize(
+    ("thread", "says"),
+    [
+        (5, "the bot may post, edit and delete in the supergroup “Press office”, topic 5"),
+        (6, "topic 6: Bad Request: TOPIC_CLOSED; check telegram.channels.thread"),
+        (7, "topic 7: Bad Request: message thread not found; check telegram.channels.thread"),
+    ],
+)
+async def test_a_forums_topic_is_looked_for_without_a_message(ask, double, thread, says):
+    double.channel("@forum", -300, kind="supergroup", threads={5: "open", 6: "closed"})
+    found = await ask({"chat": "@forum", "thread": thread})
+    assert str(found[f"telegram @forum, topic {thread}"]) == says
+    assert double.seen("@forum") == []
+
+
+async def test_a_topic_in_a_chat_without_topics_is_told(ask, double):
+    double.channel("@press", -100)
+    found = (await ask({"chat": "@press", "thread": 5}))["telegram @press, topic 5"]
+    assert str(found) == "the channel “Press office” is no forum: leave out telegram.channels.thread"
+
+
+@pytest.mark.parametrize(
+    ("audit", "says"),
+    [
+        ("-500", "posts can be looked up in the channel chat “Audit”"),
+        ("7", "posts can be looked up in the private chat “Aysel”"),
+        ("@press", "telegram.audit_chat is one of telegram.channels: give it a private chat of its own"),
+        ("@open", "the channel “Open” is public: everybody would see what is looked up; take a private one"),
+        ("-900", "Bad Request: chat not found; the bot must be in the chat, in a channel as an administrator"),
+    ],
+)
+async def test_the_audit_chat_is_private_and_the_bot_may_write_there(ask, double, audit, says):
+    double.channel("@press", -100)
+    double.channel("@open", -400, title="Open")
+    double.channel(-500, -500, title="Audit")
+    double.say(7, "/start")
+    assert str((await ask("@press", audit_chat=audit))["telegram audit chat"]) == says
+
+
+HOOK = "https://press.example.org/telegram/webhook"
+WEBHOOK = {"mode": "webhook", "webhook_secret": "s3cret"}
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "says"),
+    [
+        ("", {}, "none, as polling wants; 0 updates wait"),
+        (HOOK, {}, "ours from before is set; `run` takes it away"),
+        ("https://other.example.org/x", {}, "a webhook at other.example.org is set: another program uses this bot"),
+        ("", WEBHOOK, "not set yet; `run` sets it; 0 updates wait"),
+        (HOOK, WEBHOOK, "set, 0 updates wait"),
+        ("https://other.example.org/x", WEBHOOK, "a webhook at other.example.org is set: another program uses"),
+    ],
+)
+async def test_how_the_bot_hears_is_compared_with_how_it_should(ask, double, url, settings, says):
+    await double.updates.set({"url": url})
+    assert says in str((await ask(**settings))["telegram webhook"])
+    assert double.webhook.get("url", "") == url
+
+
+async def test_deliveries_that_failed_lately_are_told(ask, double):
+    await double.updates.set({"url": HOOK})
+    double.updates._error = (int(double.clock()) - 60, "Wrong response from the webhook: 502 Bad Gateway")
+    found = (await ask(**WEBHOOK))["telegram webhook"]
+    assert str(found).startswith("Telegram could not deliver to us lately: Wrong response from the webhook: 502")
+    double.updates._error = (int(double.clock()) - 7200, "Wrong response from the webhook: 502 Bad Gateway")
+    assert (await ask(**WEBHOOK))["telegram webhook"] == "set, 0 updates wait"
 
 
 async def test_a_wrong_token_is_told_without_being_shown(ask):
