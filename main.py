@@ -295,7 +295,8 @@ class Root:
             asked.append(("email relay", lambda: ask_relay(open_relay(email, site), clock())))
         if settings.feeds.moved:
             asked.append(("moved addresses", ask_moves(settings)))
-        return [Check(name, ask) for name, ask in (*asked, *telegram_questions(settings.telegram, clock))]
+        asked += telegram_questions(settings.telegram, clock, site.base_url)
+        return [Check(name, ask) for name, ask in asked]
 
 
 def make_desk(office: Office) -> Desk:
