@@ -149,7 +149,7 @@ async def open_office(settings: Settings, database: Database, wake: Callable[[],
         media=media,
         sources={source.name: open_source(source, site) for source in settings.sources},
         intake=intake,
-        subscribing=Subscribing(database, tokens, site=site, wake=wake),
+        subscribing=Subscribing(database, tokens, site=site, wake=wake, reach=settings.digests.reach),
     )
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
@@ -252,6 +253,18 @@ class DigestSettings(Section):
     at: time = time(8, 0)
     weekly_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
     make_up_days: float = Field(default=14, ge=7, le=60)
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back a digest reaches at most."""
+        return timedelta(days=self.make_up_days)
+
+    @field_validator("at")
+    @classmethod
+    def _on_the_readers_clock(cls, at: time) -> time:
+        if at.tzinfo is not None:
+            raise ValueError("a time of day without a zone is allowed, such as 08:00: it is each reader's own")
+        return at
 
 
 class EngineSettings(Section):

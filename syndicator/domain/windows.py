@@ -65,4 +65,4 @@ class Schedule:
         for away in range(-days, days + 1):
             day = today + timedelta(days=away)
             if cadence is not Cadence.WEEKLY or day.weekday() == self.weekday:
-                yield datetime.combine(day, self.at.replace(tzinfo=None), zone).astimezone(UTC)
+                yield datetime.combine(day, self.at, zone).astimezone(UTC)

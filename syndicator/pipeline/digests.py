@@ -48,7 +48,7 @@ class Digests:
     def __init__(self, database: Database, settings: DigestSettings, *, clock: Clock, wake: Callable[[], None]) -> None:
         self._database = database
         self._schedule = schedule_of(settings)
-        self._reach = timedelta(days=settings.make_up_days)
+        self._reach = settings.reach
         self._clock = clock
         self._wake = wake
         self._groups: Mapping[Group, ZoneInfo] = {}

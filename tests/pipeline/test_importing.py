@@ -168,6 +168,16 @@ def test_the_time_zone_may_be_left_out(site, taxonomy):
     assert row.timezone == "Asia/Baku"
 
 
+CHAT = {"address": "4711", "channel": "telegram"}
+
+
+@pytest.mark.parametrize("cadence", ["immediate", "daily", "weekly"])
+def test_a_chat_may_be_told_at_once_daily_or_weekly(site, taxonomy, cadence):
+    (row,) = read_rows(table(GOOD | CHAT | {"cadence": cadence}), site, taxonomy)
+    assert isinstance(row, Row)
+    assert row.cadence == cadence
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -179,8 +189,9 @@ def test_the_time_zone_may_be_left_out(site, taxonomy):
         ({"filter": "topic=nonsense"}, "filter: "),
         ({"filter": "nonsense=1"}, "filter: "),
         ({"cadence": "hourly"}, "cadence: 'hourly' is not one of immediate"),
-        ({"cadence": "daily"}, "cadence: 'daily' is not part of this version; immediate is allowed"),
-        ({"cadence": "weekly"}, "cadence: 'weekly' is not part of this version; immediate is allowed"),
+        ({"cadence": "daily"}, "cadence: 'daily' is not part of this version for email; immediate is allowed"),
+        ({"cadence": "weekly"}, "cadence: 'weekly' is not part of this version for email; immediate is allowed"),
+        ({"cadence": "hourly", **CHAT}, "cadence: 'hourly' is not one of immediate, daily, weekly"),
         ({"consent_at": "yesterday"}, "consent_at: 'yesterday' is no ISO 8601 time"),
         ({"consent_at": ""}, "consent_at: is empty"),
         ({"consent_source": ""}, "consent_source: is empty"),
