@@ -15,6 +15,7 @@ from syndicator.cli import settling
 from syndicator.cli.desk import Desk
 from syndicator.cli.finding import GREATEST
 from syndicator.cli.output import fail, say, show_one, stream, working
+from syndicator.cli.persons import subscribers_erase, subscribers_export
 from syndicator.domain.model import DeliveryState, SubscriptionState
 from syndicator.pipeline.importing import GROUP, BadRow, Row, import_rows, read_rows
 from syndicator.store import ledger, subscriptions
@@ -55,6 +56,8 @@ def register(app: typer.Typer) -> None:
     subscribers = typer.Typer(help="Who gets what.", no_args_is_help=True)
     subscribers.command("import")(subscribers_import)
     subscribers.command("list")(subscribers_list)
+    subscribers.command("export")(subscribers_export)
+    subscribers.command("erase")(subscribers_erase)
     app.add_typer(subscribers, name="subscribers")
     deliveries = typer.Typer(help="The ledger of what was sent.", no_args_is_help=True)
     deliveries.command("list")(deliveries_list)

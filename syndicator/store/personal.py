@@ -14,7 +14,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -146,7 +146,7 @@ async def matched(session: AsyncSession, subscriber: int, what: Told) -> Sequenc
     return sorted(found, key=lambda one: (one.id != what.subscription, one.id))
 
 
-async def exported(session: AsyncSession) -> AsyncIterator[RowMapping]:
+async def exported(session: AsyncSession) -> AsyncGenerator[RowMapping, None]:
     """Every active subscription of a person, with their subscriber's row, by id, in pages.
 
     Channels of the configuration are none: they come with it. Opt-ins that nobody has confirmed are none either.
