@@ -87,6 +87,12 @@ async def test_the_picture_comes_with_the_text_as_its_caption_and_the_button_bel
     assert found.answer["photo"] is True
 
 
+@pytest.mark.parametrize("image", [True, False])
+async def test_posts_can_be_forwarded_and_quoted(double, channel, to, now, image):
+    await channel.send([to(7, HALL if image else replace(HALL, url="/media/gone.png"))], now)
+    assert double.seen(7)[0]["protected"] is False
+
+
 async def test_ten_readers_side_by_side_need_one_upload(double, channel, to, now):
     await asyncio.gather(*(channel.send([to(chat)], now) for chat in range(1, 11)))
     posts = [post for chat in range(1, 11) for post in double.seen(chat)]
