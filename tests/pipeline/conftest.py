@@ -101,12 +101,14 @@ class Always:
 class Press:
     """The whole pipeline over one database, moved by hand: no engine, no clock but `now`."""
 
-    def __init__(self, database: Database, site: Site, taxonomy: Taxonomy, now: datetime) -> None:
+    def __init__(
+        self, database: Database, site: Site, taxonomy: Taxonomy, now: datetime, *, telegram: Any = None
+    ) -> None:
         self.database, self.site, self.taxonomy, self.now = database, site, taxonomy, now
         self.metrics = Metrics()
         self.source = FakeSource()
         self.mail = FakeChannel()
-        self.telegram = FakeChannel(ChannelKind.TELEGRAM, chunk=1, tells=set(MessageKind))
+        self.telegram: Any = telegram or FakeChannel(ChannelKind.TELEGRAM, chunk=1, tells=set(MessageKind))
         self.tokens = Tokens(b"0123456789abcdef")
         self.woken = 0
         self.intake = Intake(
