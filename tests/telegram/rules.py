@@ -151,7 +151,7 @@ def parsed(text, mode="", limit=TEXT):
             raise bad("unsupported parse_mode")
         answer = execute({"@type": "parseTextEntities", "text": text, "parse_mode": {"@type": "textParseModeHTML"}})
         if answer["@type"] == "error":
-            raise bad(f"can't parse entities: {answer['message']}")
+            raise bad("c" + answer["message"].removeprefix("C"))
         text, entities = answer["text"], answer["entities"]
     if limit == TEXT and not is_seen(text):
         raise bad("message text is empty")
