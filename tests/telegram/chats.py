@@ -86,7 +86,7 @@ class FakeChats:
         person.filter = filter_
         return person.account
 
-    async def set_reading(self, account, *, language=None, timezone=None, other_language=None):
+    async def set_reading(self, account, *, language=None, timezone=None, other_language=None, now=None):
         person = self._of(account)
         person.language = language or person.language
         person.timezone = timezone or person.timezone
@@ -110,3 +110,8 @@ class FakeChats:
     async def blocked(self, chat, *, reason):
         if chat in self.people:
             self.people[chat].paused = True
+
+
+def labels(message):
+    """What stands on the buttons under a message, in order."""
+    return [button["text"] for row in message["keyboard"] for button in row]

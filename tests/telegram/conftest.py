@@ -260,3 +260,16 @@ async def bot(double, site, texts, taxonomy, chats, now):
     yield made
     for one in running:
         await one.stop()
+
+
+@pytest.fixture
+async def talk(double, bot):
+    """One exchange: something happens, and the bot has dealt with it."""
+    await bot()
+    await double.until(lambda: any(method == "getUpdates" for method, _ in double.calls))
+
+    async def done(update):
+        await double.until(lambda: update not in double.pending)
+        await double.until(lambda: all(one["update_id"] > update["update_id"] for one in double.pending))
+
+    return done

@@ -14,30 +14,13 @@ from syndicator.domain.deeplink import topic_key
 from syndicator.domain.filters import Filter
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.windows import Schedule
-from tests.telegram.chats import Person
+from tests.telegram.chats import Person, labels
 
 WORDS = {
     "az": ("Azərbaycan", "Vizalar", "Hazırdır", "Bütün mövzular", "abunə"),
     "en": ("English", "Visas", "Done", "All topics", "subscribed"),
     "ru": ("Русский", "Визы", "Готово", "Все темы", "подписаны"),
 }
-
-
-@pytest.fixture
-async def talk(double, bot):
-    """One exchange: something happens, and the bot has dealt with it."""
-    await bot()
-    await double.until(lambda: any(method == "getUpdates" for method, _ in double.calls))
-
-    async def done(update):
-        await double.until(lambda: update not in double.pending)
-        await double.until(lambda: all(one["update_id"] > update["update_id"] for one in double.pending))
-
-    return done
-
-
-def labels(message):
-    return [button["text"] for row in message["keyboard"] for button in row]
 
 
 @pytest.mark.parametrize("lang", ["az", "en", "ru"])

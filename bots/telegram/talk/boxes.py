@@ -86,12 +86,14 @@ class Boxes:
         rows = [[button(mark + t("All topics"), Press("a", "-" if everything else "+", page))]]
         pages = max(1, -(-len(self._order) // PAGE))
         page = min(page, pages - 1)
-        ticked = chosen.topics if chosen else ()
+        ticked = tuple(map(self._taxonomy.current, chosen.topics)) if chosen else ()
         for topic, depth in self._order[page * PAGE : (page + 1) * PAGE]:
             rows.append([self._box(topic, depth, t.lang, ticked, page)])
         if pages > 1:
             rows.append(pager("p", page, pages))
         rows.append([button(t("Done"), Press("d"))])
+        if turn.subscriber.is_resting:
+            rows.append([button(t("Resume"), Press("back"))])
         said = t("What should we send you? Tick one topic or more. Changes hold at once.")
         besides = chosen is not None and chosen != Filter(topics=chosen.topics)
         whole = t("We send you: {choice}", choice=self._telling.choice(t, chosen)) if chosen and besides else ""
@@ -109,7 +111,7 @@ class Boxes:
         slug = self.slug(press.topic)
         if slug is None:
             return had
-        known = [one for one in base.topics if self._taxonomy.get(one) is not None]
+        known = [self._taxonomy.current(one) for one in base.topics if self._taxonomy.get(one) is not None]
         left = [one for one in known if one != slug]
         if press.value == "+":
             return replace(base, topics=(*left, slug), without=tuple(one for one in base.without if one != slug))

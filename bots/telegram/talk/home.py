@@ -49,7 +49,7 @@ class Home:
     def screen(self, turn: Turn, note: str = "") -> Screen:
         """All that holds now."""
         t = turn.t
-        said = lines(note, self._telling.pause(turn), "\n".join(self._held(turn)))
+        said = lines(note, self._telling.pause(turn), "\n".join(f"• {line}" for line in self._held(turn)))
         rows = [
             (t("Topics"), Press("m")),
             (t("Words"), Press("wrd")),
@@ -69,7 +69,7 @@ class Home:
         topics = t("nothing chosen yet") if chosen is None else self._telling.choice(t, chosen)
         language = language_name(who.language, t)
         return [
-            t("What: {choice}", choice=topics),
+            t("Subscription: {choice}", choice=topics),
             t("Language: {language}", language=language),
             t("How often: {cadence}", cadence=self._telling.how_often(turn) if chosen is not None else "—"),
             t("Quiet hours: {hours}", hours=hours_in_words(t, quiet_of(turn))),

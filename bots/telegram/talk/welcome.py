@@ -28,7 +28,8 @@ class Welcome:
 
     def language(self, lang: str) -> Screen:
         """Another language, please."""
-        return Screen(self._texts(lang)("Choose your language:"), self.languages("l"))
+        t = self._texts(lang)
+        return Screen(t("Choose your language:"), self.languages("l"))
 
     def languages(self, action: str, payload: str = "") -> InlineKeyboardMarkup:
         """A button for each language, in its own name."""
@@ -53,7 +54,8 @@ class Welcome:
 
     def trouble(self, lang: str) -> Screen:
         """Our fault."""
-        return Screen(self._texts(lang)("Something went wrong on our side. Please try again in a minute."))
+        t = self._texts(lang)
+        return Screen(t("Something went wrong on our side. Please try again in a minute."))
 
     def description(self, lang: str) -> str:
         """What stands in the empty chat, at most 512 characters."""
@@ -63,4 +65,5 @@ class Welcome:
 
     def short_description(self, lang: str) -> str:
         """What stands on the bot's profile, at most 120 characters."""
-        return self._texts(lang)("News and notices of {office}", office=self._site.name(lang))[:120]
+        t = self._texts(lang)
+        return t("News and notices of {office}", office=self._site.name(lang))[:120]
