@@ -58,9 +58,10 @@ lock: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(BIN)/python -m tests.bench
 
-## soak: the long runs, such as kill -9 at twenty random moments
+## soak: the long runs, such as kill -9 at twenty random moments, and 10,000 people told over Telegram
 soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.killing
+	@$(BIN)/python -m tests.soak
 	@TEST_TIMES=20 $(PYTEST) -n 2 --dist worksteal tests/whole
 
 clean:

@@ -154,7 +154,7 @@ def run(folder: Path, kind: type[Mail | Chats], *, subscribers: int, kills: int,
             assert not program.dead(), program.log()[-4000:]
             program.kill()
             outlet.killed()
-            sending.append(_sending(program, outlet.channel))
+            sending.append(standing(program, outlet.channel))
             if _unfinished(program, outlet.channel, releases * subscribers) == 0:
                 releases = _publish(program, releases)
         program.start()
@@ -209,7 +209,8 @@ def _publish(program: Program, so_far: int) -> int:
     return so_far + 1
 
 
-def _sending(program: Program, channel: str) -> set[Copy]:
+def standing(program: Program, channel: str) -> set[Copy]:
+    """What stands `sending` in the ledger's file."""
     rows = _ask(program, SENDING, channel)
     return {(address, int(title.removeprefix("Notice number "))) for address, title in rows}
 

@@ -23,7 +23,7 @@ from aiohttp import web
 from telegram import Update
 from telegram.ext import Application, ApplicationBuilder, ExtBot
 
-from bots.telegram.channel import TelegramChannel
+from bots.telegram.channel import LANES, TelegramChannel, chunk_for
 from bots.telegram.desk import Desk
 from bots.telegram.dialogue import Chats, Dialogue
 from bots.telegram.introducing import introduce
@@ -84,7 +84,8 @@ class TelegramBot:
         self._clock = clock
         self._sleep = sleep
         self.pacer = Pacer(settings.per_second, begun=clock())
-        self._requests = [AiohttpRequest(pool=pool) for pool in (ANSWERS, BROADCASTS, POLLS)]
+        side_by_side = max(BROADCASTS, LANES * chunk_for(settings.per_second))
+        self._requests = [AiohttpRequest(pool=pool) for pool in (ANSWERS, side_by_side, POLLS)]
         answers, broadcasts, polls = self._requests
         self.bot = _line(settings, token, answers, polls)
         self.sender = _line(settings, token, broadcasts, polls)

@@ -29,6 +29,7 @@ from bots.telegram.answers import Meaning, meaning, repeatable
 from bots.telegram.audit import Audit
 from bots.telegram.calls import Manner, call
 from bots.telegram.copies import OWN, Stand, seal
+from bots.telegram.lean import Posted, perform
 from bots.telegram.limits import Rank
 from bots.telegram.media import is_picture_trouble
 from bots.telegram.outcomes import is_token_trouble, outcome
@@ -135,9 +136,7 @@ class Courier:
         manner = replace(self.manner, plain=plain)
         asked = call(operation, self.place, manner, photo)
         try:
-            message = await self.pace.call(
-                self.place.chat, lambda: getattr(self.bot, asked.name)(**asked.values), self.moment, self.rank
-            )
+            message = await self.pace.call(self.place.chat, lambda: perform(self.bot, asked), self.moment, self.rank)
         except BaseException as error:
             if picture is not None and self.photos is not None:
                 blamed = isinstance(error, TelegramError) and is_picture_trouble(error)
@@ -156,7 +155,7 @@ class Courier:
     async def _accepted(self, operation: Operation, message: Any) -> None:
         """Take it down, and what Telegram calls the chat."""
         number = 0
-        if isinstance(operation, Send | Reply) and isinstance(message, Message):
+        if isinstance(operation, Send | Reply) and isinstance(message, Message | Posted):
             number = message.message_id
             self.pace.pacer.same(self.place.chat, message.chat.id)
             self.place = self.place.within(message.chat.id)

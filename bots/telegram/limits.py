@@ -97,7 +97,7 @@ class Pacer:
     """The paces and pauses of one bot. `begun` is when this process started; None: none sent anything before it."""
 
     def __init__(self, per_second: float = 25, *, begun: datetime | None = None) -> None:
-        self._per_second = per_second
+        self.per_second = per_second
         self._bot = Bucket(per_second, burst=max(1.0, per_second / 2))
         self._second = Window(ceiling(per_second))
         self._headroom = ceiling(per_second) - max(1, int(per_second))
@@ -199,7 +199,7 @@ class Pacer:
         while self._slow_steps and now >= self._eases_at:
             self._slow_steps -= 1
             self._eases_at += EASE
-        self._bot.rate = self._per_second / 2**self._slow_steps
+        self._bot.rate = self.per_second / 2**self._slow_steps
 
     def _pause(self, scope: str, until: datetime) -> bool:
         known = self._paused.get(scope)

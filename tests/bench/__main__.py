@@ -14,7 +14,19 @@ from pathlib import Path
 
 from tests.bench.figures import table
 
-SECTIONS = ("arrival", "embargo", "fanout", "delivery", "feeds", "serving", "rendering", "cold", "readers", "start")
+SECTIONS = (
+    "arrival",
+    "embargo",
+    "fanout",
+    "delivery",
+    "telegram",
+    "feeds",
+    "serving",
+    "rendering",
+    "cold",
+    "readers",
+    "start",
+)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from bots.telegram.channel import TelegramChannel, chat_id
+from bots.telegram.channel import chat_id
 from bots.telegram.limits import BOT, Pacer
 from bots.telegram.outbox import FileTelegram
 from syndicator.domain.letters import Gone, Later, Moved, Refused, Sent, Unknown
@@ -179,7 +179,8 @@ async def test_a_pause_outlives_a_restart(double, channel, letter, reader, now, 
 async def test_two_chats_in_trouble_pause_everybody(double, channel, letter, now, pauses):
     double.started.update((7, 8, 9))
     double.fault("flood", retry_after=60, times=2)
-    found = await channel().send([letter(address=str(chat)) for chat in (7, 8, 9)], now)
+    sender = channel()
+    found = [(await sender.send([letter(address=str(chat))], now))[0] for chat in (7, 8, 9)]
     assert [type(one) for one in found] == [Later, Later, Later]
     assert BOT in pauses.kept
     assert len(double.calls) == 2
@@ -249,7 +250,19 @@ async def test_closing_twice_is_harmless(channel):
     sender = channel()
     await sender.close()
     await sender.close()
-    assert (TelegramChannel.kind.value, TelegramChannel.chunk) == ("telegram", 1)
+    assert (sender.kind.value, sender.chunk) == ("telegram", 1)
+
+
+@pytest.mark.parametrize(("per_second", "chunk"), [(1, 1), (25, 1), (50, 1), (100, 2), (1000, 20)])
+def test_more_is_claimed_at_a_time_only_where_the_budget_needs_it(channel, per_second, chunk):
+    assert channel(pacer=Pacer(per_second)).chunk == chunk
+
+
+async def test_letters_of_one_chunk_go_side_by_side_and_each_has_its_own_outcome(double, channel, letter, now):
+    double.started.update((7, 9))
+    found = await channel().send([letter(address=str(chat)) for chat in (7, 8, 9)], now)
+    assert [type(one) for one in found] == [Sent, Gone, Sent]
+    assert [len(double.seen(chat)) for chat in (7, 8, 9)] == [1, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ async def test_ten_readers_side_by_side_need_one_upload(double, channel, to, now
 
 async def test_a_file_id_that_telegram_has_forgotten_is_uploaded_again_at_the_next_chat(double, channel, to, ids, now):
     ids.kept[HALL.url] = "forgotten"
-    await channel.send([to(1), to(2), to(3)], now)
+    for chat in (1, 2, 3):
+        await channel.send([to(chat)], now)
     assert [double.seen(chat)[0]["kind"] for chat in (1, 2, 3)] == ["text", "photo", "photo"]
     assert double.seen(1)[0]["preview"]["url"] == "https://press.example.org/en/releases/12-visas"
     assert ids.kept[HALL.url] != "forgotten"
