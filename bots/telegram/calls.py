@@ -7,6 +7,8 @@ Rules, in order:
 3. Where buttons do not work (Telegram refuses one whose address has no public-looking host) the address is said in
    words; so it is without markup.
 4. The page's picture stands above the text where there is one; otherwise no preview at all.
+5. Of a withdrawn photo that cannot be deleted the picture goes too: a blank one takes its place. Where that is refused,
+   at least the caption goes.
 
 Parameters are those of https://core.telegram.org/bots/api.
 """
@@ -30,6 +32,7 @@ from telegram import (
     TelegramObject,
 )
 
+from bots.telegram.blank import blank_picture
 from bots.telegram.plan import Delete, Edit, Operation, Reply, Retract, Send
 from bots.telegram.render import Part
 from syndicator.domain.places import Place
@@ -41,11 +44,15 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How it is said: without a sound, with buttons or addresses in words, with markup or as plain text."""
+    """How it is said: without a sound, with buttons or addresses in words, with markup or as plain text.
+
+    Where bytes cannot come with it (`uploads`), a withdrawn picture stays above its notice.
+    """
 
     quiet: bool = False
     buttons: bool = True
     plain: bool = False
+    uploads: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,8 @@ def call(operation: Operation, place: Place, manner: Manner, photo: str | InputF
         case Edit(_, message, part, is_photo, picture):
             return _edited(chat | {"message_id": message}, part, manner, photo if picture else None, photo=is_photo)
         case Retract(_, message, part, is_photo):
-            return _edited(chat | {"message_id": message}, part, manner, None, photo=is_photo)
+            instead = blank_picture() if is_photo and manner.uploads and not manner.plain else None
+            return _edited(chat | {"message_id": message}, part, manner, instead, photo=is_photo)
         case Send(_, part):
             return _sent(chat | _where(place), part, manner, photo)
         case Reply(to, part):

@@ -72,7 +72,7 @@ class FileTelegram:
         before, stand = stand_before(letter, place, now), stand_of(letter, place, now)
         view = View(options.style, now, zone_of(letter, self._site))
         task = self._writer.task(letter, view, before, stand)
-        manner = Manner(silent(letter, self._site, now, options.silent))
+        manner = Manner(silent(letter, self._site, now, options.silent), uploads=False)
         try:
             stand = self._write_all(letter, place, stand, task, manner)
         except _Unwritten as failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,8 @@ from bots.telegram.limits import Pacer
 from bots.telegram.media import Photos
 from bots.telegram.options import ChatOptions, Options
 from bots.telegram.render import Style
-from syndicator.domain.letters import Sent
-from syndicator.domain.model import Attachment
+from syndicator.domain.letters import Earlier, Sent
+from syndicator.domain.model import Attachment, MessageKind, State
 from tests.telegram.pictures import png
 
 PHOTO = ChatOptions(people=Options(Style(media="photo")))
@@ -155,3 +156,38 @@ async def test_a_text_that_fits_no_caption_goes_without_the_photo(double, channe
     await channel.send([to(7, body="<p>" + "word " * 500 + "</p>", summary="So much to say. " * 60)], now)
     (seen,) = double.seen(7)
     assert (seen["kind"], seen["text"].count("word")) == ("text", 500)
+
+
+@pytest.fixture
+async def withdrawn(double, channel, to, now):
+    """Withdraws a photo post three days later; gives what then stands in the chat."""
+
+    async def made():
+        clock = now
+        double._clock = lambda: clock.timestamp()  # noqa: PLW0108  # time moves on below
+        letter = to(7)
+        (found,) = await channel.send([letter], now)
+        earlier = Earlier(letter.delivery, MessageKind.RELEASE, found.answer, now)
+        clock = now + timedelta(days=3)
+        gone = replace(letter.release, state=State.WITHDRAWN, withdrawn_at=clock, reason="A face could be seen.")
+        after = replace(letter, kind=MessageKind.WITHDRAWAL, delivery=99, release=gone, earlier=(earlier,))
+        (ended,) = await channel.send([after], clock)
+        assert isinstance(ended, Sent)
+        return double.seen(7)
+
+    return made
+
+
+async def test_of_a_withdrawn_photo_that_is_too_old_to_delete_neither_picture_nor_words_stay(double, withdrawn, ids):
+    notice, reply = await withdrawn()
+    assert notice["kind"] == "photo"
+    assert notice["photo"] != ids.kept[HALL.url]
+    assert notice["text"].startswith("🚫 Withdrawn")
+    assert "A hall" not in notice["text"]
+    assert reply["reply_to"] == notice["id"]
+
+
+async def test_where_the_blank_picture_is_refused_at_least_the_words_go(double, withdrawn):
+    double.fault("refuse", method="editMessageMedia", code=400, text="Bad Request: IMAGE_PROCESS_FAILED")
+    notice, _ = await withdrawn()
+    assert notice["text"].startswith("🚫 Withdrawn")
