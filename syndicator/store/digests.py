@@ -29,6 +29,7 @@ from syndicator.store.upsert import insert_for
 
 __all__ = ["bare", "catch_up", "close", "groups", "items_of", "last_end", "newest_subscription", "strike"]
 
+MOMENT = timedelta(microseconds=1)  # what comes out in the moment of leaving is within
 STRUCK = "!"  # stands behind the zone and the key of a run that was struck, and its number behind that
 OLDEST = timedelta(days=31)  # a translation of what was published longer ago is no news in a digest either
 
@@ -96,7 +97,7 @@ async def catch_up(
     begins = now - reach
     if last is not None:  # while its people are still being written, this one may not have been reached
         begins = max(begins, last.begins_at if last.fanned_out_at is None else last.ends_at)
-    return await _run(session, cadence, f"{zone}#{subscription}", Window(begins, now), now, subscription)
+    return await _run(session, cadence, f"{zone}#{subscription}", Window(begins, now + MOMENT), now, subscription)
 
 
 async def _run(
