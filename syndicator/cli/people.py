@@ -188,7 +188,7 @@ def deliveries_retry(
     state: Annotated[
         DeliveryState | None, typer.Option(help="failed, unknown or deferred; failed and unknown if left out.")
     ] = None,
-    release: Annotated[int | None, typer.Option(help="Only the message of this release.", min=1, max=GREATEST)] = None,
+    release: Annotated[int | None, typer.Option(help="Only messages about this release.", min=1, max=GREATEST)] = None,
     delivery: Annotated[int | None, typer.Option("--id", help="Only this row.", min=1, max=2**63 - 1)] = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
@@ -201,9 +201,8 @@ def deliveries_retry(
 
     async def work(desk: Desk) -> int:
         states = (state,) if state else RETRIED
-        message = f"release:{release}:0" if release is not None else None
         async with desk.database.writing() as session:
-            return await ledger.retry(session, states=states, message=message, delivery=delivery, now=desk.clock())
+            return await ledger.retry(session, states=states, release=release, delivery=delivery, now=desk.clock())
 
     again = context.obj.at_desk(work)
     if as_json:

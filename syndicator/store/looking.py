@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import CompoundSelect, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.indexed import OPEN, TROUBLED, in_state
-from syndicator.store.tables import DELIVERY, MESSAGE, SUBSCRIBER
+from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER
 
 __all__ = ["counts", "listing", "oldest_due", "streamed"]
 
@@ -21,7 +21,10 @@ PAGE = 500
 async def listing(
     session: AsyncSession, *, state: DeliveryState | None = None, release: int | None = None, limit: int = 100
 ) -> Sequence[Mapping[str, Any]]:
-    """Rows for people, newest first: id, message key, channel, address, lang, state, attempts, times, reason."""
+    """Rows for people, newest first: id, message key, channel, address, lang, state, attempts, times, reason.
+
+    Those about a release are also the digests that tell of it.
+    """
     query = _rows(state, release, limit)
     return [dict(row) for row in (await session.execute(query)).mappings()]
 
@@ -52,8 +55,15 @@ def _rows(state: DeliveryState | None, release: int | None, limit: int) -> Selec
     if state is not None:
         query = query.where(in_state(state))
     if release is not None:
-        query = query.where(MESSAGE.c.release_id == release)
+        query = query.where(DELIVERY.c.id.in_(_about(release)))
     return query
+
+
+def _about(release: int) -> CompoundSelect[Any]:
+    """All that was said of a release, also in digests; each half by an index of its own."""
+    own = select(DELIVERY.c.id).join(MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+    digested = select(DIGEST_ITEM.c.delivery_id).where(DIGEST_ITEM.c.release_id == release)
+    return own.where(MESSAGE.c.release_id == release).union_all(digested)
 
 
 async def counts(session: AsyncSession) -> Mapping[tuple[str, str], int]:

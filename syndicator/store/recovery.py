@@ -59,11 +59,13 @@ async def retry(
     session: AsyncSession,
     *,
     states: Sequence[DeliveryState],
-    message: str | None = None,
+    release: int | None = None,
     delivery: int | None = None,
     now: datetime,
 ) -> int:
     """An operator's wish: rows in these states become due again, in new batches, with all their attempts before them.
+
+    `release` means all that was said of it by itself: the release, its corrections, edits and withdrawals.
 
     Raises:
         ValueError: a state is asked for that must not be sent again (sent, suppressed, due, sending).
@@ -81,8 +83,8 @@ async def retry(
             .order_by(DELIVERY.c.id)
             .with_for_update(of=DELIVERY, skip_locked=True)
         )
-        if message is not None:
-            query = query.where(MESSAGE.c.key == message)
+        if release is not None:
+            query = query.where(MESSAGE.c.release_id == release)
         if delivery is not None:
             query = query.where(DELIVERY.c.id == delivery)
         rows = [(number, channel, priority) for number, channel, priority in await session.execute(query)]

@@ -94,9 +94,9 @@ async def test_an_operator_sends_again_what_failed_and_nothing_that_was_sent(dat
         states = (DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.UNKNOWN)
         await ledger.settle(session, [Settlement(c.id, s) for c, s in zip(claimed, states, strict=True)], now)
         both = [DeliveryState.FAILED, DeliveryState.UNKNOWN]
-        assert await ledger.retry(session, states=both, message="release:9:0", now=now) == 0
+        assert await ledger.retry(session, states=both, release=9, now=now) == 0
         assert await ledger.retry(session, states=both, delivery=claimed[0].id, now=now) == 0
-        assert await ledger.retry(session, states=both, message="release:1:0", now=now) == 2
+        assert await ledger.retry(session, states=both, release=1, now=now) == 2
         again = await drain(session, now)
         assert {(c.id, c.attempts, c.resent) for c in again} == {
             (claimed[1].id, 1, False),
