@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from io import BytesIO
 from pathlib import Path
@@ -20,11 +21,12 @@ from bots.telegram.talk.own import own_parts
 from bots.telegram.talk.screens import Press, Screen, pressed
 from bots.telegram.talk.turns import Turn
 from bots.telegram.talk.welcome import Welcome
+from syndicator.domain.deeplink import MAX_PAYLOAD
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.windows import Schedule
-from syndicator.i18n import LOCALE_DIR
+from syndicator.i18n import LOCALE_DIR, Texts
 from tests.telegram.chats import FakeChats, Person
 from tests.telegram.nasty import ANY, examples
 
@@ -55,6 +57,7 @@ class Room:
         self.presses = {name: run for part in parts for name, run in part.presses.items()}
         self.heard = [run for part in parts for run in part.questions.values()]
         self.heard += [one.run for part in parts for one in part.commands]
+        self.start = next(one.run for part in parts for one in part.commands if one.name == "start")
         self.person = self.chats.people[7] = Person(7, "en")
 
     def turn(self, said=""):
@@ -164,6 +167,20 @@ def test_menus_and_descriptions_fit_and_every_command_is_explained(rules, site, 
     assert 0 < len(talk.description(lang)) <= 512
     assert 0 < len(talk.short_description(lang)) <= 120
     assert all(f"/{name} — {what}" in Welcome(site, texts).help(lang, menu).text for name, what in menu)
+
+
+def test_the_longest_link_waits_in_a_button_of_64_bytes_with_the_longest_language():
+    for press in (Press("s", "zh-hant-tw", 0, "A" * MAX_PAYLOAD), Press("u", Cadence.IMMEDIATE, 0, "A" * MAX_PAYLOAD)):
+        assert len(str(press)) <= 64
+        assert pressed(str(press)) == press
+
+
+def test_an_office_of_one_language_does_not_ask_for_it(rules, site, taxonomy):
+    alone = replace(site, languages=("ru",), default_language="ru")
+    room = Room(rules, alone, Texts.load(("ru",)), taxonomy)
+    asked = asyncio.run(room.start(room.turn("visas")))
+    assert room.person.filter == Filter(topics=("visas",))
+    assert "Вы подписаны на темы:\n• Визы" in asked.text
 
 
 def test_a_screen_is_cut_by_what_telegram_counts(rules):

@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. Language first, whoever asks: what a link brought waits in the buttons (`domain.deeplink`).
+1. Language first, whoever asks: what a link brought waits in the buttons (`domain.deeplink`). An office of one language
+   does not ask.
 2. What a link brought holds with the language. It joins topics that the chat has; where it would take the place of
    something, or would be less, the person is asked which of the two.
 3. A link that says nothing to us is a plain start.
@@ -57,6 +58,8 @@ class Starting:
     async def start(self, turn: Turn) -> Screen:
         """/start, perhaps with what a link brought: which language?"""
         payload = turn.said if len(turn.said) <= MAX_PAYLOAD and self._brought(turn.said) is not None else ""
+        if len(self._site.languages) == 1:
+            return await self._enter(turn, payload)
         return self._welcome.first(payload)
 
     async def language(self, turn: Turn) -> Screen:
@@ -75,10 +78,7 @@ class Starting:
         turn = replace(turn, t=self._texts(press.value))
         if press.action == "l":
             return self._home.screen(turn, turn.t("From now on we write to you in this language."))
-        wanted = self._brought(press.topic)
-        if wanted is None:
-            return self._boxes.screen(turn)
-        return await self._join(turn, wanted)
+        return await self._enter(turn, press.topic)
 
     async def instead(self, turn: Turn, press: Press) -> Screen | None:
         """Exactly what the button carries, in place of what the chat has."""
@@ -87,6 +87,11 @@ class Starting:
             return None
         cadence = next((one for one in Cadence if one == press.value), None)
         return await self._hold(turn, wanted, cadence)
+
+    async def _enter(self, turn: Turn, payload: str) -> Screen:
+        """Once the language is known."""
+        wanted = self._brought(payload)
+        return self._boxes.screen(turn) if wanted is None else await self._join(turn, wanted)
 
     async def _join(self, turn: Turn, wanted: Filter) -> Screen:
         had = turn.chosen

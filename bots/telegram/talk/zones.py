@@ -9,12 +9,13 @@ Rules, in order:
 
 from __future__ import annotations
 
+import asyncio
 from zoneinfo import ZoneInfo
 
 from bots.telegram.talk.home import Home, back_home
 from bots.telegram.talk.screens import Press, Screen, column, lines, question, radio
 from bots.telegram.talk.turns import Chats, Part, Turn
-from bots.telegram.talk.zone_names import find_zone, zone_name, zone_now
+from bots.telegram.talk.zone_names import find_zone, is_zone, zone_name, zone_now
 from syndicator.domain.site import Site
 from syndicator.i18n import Texts
 
@@ -44,12 +45,11 @@ class Zones:
         """Show some, ask for another, or set what the button says."""
         if press.value == "ask":
             return question(turn.t(_ASKED), "Berlin")
-        wanted = find_zone(press.topic, self._locales)
-        return await self._hold(turn, wanted) if wanted else self.screen(turn)
+        return await self._hold(turn, press.topic) if is_zone(press.topic) else self.screen(turn)
 
     async def hear(self, turn: Turn) -> Screen:
         """The answer to our question."""
-        wanted = find_zone(turn.said, self._locales)
+        wanted = await asyncio.to_thread(find_zone, turn.said, self._locales)  # others are not to wait
         if wanted is None:
             said = turn.t("We know no such place. Please write a larger city near you, or a name such as Asia/Baku.")
             return self.screen(turn, said)
