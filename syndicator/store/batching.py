@@ -2,7 +2,9 @@
 
 1. A batch is open until none of its deliveries is due or being sent; nobody needs it afterwards: closed ones are
    deleted, and their deliveries stay without one.
-2. Batches of callbacks are as small as what is asked side by side, so that one that hangs holds up few. What failed
+2. Chats take one message at a time, so their batches are small: what goes side by side is batches, and an office with
+   a few hundred readers is to have all its lanes at work.
+3. Batches of callbacks are as small as what is asked side by side, so that one that hangs holds up few. What failed
    there before, or is slow, comes into batches of a less urgent priority (`Priority.LATER`): the dead are kept apart
    from the living, and never stand before fresh news.
 """
@@ -18,9 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
-__all__ = ["PAGE", "close_idle", "forget_closed", "regroup", "urgency"]
+__all__ = ["PAGE", "batch_of", "close_idle", "forget_closed", "regroup", "urgency"]
 
 PAGE = 32  # deliveries to callbacks in one batch
+CHATS = 50  # deliveries to chats in one
 
 WAITING = (DeliveryState.DUE, DeliveryState.SENDING)
 
@@ -30,6 +33,11 @@ def urgency() -> ColumnElement[int]:
     troubled = or_(DELIVERY.c.attempts > 0, HUB_LEASE.c.failures > 0, HUB_LEASE.c.slow > 0)
     later = and_(SUBSCRIBER.c.channel == ChannelKind.WEBSUB, troubled)
     return case((later, int(Priority.LATER)), else_=MESSAGE.c.priority)
+
+
+def batch_of(channel: str, size: int) -> int:
+    """How many deliveries a batch of that channel takes, where `size` is usual."""
+    return min(size, {ChannelKind.WEBSUB: PAGE, ChannelKind.TELEGRAM: CHATS}.get(ChannelKind(channel), size))
 
 
 async def regroup(
@@ -47,7 +55,7 @@ async def regroup(
         groups.setdefault((channel, priority), []).append(number)
     moved = 0
     for (channel, priority), numbers in groups.items():
-        many = PAGE if channel == ChannelKind.WEBSUB else size
+        many = batch_of(channel, size)
         for start in range(0, len(numbers), many):
             batch = {"channel": channel, "priority": priority, "created_at": now}
             made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()

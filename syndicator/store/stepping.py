@@ -21,6 +21,7 @@ from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind
+from syndicator.store.batching import batch_of
 from syndicator.store.messages import Message
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, UtcTime
 
@@ -40,7 +41,8 @@ INSERT INTO delivery
 SELECT :message, r.subscriber_id, r.subscription_id, b.id, r.lang, 'due', 0, :now, :fresh, '', '{{}}'
 FROM (
     SELECT q.subscriber_id, q.subscription_id, q.channel, q.lang,
-        (ROW_NUMBER() OVER (PARTITION BY q.channel ORDER BY q.subscriber_id) - 1) / :size AS bucket
+        (ROW_NUMBER() OVER (PARTITION BY q.channel ORDER BY q.subscriber_id) - 1)
+            / CASE WHEN q.channel = 'telegram' THEN :chats ELSE :size END AS bucket
     FROM ({recipients}) q
     WHERE q.choice = 1 AND NOT EXISTS
         (SELECT 1 FROM delivery had WHERE had.message_id = :message AND had.subscriber_id = q.subscriber_id)
@@ -103,6 +105,7 @@ async def write_step(
         "now": step.now,
         "fresh": False,
         "size": size or step.batch_size,
+        "chats": batch_of(ChannelKind.TELEGRAM, size or step.batch_size),
         "low": step.low,
         "high": step.high,
         "channels": list(step.channels),
@@ -112,7 +115,7 @@ async def write_step(
     rows = [
         {"channel": channel, "priority": int(step.message.priority), "created_at": step.now}
         for channel, number in counts
-        for _ in range(-(-number // given["size"]))
+        for _ in range(-(-number // batch_of(channel, given["size"])))
     ]
     if not rows:
         return 0
