@@ -50,7 +50,7 @@ class Habits:
         choices = [(t(name), Press("cad", one)) for one, name in _CADENCES.items()]
         said = lines(
             t("How often shall we write to you? Now: {cadence}.", cadence=self._telling.how_often(turn)),
-            t("What is urgent, and corrections of what you have got, come at once in any case."),
+            t("Corrections of what you have got come at once in any case."),
         )
         return Screen(said, column([*radio(choices, list(_CADENCES).index(turn.cadence)), back_home(t)]))
 
