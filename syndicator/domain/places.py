@@ -57,8 +57,17 @@ class Place:
 
 
 def place_address(chat: str, thread: int | None) -> str:
-    """The address of a configured chat: as it was written, with its topic behind it if one is named."""
-    return f"{chat.strip().rstrip('/')}/{thread}" if thread else chat
+    """The address of a configured chat: as it was written, with its topic behind it if one is named.
+
+    Raises:
+        ValueError: the chat as written names another topic.
+    """
+    written = Place.parse(chat).thread
+    if thread is None or written == thread:
+        return chat
+    if written is not None:
+        raise ValueError(f"{chat} names topic {written} and not {thread}; name it once")
+    return f"{chat.strip().rstrip('/')}/{thread}"
 
 
 def _chat(text: str) -> int | str:

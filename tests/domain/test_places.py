@@ -47,10 +47,16 @@ def test_a_place_is_read_back_as_it_was_written(chat, thread):
         ("@press", 5, "@press/5"),
         ("https://t.me/press/", 5, "https://t.me/press/5"),
         ("-100123", 5, "-100123/5"),
+        ("https://t.me/press/5", 5, "https://t.me/press/5"),
     ],
 )
 def test_a_configured_chat_is_known_as_it_was_written(chat, thread, address):
     assert place_address(chat, thread) == address
+
+
+def test_a_topic_is_named_once():
+    with pytest.raises(ValueError, match="names topic 5 and not 6"):
+        place_address("https://t.me/press/5", 6)
 
 
 @pytest.mark.parametrize("other", ["@press", "@PRESS", "t.me/Press", "https://t.me/press/"])

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from config.settings import DatabaseSettings, FeedSettings, Settings, SiteSettings, TelegramSettings, WebSettings
 from syndicator.domain.filters import parse
 from syndicator.domain.model import ChannelKind
-from syndicator.pipeline.channels import PublicChannel, configure_channels
+from syndicator.pipeline.channels import PublicChannel, configure_channels, public_channels
 
 
 @pytest.fixture
@@ -61,3 +62,42 @@ async def test_a_changed_filter_holds_from_then_on(press, configure):
     await configure(("@all", "topic=visas", "en"))
     await press.publish(press.change(topics=("visas",)), press.change("x", topics=("office",)))
     assert [letter.release.number for letter in press.telegram.sent] == [1]
+
+
+# -- what the settings say
+def named(site, *channels):
+    common = SiteSettings(
+        base_url=site.base_url,
+        names=dict(site.names),
+        languages=site.languages,
+        default_language=site.default_language,
+        timezone=site.timezone,
+    )
+    return Settings(
+        site=common,
+        database=DatabaseSettings(url="sqlite:///x"),
+        web=WebSettings(host="127.0.0.1", port=0),
+        feeds=FeedSettings(directory="x", entries=50, max_age=60),
+        telegram=TelegramSettings(channels=channels),
+    )
+
+
+def test_topics_of_one_chat_are_channels_of_their_own(press):
+    chats = [{"chat": "@forum"}, {"chat": "@forum", "thread": 5}, {"chat": "https://t.me/forum", "thread": 6}]
+    found = public_channels(named(press.site, *chats), press.site, press.taxonomy)
+    assert [channel.chat for channel in found] == ["@forum", "@forum/5", "https://t.me/forum/6"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({"chat": "@news"}, {"chat": "t.me/News"}, "t.me/News: is the same place as @news"),
+        ({"chat": "-1005", "thread": 7}, {"chat": "t.me/c/5/7"}, "t.me/c/5/7: is the same place as -1005/7"),
+        ({"chat": "@news"}, {"chat": "t.me/news/5", "thread": 6}, "thread: t.me/news/5 names topic 5 and not 6"),
+    ],
+)
+def test_a_place_named_twice_is_refused_in_one_line(press, first, second, said):
+    with pytest.raises(ValueError, match=r"telegram\.channels: ") as refused:
+        public_channels(named(press.site, first, second), press.site, press.taxonomy)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -11,8 +11,10 @@ import pytest
 
 from bots.telegram.channel import chat_id
 from bots.telegram.limits import BOT, Pacer
+from bots.telegram.options import ChatOptions, Options
 from bots.telegram.outbox import FileTelegram
-from syndicator.domain.letters import Gone, Later, Moved, Refused, Sent, Unknown
+from bots.telegram.parts import Style
+from syndicator.domain.letters import Earlier, Gone, Later, Moved, Refused, Sent, Unknown
 from syndicator.domain.model import MessageKind, State, SubscriberRole
 
 CHANNEL = SubscriberRole.CHANNEL
@@ -293,6 +295,37 @@ async def test_without_a_token_messages_become_files(tmp_path, site, texts, taxo
     rules.decoded("sendMessage", call)
     rules.parsed(call["text"], call["parse_mode"])
     assert call["reply_markup"]["inline_keyboard"][0][0]["text"] == "Read on the site"
+
+
+async def test_without_a_token_what_follows_becomes_files_too(
+    tmp_path, site, texts, taxonomy, letter, release, rules, now
+):
+    options = ChatOptions(Options(Style(media="photo")))
+    sender = FileTelegram(tmp_path, site=site, texts=texts, taxonomy=taxonomy, options=options)
+    old = release(image=True)
+    (found,) = await sender.send([letter(old)], now)
+    earlier = (Earlier(5, MessageKind.RELEASE, found.answer, now),)
+    new = replace(old.variants[0], revision=replace(old.variants[0].revision, number=2, major=1, note="The fee is 20."))
+    about = letter(replace(old, variants=(new,), change=2), kind=MessageKind.CORRECTION, delivery=6)
+    (found,) = await sender.send([replace(about, earlier=earlier, notes=("The fee is 20.",))], now)
+    gone = replace(old, state=State.WITHDRAWN, withdrawn_at=now)
+    earlier += (Earlier(6, MessageKind.CORRECTION, found.answer, now),)
+    await sender.send([replace(letter(gone, kind=MessageKind.WITHDRAWAL, delivery=7), earlier=earlier)], now)
+    calls = [json.loads(path.read_text()) for path in sorted(tmp_path.iterdir())]
+    assert [call.pop("method") for call in calls] == [
+        "sendPhoto",
+        "editMessageCaption",
+        "sendMessage",
+        "deleteMessage",
+        "deleteMessage",
+        "sendMessage",
+    ]
+    shown, edited, reply, copy, word, _ = calls
+    assert shown["photo"] == "https://press.example.org/media/a.jpg"
+    assert [edited["message_id"], copy["message_id"], reply["reply_parameters"]["message_id"]] == [501] * 3
+    assert word["message_id"] == 602
+    for method, call in zip(("editMessageCaption", "sendMessage", "deleteMessage"), (edited, reply, copy), strict=True):
+        rules.decoded(method, call)
 
 
 async def test_a_folder_that_cannot_be_written_is_later(tmp_path, site, texts, taxonomy, letter, now):
