@@ -6,6 +6,7 @@ with them; `work` does what the running service would do now; `pass_time` moves 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -18,6 +19,7 @@ from syndicator.domain.model import Cadence, Change, ChannelKind, State, Subscri
 from syndicator.domain.ports import Again
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.tokens import Tokens
+from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.metrics import Metrics
 from syndicator.pipeline.channels import PublicChannel, configure_channels
 from syndicator.pipeline.delivery import Delivery
@@ -68,6 +70,9 @@ class Agency:
         )
         self.bot = self.telegram.bot
         self.bot._poll_for = timedelta(seconds=1)
+        if isinstance(clock, Clock):  # a pace that is kept takes the test no time
+            channel = self.telegram.channel
+            channel._pace._sleep, channel._monotonic = clock.sleep, clock.seconds
         self.intake = Intake(
             self.database,
             site=site,
@@ -109,6 +114,13 @@ class Agency:
         """Every clock goes on; then what came due is done."""
         self.clock.now += timedelta(**span)
         await self.work()
+
+    def engine(self):
+        """Does the same by itself, once it is started, with the channel's lanes."""
+        lanes = {"telegram": self.telegram.channel.lanes}
+        return EmbeddedEngine(
+            self._work.handlers(), self._work.pending, clock=self.clock, metrics=self.metrics, lanes=lanes
+        )
 
     async def work(self):
         handlers = self._work.handlers()
@@ -198,7 +210,7 @@ class Agency:
 
 
 class Clock:
-    """Moves when the test says so; seconds pass by themselves only in a wait of the test."""
+    """Moves when the test says so, and when the pace waits."""
 
     def __init__(self, now):
         self.now = now
@@ -209,3 +221,8 @@ class Clock:
     def seconds(self):
         """Since 1970, as the double counts."""
         return self.now.timestamp()
+
+    async def sleep(self, seconds):
+        """Time passes for everybody."""
+        self.now += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
