@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import event, insert, select, text, update
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, DeliveryState, SubscriberRole, SubscriptionState
@@ -251,3 +251,35 @@ async def test_an_export_is_all_live_subscriptions_of_people_and_nothing_else(da
     async with database.reading() as session:
         found = [row async for row in personal.exported(session)]
     assert [(row["address"], row["canonical"]) for row in found] == [(str(n), "topic=visas") for n in range(5)]
+
+
+LOOKED_UP = {
+    "the newest": lambda session, who: personal.told(session, who, 10),
+    "the count": personal.told_count,
+    "the last": personal.last_told,
+    "by message": lambda session, who: personal.told_as(session, who, 101),
+    "erasing": lambda session, who: personal.erase(session, who, datetime(2026, 11, 21, tzinfo=UTC), **OFFICE),
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_UP)
+async def test_a_person_is_found_in_the_ledger_without_reading_it_all(sqlite_database, people, name):
+    asked = []
+
+    def listen(_connection, _cursor, statement, parameters, *_):
+        if "delivery" in statement:
+            asked.append((statement, parameters))
+
+    async with sqlite_database.writing() as session:
+        who, _ = await people.add(session, "7", "", channel=CHAT)
+        raw = (await session.connection()).sync_connection
+        event.listen(raw, "before_cursor_execute", listen)
+        await LOOKED_UP[name](session, who.id)
+        event.remove(raw, "before_cursor_execute", listen)
+        plans, connection = [], await session.connection()
+        for statement, parameters in asked:
+            explained = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans += [row[-1] for row in explained]
+    assert asked
+    assert any("ix_delivery_subscriber_id" in step for step in plans), plans
+    assert not [step for step in plans if step.startswith("SCAN delivery") and "subscriber" not in step], plans
