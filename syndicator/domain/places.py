@@ -66,7 +66,7 @@ def place_address(chat: str, thread: int | None) -> str:
     if thread is None or written == thread:
         return chat
     if written is not None:
-        raise ValueError(f"{chat} names topic {written} and not {thread}; name it once")
+        raise ValueError(f"telegram.channels: thread: {chat} names topic {written} and not {thread}; name it once")
     return f"{chat.strip().rstrip('/')}/{thread}"
 
 

@@ -50,10 +50,7 @@ def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[
     found = []
     seen: dict[object, str] = {}
     for channel in settings.telegram.channels:
-        try:
-            address = place_address(channel.chat, channel.thread)
-        except ValueError as error:
-            raise ValueError(f"telegram.channels: thread: {error}") from None
+        address = place_address(channel.chat, channel.thread)
         key = Place.parse(address).key
         if key in seen:
             raise ValueError(
