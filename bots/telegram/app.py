@@ -23,13 +23,14 @@ from aiohttp import web
 from telegram import Update
 from telegram.ext import Application, ApplicationBuilder, ExtBot
 
-from bots.telegram.channel import LANES, TelegramChannel, chunk_for
+from bots.telegram.channel import TelegramChannel
 from bots.telegram.desk import Desk
 from bots.telegram.dialogue import Chats, Dialogue
 from bots.telegram.introducing import introduce
 from bots.telegram.limits import Pacer, Pause, chat_scope
 from bots.telegram.pauses import Pauses
 from bots.telegram.polling import GRACE, LONG_POLL, Polling, Sleep
+from bots.telegram.sizing import LANES, most
 from bots.telegram.standing import Standing
 from bots.telegram.talk.turns import Part
 from bots.telegram.talk.waiting import Answers
@@ -84,7 +85,7 @@ class TelegramBot:
         self._clock = clock
         self._sleep = sleep
         self.pacer = Pacer(settings.per_second, begun=clock())
-        side_by_side = max(BROADCASTS, LANES * chunk_for(settings.per_second))
+        side_by_side = max(BROADCASTS, LANES * most(settings.per_second))
         self._requests = [AiohttpRequest(pool=pool) for pool in (ANSWERS, side_by_side, POLLS)]
         answers, broadcasts, polls = self._requests
         self.bot = _line(settings, token, answers, polls)

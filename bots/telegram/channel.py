@@ -15,7 +15,6 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -36,6 +35,7 @@ from bots.telegram.pace import Pace
 from bots.telegram.pauses import Pauses
 from bots.telegram.places import chat_id
 from bots.telegram.render import Renderings
+from bots.telegram.sizing import LANES, Size
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole, Urgency
 from syndicator.domain.places import Place
@@ -44,10 +44,8 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
 
-__all__ = ["LANES", "TelegramChannel", "chat_id", "chunk_for", "facts", "rank_of"]
+__all__ = ["TelegramChannel", "chat_id", "facts", "rank_of"]
 
-LANES = 10
-MOST_AT_A_TIME = 20
 _FIRST = (MessageKind.CORRECTION, MessageKind.WITHDRAWAL)
 
 log = structlog.get_logger()
@@ -68,15 +66,6 @@ def facts(letter: Letter, task: Task) -> dict[str, object]:
     variant = letter.release.variant(letter.lang) if letter.release is not None else None
     parts = sum(len(aim.parts) for aim in task.aims if aim.copy == OWN)
     return {"parts": parts, "revision": variant.revision.number if variant else 0, "lang": letter.lang}
-
-
-def chunk_for(per_second: float) -> int:
-    """How many letters are claimed at a time: one, and more above 50 messages a second (paid broadcasts), up to 20.
-
-    So many times `LANES` may be on their way when a process is killed: 10, and at 1,000 a second 200. Fewer could not
-    be, where an answer takes 200 ms.
-    """
-    return max(1, min(MOST_AT_A_TIME, math.ceil(per_second / 50)))
 
 
 def _told(outcome: Outcome | BaseException) -> Outcome:
@@ -126,8 +115,13 @@ class TelegramChannel:
         self._monotonic = monotonic
         self._writer = Writer(Renderings(site, taxonomy), texts)
         self._buttons = buttons_work(site.base_url)
-        self.chunk = chunk_for(pacer.per_second)
+        self._size = Size(pacer)
         self._locks: WeakValueDictionary[int | str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def chunk(self) -> int:
+        """How many letters are claimed at a time; see `sizing`."""
+        return self._size.now
 
     def ready_at(self, now: datetime) -> datetime | None:
         """The end of a pause of the whole bot, a refused token among them; see `domain.ports.Channel`."""
@@ -136,6 +130,7 @@ class TelegramChannel:
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; see `domain.ports.Channel`."""
         await self._pace.restore()
+        self._size.look(now)
         started = self._monotonic()
 
         def moment() -> datetime:

@@ -222,6 +222,15 @@ class Pacer:
             self.answered(chat, when)
         return when
 
+    def unused(self, now: datetime) -> bool:
+        """Whether nearly as many slots were left over as can be saved up: more could have gone."""
+        spare = timedelta(seconds=self._bot.burst / self._bot.rate / 4)
+        return self._bot.due is None or self._bot.due <= now + spare
+
+    def used_up(self, now: datetime) -> bool:
+        """Whether the next slot is still to come."""
+        return self._bot_free_at(now) > now
+
     def ask(self, chat: int | str, rank: Rank = Rank.NORMAL) -> Ticket:
         """Somebody wants to send; ask `turn` with it until it is theirs, or `leave`."""
         self._tickets += 1
