@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.settings import Settings
 from syndicator.domain.letters import Outcome
-from syndicator.domain.model import ChannelKind
+from syndicator.domain.model import ChannelKind, SubscriberRole
 from syndicator.domain.ports import Clock
 from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, fate
 from syndicator.metrics import Metrics
@@ -28,7 +28,7 @@ from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Settlement
 
-__all__ = ["Settler", "policies"]
+__all__ = ["Settler", "policies", "policy_for"]
 
 log = structlog.get_logger()
 
@@ -52,6 +52,16 @@ def policies(settings: Settings) -> Mapping[ChannelKind, RetryPolicy]:
         ChannelKind.TELEGRAM: RetryPolicy(attempts, ResendUnknown(settings.telegram.resend_unknown)),
         ChannelKind.WEBSUB: RetryPolicy(attempts, ResendUnknown.ONCE),  # the whole feed: twice does no harm
     }
+
+
+def policy_for(policy: RetryPolicy, channel: ChannelKind, role: str) -> RetryPolicy:
+    """How patient the channel is with that reader: a public chat is never sent blindly what may stand there already.
+
+    Thousands would see it twice. An audit chat finds out, or an operator says.
+    """
+    if channel is ChannelKind.TELEGRAM and role == SubscriberRole.CHANNEL:
+        return replace(policy, resend_unknown=ResendUnknown.NEVER)
+    return policy
 
 
 class Settler:
@@ -93,7 +103,7 @@ class Settler:
                 attempts=c.attempts,
                 resent=c.resent,
                 priority=c.message.priority,
-                policy=self._policies[kind],
+                policy=policy_for(self._policies[kind], kind, c.role),
                 now=now,
             )
             for c, outcome in zip(claimed, outcomes, strict=True)
