@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Text, cast, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, Text, cast, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import BadFilter, parse
@@ -41,7 +41,7 @@ __all__ = ["Erased", "Told", "erase", "exported", "facts", "last_told", "matched
 
 PAGE = 1000
 _ARRIVED = (DeliveryState.SENT, DeliveryState.UNKNOWN)
-_CANDIDATES = 200  # rows whose answer holds the digits of a message's number; those that mean it are few
+_CANDIDATES = 10_000  # rows whose answer holds that number, as a message's or as anything else's
 
 _TOLD = (
     select(
@@ -117,27 +117,30 @@ async def last_told(session: AsyncSession, subscriber: int) -> Told | None:
         .order_by(DELIVERY.c.settled_at.desc(), DELIVERY.c.id.desc())
         .limit(1)
     )
-    rows = await session.execute(_TOLD.where(DELIVERY.c.id.in_(latest)))
-    return next(iter(await _with_items(session, [_told(row) for row in rows.mappings()])), None)
+    return await _whole(session, DELIVERY.c.id.in_(latest))
 
 
 async def told_as(session: AsyncSession, subscriber: int, message: int) -> Told | None:
     """The row that brought a chat's message of that number, or a part of it; what followed it only if nothing else did.
 
-    The text of an answer is looked through for the digits first: both databases do that alike, and few rows are left.
+    The text of an answer is looked through for the number first: both databases do that alike, and few rows are left.
     """
     written = cast(DELIVERY.c.answer, Text)
-    query = _TOLD.where(DELIVERY.c.subscriber_id == subscriber, written.contains(str(message))).limit(_CANDIDATES)
-    found = [one for one in map(_told, (await session.execute(query)).mappings()) if _is_about(one.answer, message)]
-    oldest = sorted(found, key=lambda one: (message not in _numbers(one.answer), one.delivery))
-    return next(iter(await _with_items(session, oldest[:1])), None)
+    listed = [f"{before}{message}{after}" for before in ("[", " ", ",") for after in ("]", ",", "}")]
+    holds = or_(*(written.contains(one) for one in listed))
+    query = select(DELIVERY.c.id, DELIVERY.c.answer).where(DELIVERY.c.subscriber_id == subscriber, holds)
+    rows = await session.execute(query.order_by(DELIVERY.c.id.desc()).limit(_CANDIDATES))
+    found = [(message not in _numbers(answer), number) for number, answer in rows if _is_about(answer, message)]
+    if not found:
+        return None
+    return await _whole(session, DELIVERY.c.id == min(found)[1])
 
 
 async def matched(session: AsyncSession, subscriber: int, what: Told) -> Sequence[Subscription]:
     """The subscriptions that brought it, that of the row first: all whose filters took one of its releases."""
     numbers = [number for number, _ in what.releases]
     took = exists().where(MATCH.c.filter_id == SUBSCRIPTION.c.filter_id, MATCH.c.release_id.in_(numbers))
-    wanted = took & (SUBSCRIPTION.c.state == SubscriptionState.ACTIVE) & (SUBSCRIPTION.c.created_at <= what.due_at)
+    wanted = took & (SUBSCRIPTION.c.state == SubscriptionState.ACTIVE) & (SUBSCRIPTION.c.created_at <= what.created_at)
     query = select(SUBSCRIPTION.c.id).where(
         SUBSCRIPTION.c.subscriber_id == subscriber, wanted | (SUBSCRIPTION.c.id == what.subscription)
     )
@@ -241,6 +244,11 @@ def _numbers(answer: Mapping[str, Any]) -> list[object]:
 
 def _is_about(answer: Mapping[str, Any], message: int) -> bool:
     return message in (*_numbers(answer), answer.get("reply"))
+
+
+async def _whole(session: AsyncSession, which: ColumnElement[bool]) -> Told | None:
+    rows = await session.execute(_TOLD.where(which))
+    return next(iter(await _with_items(session, [_told(row) for row in rows.mappings()])), None)
 
 
 async def _with_items(session: AsyncSession, rows: Sequence[Told]) -> Sequence[Told]:

@@ -60,6 +60,34 @@ async def test_a_message_in_the_chat_is_known_by_its_own_number_alone(database, 
     assert (found.message if found else None) == message
 
 
+@pytest.mark.parametrize(("first", "last"), [(5, 6), (1, 2), (7, 77)])
+async def test_a_small_number_is_found_among_many_that_only_hold_its_digits(database, people, now, first, last):
+    async with database.writing() as session:
+        who, _ = await people.add(session, "5717", channel=CHAT)
+        numbers = [first, *range(1000, 1400)]
+        said = {"kind": "release", "major": 0, "priority": 20, "cursor": 0, "created_at": now}
+        await session.execute(insert(MESSAGE), [{"id": n, "key": f"k:{n}", **said} for n in numbers])
+        answer = {"chat": 5717, "photo": True, "parts": 1, "seals": ["571a"], "lang": "az"}
+        rows = [
+            {
+                "message_id": n,
+                "subscriber_id": who.id,
+                "due_at": now,
+                "reason": "",
+                "state": "sent",
+                "answer": {**answer, "messages": [n, 50_000 + n], "reply": 90_000 + n, "revision": 1},
+            }
+            for n in numbers
+        ]
+        await session.execute(insert(DELIVERY), rows)
+    async with database.reading() as session:
+        assert (await personal.told_as(session, who.id, first)).message == f"k:{first}"
+        assert (await personal.told_as(session, who.id, 51_000)).message == "k:1000"
+        assert (await personal.told_as(session, who.id, 91_399)).message == "k:1399"
+        assert await personal.told_as(session, who.id, 5717) is None
+        assert await personal.told_as(session, who.id, last) is None
+
+
 async def test_a_copy_that_was_corrected_is_still_what_brought_it_and_the_reply_is_the_correction(
     database, reader, tell, now
 ):
