@@ -8,7 +8,7 @@ Rules, in order:
 2. The post is known by its text, markup and white space aside, and by having a picture or none.
 3. Other administrators' posts and deleted ones take numbers too. Three numbers in a row that lead to nothing are the
    channel's end; after twelve forwards without an end nobody can tell.
-4. What stands nowhere now may still be on its way, for as long as the Bot API takes: ask again before sending anew.
+4. What stands nowhere may still be on its way inside the Bot API: after a few seconds it is looked for once more.
 5. Forwards and deletions keep the pace of the audit chat.
 
 https://core.telegram.org/bots/api#forwardmessage
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -39,6 +39,7 @@ __all__ = ["Audit", "ChannelAudit", "DatabaseNumbers", "Numbers"]
 
 FORWARDS = 12
 GAPS = 3
+AGAIN = 3.0  # seconds
 _MISSING = ("message to forward not found", "message_id_invalid", "message can't be forwarded")
 
 log = structlog.get_logger()
@@ -108,12 +109,14 @@ class ChannelAudit:
         numbers: Numbers,
         pace: Pace,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._bot = bot
         self._where = Place.parse(where)
         self._numbers = numbers
         self._pace = pace
         self._monotonic = monotonic
+        self._sleep = sleep
         self._newest: dict[str, int] = {}
         self._turn = asyncio.Lock()  # one look at a time: two would take each other's numbers for strangers'
 
@@ -135,7 +138,14 @@ class ChannelAudit:
             if newest is None:
                 raise OSError("no post of ours is known there yet: nobody can tell where to look")
             started = self._monotonic()
-            return await self._look(place, part, newest, lambda: now + timedelta(seconds=self._monotonic() - started))
+
+            def moment() -> datetime:
+                return now + timedelta(seconds=self._monotonic() - started)
+
+            if (number := await self._look(place, part, newest, moment)) is not None:
+                return number
+            await self._sleep(AGAIN)
+            return await self._look(place, part, self._newest[self._name(place)], moment)
 
     async def _known(self, place: Place) -> int | None:
         chat = self._name(place)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bots.telegram.audit import FORWARDS, ChannelAudit, DatabaseNumbers
+from bots.telegram.audit import AGAIN, FORWARDS, ChannelAudit, DatabaseNumbers
 from bots.telegram.limits import Pacer
 from bots.telegram.pace import Pace
 from bots.telegram.parts import Part
@@ -54,7 +54,7 @@ def office(double, line, numbers, pauses, time):
     pace = Pace(Pacer(1000), pauses, sleep=time.sleep)
 
     def made(where=str(AUDIT)):
-        return ChannelAudit(bot, where, numbers=numbers, pace=pace, monotonic=time.monotonic)
+        return ChannelAudit(bot, where, numbers=numbers, pace=pace, monotonic=time.monotonic, sleep=time.sleep)
 
     made.bot = bot
     return made
@@ -92,6 +92,20 @@ async def test_a_post_that_does_not_stand_is_not_found(double, office, now, betw
     for _ in range(between):
         double.post("@press", "Somebody else's")
     assert await audit.found(PRESS, PART, now) is None
+
+
+async def test_a_post_that_arrives_only_now_is_found_at_the_second_look(double, office, now, time, monkeypatch):
+    audit = office()
+    await audit.noted(PRESS, await post(office, "An earlier one"))
+    arrived = []
+
+    async def meanwhile(seconds):
+        if seconds == AGAIN:
+            arrived.append(await post(office))
+        time.now += seconds
+
+    monkeypatch.setattr(audit, "_sleep", meanwhile)
+    assert await audit.found(PRESS, PART, now) == arrived[0]
 
 
 async def test_deleted_posts_leave_gaps_that_are_stepped_over(office, now):
