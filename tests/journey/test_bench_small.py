@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import arrival, cold, delivery, fanout, feeds, readers, rendering, serving
+from tests.bench import arrival, cold, delivery, fanout, feeds, readers, rendering, serving, telegram
 from tests.bench.figures import Figure, spread, table
 from tests.program import ROOT
 
@@ -106,3 +106,10 @@ def test_a_small_crowd_of_readers_polls_without_an_error(tmp_path: Path, monkeyp
     assert "180 whole, 180 unchanged" in errors.what
     assert memory.ratio < 1.2
     assert files.ratio < 1.6  # a file left open by each of 60 readers and 3 rounds would be over 3; some lines linger
+
+
+@pytest.mark.slow
+def test_both_telegram_senders_and_the_whole_road_are_measured_in_one_run(tmp_path: Path) -> None:
+    found = measured(telegram.measure(tmp_path, people=30, rounds=1, each=20))
+    assert [one.ratio > 0 for one in found.values()] == [True] * 4
+    assert "CPU a message" in found
