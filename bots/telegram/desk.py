@@ -63,14 +63,18 @@ class Desk:
             await asyncio.wait(tasks, timeout=seconds)
         return all(task.done() for task in tasks)
 
+    async def rest(self, seconds: float) -> None:
+        """Wait until nothing is being handled, so long at most."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=seconds)
+
     async def close(self, seconds: float) -> int | None:
         """Finish what is being handled; what takes longer is broken off, to come again after the next start.
 
         Returns:
             The lowest number that was broken off, or None.
         """
-        if self._under_way:
-            await asyncio.wait(self._under_way.values(), timeout=seconds)
+        await self.rest(seconds)
         late = dict(self._under_way)
         for task in late.values():
             task.cancel()

@@ -182,6 +182,40 @@ async def test_a_slow_handler_holds_up_nobody_but_its_own_chat(double, bot, chat
     assert "/stop" in double.seen(7)[0]["text"]  # in the order in which they were said
 
 
+async def test_a_slow_handler_makes_nobody_ask_telegram_in_a_hurry(double, bot, chats, monkeypatch):
+    gate = asyncio.Event()
+
+    async def slow(*_, **__):
+        await gate.wait()
+
+    monkeypatch.setattr(chats, "chat", slow)
+    await bot()
+    double.say(7, "/help")
+    await double.until(lambda: polls(double) >= 2)
+    double.updates._waiting.clear()  # another program with our token has confirmed it
+    before = polls(double)
+    await asyncio.sleep(0.2)
+    assert polls(double) - before <= 2
+    gate.set()
+
+
+async def test_what_takes_too_long_is_given_up_and_told(double, bot, chats, monkeypatch, capsys):
+    monkeypatch.setattr("bots.telegram.desk.LONGEST", 0.02)
+    real = chats.chat
+
+    async def stuck(chat, **values):
+        if chat == 7:
+            await asyncio.Event().wait()
+        return await real(chat, **values)
+
+    monkeypatch.setattr(chats, "chat", stuck)
+    await bot()
+    double.say(7, "/help")
+    await heard(double, 8)
+    await double.until(lambda: not double.pending)
+    assert capsys.readouterr().out.count("an update could not be handled") == 1
+
+
 async def test_what_was_handled_and_not_confirmed_when_the_process_died_comes_again(double, bot, chats, monkeypatch):
     running = await bot()
     double.fault("stall_before", method="getUpdates", skip=1)  # it hears the update, and never gets to say so
@@ -283,10 +317,11 @@ async def test_a_fault_behind_which_stands_the_librarys_own_error_does_not_tell_
 async def test_answers_do_not_wait_for_the_connections_of_a_broadcast(double, bot, letter, pauses, now):
     running = await bot()
     await heard(double)
-    double.fault("stall", method="sendMessage", times=40, chat=9)
+    pool = running._requests[1]._pool
+    double.fault("stall", method="sendMessage", times=pool, chat=9)
     double.started.add(9)
-    stalled = [asyncio.create_task(running.sender.send_message(9, "x")) for _ in range(20)]
-    await double.until(lambda: sum(one.get("chat_id") == 9 for one in double.made("sendMessage")) == 16)
+    stalled = [asyncio.create_task(running.sender.send_message(9, "x")) for _ in range(pool + 4)]
+    await double.until(lambda: sum(one.get("chat_id") == 9 for one in double.made("sendMessage")) == pool)
     await heard(double)
     for task in stalled:
         task.cancel()
