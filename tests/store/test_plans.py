@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import event
 
 from syndicator.domain.filters import parse
-from syndicator.domain.model import DeliveryState
+from syndicator.domain.model import ChannelKind, DeliveryState
 from syndicator.store import lag, ledger, releases
+from syndicator.store.ledger import Settlement
 
 ASKED = {
     "next_deferred": (lambda session, now: ledger.next_deferred(session), "ix_delivery_waiting"),
@@ -80,3 +81,34 @@ async def test_a_list_with_withdrawals_reads_its_own_length_and_sorts_nothing(sq
         plan = [row[-1] for row in explained]
     assert any(index in step for step in plan), plan
     assert not any("B-TREE" in step or step.startswith("SCAN release") for step in plan), plan
+
+
+async def test_what_follows_looks_at_its_readers_and_not_at_everybodys_digests(
+    sqlite_database, press, people, tell, now
+):
+    asked = []
+    async with sqlite_database.writing() as session:
+        await people.add(session, "7", channel=ChannelKind.TELEGRAM)
+        await press.record(session)
+        await tell(session)
+        for batch in await ledger.open_batches(session, now):
+            sent = await ledger.claim(session, batch.id, now, 9)
+            await ledger.settle(session, [Settlement(one.id, DeliveryState.SENT) for one in sent], now)
+        raw = (await session.connection()).sync_connection
+        event.listen(raw, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        await tell(session, kind="correction", major=1, langs=["az"])
+        for batch in await ledger.open_batches(session, now):
+            assert await ledger.claim(session, batch.id, now, 9, edits=True)
+        connection = await session.connection()
+        plans = {
+            statement: [row[-1] for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)]
+            for statement, given in list(asked)
+            if "digest_item" in statement and not isinstance(given, list)
+        }
+    recipients = next(plan for statement, plan in plans.items() if "INSERT INTO delivery" in statement)
+    assert any("SEARCH p USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in step for step in recipients), recipients
+    assert any("SEARCH i USING INDEX ix_digest_item_release_id" in step for step in recipients), recipients
+    claims = next(plan for statement, plan in plans.items() if "FROM delivery JOIN digest_item" in statement)
+    assert any("ix_delivery_subscriber_id" in step for step in claims), claims
+    assert not any("ix_digest_item_release_id" in step for step in claims), claims
+    assert not [step for plan in plans.values() for step in plan if step.startswith("SCAN d")], plans
