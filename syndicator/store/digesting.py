@@ -58,32 +58,42 @@ NEWS = {
         FROM jsonb_array_elements(CAST(:news AS jsonb)) j""",
 }
 
-# CROSS JOIN keeps SQLite's order of joining: people by key, their subscriptions, then each release of the window.
+# CROSS JOIN keeps SQLite's order of joining: people by key, then their subscriptions. Both databases make readers and
+# offers first and join them by equal filters: PostgreSQL would else multiply people with filters.
 ITEMS = """
     WITH news AS MATERIALIZED (@news),
+    offers AS MATERIALIZED (
+        SELECT n.number, n.message, n.reader, n.lang, n.other, n.urgent, n.opened, m.filter_id
+        FROM news n CROSS JOIN match m WHERE m.release_id = n.number AND m.lang = n.lang
+    ),
+    readers AS MATERIALIZED (
+        SELECT p.id AS subscriber_id, p.channel, p.language, p.other_language, s.id AS subscription_id, s.filter_id,
+            COALESCE(s.confirmed_at, s.created_at) AS since,
+            CASE WHEN f.has_langs THEN '' WHEN p.language IN :known THEN p.language ELSE '*' END AS reader
+        FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f
+        WHERE {people} AND s.subscriber_id = p.id AND @wanted AND f.id = s.filter_id
+    ),
     told AS MATERIALIZED (
         SELECT d.subscriber_id, i.release_id FROM delivery d CROSS JOIN digest_item i
         WHERE d.message_id IN :runs AND d.subscriber_id > :low AND d.subscriber_id <= :high AND i.delivery_id = d.id
             AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing)
     )
-    SELECT p.id AS subscriber_id, p.channel, p.language, s.id AS subscription_id, n.number, m.lang
-    FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f CROSS JOIN news n CROSS JOIN match m
-    WHERE {people} AND s.subscriber_id = p.id AND @wanted AND f.id = s.filter_id
-        AND n.reader = CASE WHEN f.has_langs THEN '' WHEN p.language IN :known THEN p.language ELSE '*' END
-        AND (n.other = 0 OR p.other_language = 'always' OR (p.other_language = 'urgent' AND n.urgent = 1))
-        AND m.release_id = n.number AND m.filter_id = f.id AND m.lang = n.lang
-        AND (COALESCE(s.confirmed_at, s.created_at) <= n.opened OR EXISTS (
+    SELECT r.subscriber_id, r.channel, r.language, r.subscription_id, n.number, n.lang
+    FROM readers r CROSS JOIN offers n
+    WHERE n.filter_id = r.filter_id AND n.reader = r.reader
+        AND (n.other = 0 OR r.other_language = 'always' OR (r.other_language = 'urgent' AND n.urgent = 1))
+        AND (r.since <= n.opened OR EXISTS (
             SELECT 1 FROM subscription w CROSS JOIN match b
-            WHERE w.subscriber_id = p.id AND w.state = 'ended' AND w.ended_reason = 'changed'
+            WHERE w.subscriber_id = r.subscriber_id AND w.state = 'ended' AND w.ended_reason = 'changed'
                 AND w.confirmed_at <= n.opened AND w.ended_at > n.opened
                 AND b.release_id = n.number AND b.filter_id = w.filter_id))
-        AND NOT EXISTS (SELECT 1 FROM told t WHERE t.subscriber_id = p.id AND t.release_id = n.number)
+        AND (r.subscriber_id, n.number) NOT IN (SELECT t.subscriber_id, t.release_id FROM told t)
         AND NOT EXISTS (
-            SELECT 1 FROM delivery d WHERE d.message_id = n.message AND d.subscriber_id = p.id
+            SELECT 1 FROM delivery d WHERE d.message_id = n.message AND d.subscriber_id = r.subscriber_id
                 AND (d.state IN ('sent', 'sending', 'unknown') OR CAST(d.answer AS TEXT) <> :nothing
                     OR (d.state IN ('due', 'deferred') AND EXISTS (
                         SELECT 1 FROM subscription a
-                        WHERE a.subscriber_id = p.id AND a.state = 'active' AND a.cadence = 'immediate'))))
+                        WHERE a.subscriber_id = r.subscriber_id AND a.state = 'active' AND a.cadence = 'immediate'))))
 """
 
 RECIPIENTS = """
