@@ -7,7 +7,7 @@ Rules, in order:
 2. A paused subscriber (blocked, bounced, asked for it) keeps every subscription and gets nothing until resumed.
 3. A pause that was asked for (`rest`) ends at its time or by a word of theirs (`resume`); any other one as soon as they
    show that they are there (`back`). Who is blocked while they rest, and comes back, rests on.
-4. A person who moves takes subscriptions and unsent deliveries along, also to an address that we know already;
+4. A person who moves takes subscriptions and deliveries along, also to an address that we know already;
    a configured channel keeps its address as written, and only `resolved` follows.
 5. One who was erased is nobody: no late answer of a channel, and no link in an old mail, makes them somebody again.
 """
@@ -273,7 +273,7 @@ async def _set(session: AsyncSession, subscriber: int, **values: Any) -> None:
 
 
 async def _hand_over(session: AsyncSession, old: int, new: int) -> None:
-    """Subscriptions and unsent deliveries go along, but for those that the other already has."""
+    """Subscriptions and deliveries go along, but for those that the other has: what was sent is followed, too."""
     held = SUBSCRIPTION.alias()
     has_it = exists().where(
         held.c.subscriber_id == new,
@@ -284,5 +284,5 @@ async def _hand_over(session: AsyncSession, old: int, new: int) -> None:
     await session.execute(here.where(~has_it).values(subscriber_id=new))
     told = DELIVERY.alias()
     gets_it = exists().where(told.c.subscriber_id == new, told.c.message_id == DELIVERY.c.message_id)
-    unsent = update(DELIVERY).where(DELIVERY.c.subscriber_id == old, DELIVERY.c.state.in_(UNSENT))
-    await session.execute(unsent.where(~gets_it).values(subscriber_id=new))
+    theirs = update(DELIVERY).where(DELIVERY.c.subscriber_id == old)
+    await session.execute(theirs.where(~gets_it).values(subscriber_id=new))

@@ -227,8 +227,20 @@ TABLE = {
 
 
 @pytest.mark.parametrize("name", TABLE)
-async def test_known_ways_to_go_wrong_come_out_right(database, site, taxonomy, name):
-    await play(database, site, taxonomy, TABLE[name])
+async def test_known_ways_to_go_wrong_come_out_right(sqlite_database, site, taxonomy, name):
+    await play(sqlite_database, site, taxonomy, TABLE[name])
+
+
+LONGEST = ("corrected, withdrawn, back and edited", "an edit is on its way when it is corrected", "who has left")
+
+
+@pytest.mark.parametrize("name", [*LONGEST, "withdrawn before anybody got it, and back"])
+async def test_they_come_out_right_on_postgresql_too(postgresql_url, site, taxonomy, name):
+    database = Database(postgresql_url)
+    try:
+        await play(database, site, taxonomy, TABLE[name])
+    finally:
+        await database.close()
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))

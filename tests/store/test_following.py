@@ -143,6 +143,16 @@ async def test_whether_it_is_said_is_decided_when_it_is_sent(database, published
     assert notice.hushed is (meanwhile == "leaves")
 
 
+async def test_who_moved_to_an_address_that_we_know_hears_of_what_they_were_sent(database, published, people, tell):
+    async with database.writing() as session:
+        await published(session, "-7")
+        await people.add(session, "-1007", "topic=visas", channel=TELEGRAM)
+        old = await subscriptions.find(session, TELEGRAM, "-7")
+        await subscriptions.move(session, old.id, "-1007")
+        await tell(session, kind="correction", major=1, langs=["az"])
+        assert await told(session, "correction:1:1") == ["-1007"]
+
+
 async def test_the_posts_of_a_channel_that_was_removed_follow_too(database, press, people, tell, now):
     async with database.writing() as session:
         who, _ = await people.add(session, "@office", channel=TELEGRAM, role=SubscriberRole.CHANNEL)
