@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from bots.telegram.render import Part
 from syndicator.domain.letters import Earlier, Letter
@@ -35,6 +36,7 @@ WORDS = -1
 DELETABLE = timedelta(hours=48) - timedelta(minutes=1)
 
 
+@lru_cache(maxsize=256)
 def seal(part: Part) -> str:
     """A short digest of what a message shows; what stands behind its dot is the picture's."""
     shown = json.dumps([part.html, part.button, part.url, part.link, part.preview])
