@@ -8,7 +8,9 @@ from email.message import EmailMessage
 from itertools import count, cycle
 from urllib.parse import unquote
 
-from tests.whole.house import Answer, House
+from syndicator.domain.deeplink import bot_link
+from syndicator.domain.filters import Filter
+from tests.whole.house import BOT, Answer, House
 from tests.whole.secrets import Outsider, Text, secrets_in
 
 NEVER_ASKED = (f"kind=news,zq{number}" for number in count(1))
@@ -86,8 +88,14 @@ async def found_by_search(house: House, office: Outsider, texts: Iterable[Text])
     found = {}
     for word, lang in words.items():
         body = answers[f"/{lang}/search?q={word}"].text
-        found[word] = body.replace(word, nothing) != empty[lang].text
+        found[word] = _as_asked(body, word, nothing) != empty[lang].text
     return found
+
+
+def _as_asked(body: str, word: str, other: str) -> str:
+    """The page as it would echo the other word, in its form and in the link that carries the search to the bot."""
+    links = [bot_link(BOT, Filter(words=(one,))).address for one in (word, other)]
+    return body.replace(word, other).replace(*links)
 
 
 async def found_by_api(house: House, texts: Iterable[Text]) -> dict[str, bool]:

@@ -53,6 +53,7 @@ from syndicator.web.parts import Parts
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 ROUNDS = 40  # of pending work; more would mean that it never ends
+BOT = "agency_bot"
 
 
 def examples(usual: int) -> int:
@@ -182,7 +183,7 @@ class House:
             media=self.media,
             metrics=self.metrics,
             tokens=self.tokens,
-            telegram_name=lambda: "agency_bot",
+            telegram_name=lambda: BOT,
             contact="press@press.example.org",
             **shared,
         )
