@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, case, func, select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import MessageKind, Standing, State, Urgency
@@ -205,6 +206,8 @@ async def _write(
         "cadence": run["cadence"],
         "subscription": step.message.subscription,
     }
+    if dialect == "postgresql":  # for this transaction: it expects few readers and offers, and loops over their product
+        await session.execute(sql("SET LOCAL enable_nestloop = off"))
     people = f"{PEOPLE['person']}{whom.people}"
     recipients, items = (
         text.replace("@items", ITEMS).replace("@news", NEWS[dialect]).replace("@wanted", whom.wanted)

@@ -52,7 +52,7 @@ TOLD = """
 HAD = """(d.state IN ('sent', 'unknown', 'sending') OR CAST(d.answer AS TEXT) <> '{}'
     OR (d.resent AND (:gone OR d.state = 'suppressed')))"""
 
-LISTENS = """p.channel || '' IN :channels AND (
+LISTENS = """NOT (p.channel NOT IN :channels) AND (
     (p.state = 'active' AND EXISTS (SELECT 1 FROM subscription a WHERE a.subscriber_id = p.id AND a.state = 'active'))
     OR (p.channel IN :edits AND (p.state = 'active' OR (p.state = 'paused' AND p.state_reason = :asked))))"""
 
