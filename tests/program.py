@@ -220,8 +220,9 @@ class Program:
     def titles(self, lang: str = "en", topic: str = "all") -> list[str]:
         return [item["title"] for item in self.feed(lang, topic)["items"]]
 
-    def posts(self) -> list[dict[str, Any]]:
-        return [json.loads(path.read_text()) for path in sorted(self.outbox.glob("*.json"))]
+    def posts(self, method: str = "sendMessage") -> list[dict[str, Any]]:
+        calls = [json.loads(path.read_text()) for path in sorted(self.outbox.glob("*.json"))]
+        return [call for call in calls if call["method"] == method]
 
     def subscribe(self, *rows: str) -> None:
         table = self.folder / "people.csv"

@@ -111,6 +111,9 @@ def test_an_edit_touches_only_the_feeds_that_hold_the_release(program: Any, unti
     assert after["all"] != tags["all"]
     assert after["visas"] != tags["visas"]
     assert after["citizenship"] == tags["citizenship"]
+    until(lambda: program.posts("editMessageText"), "the post follows")
+    (edit,) = program.posts("editMessageText")
+    assert "21 lir" in edit["text"]
     assert len(program.posts()) == 2, "a silent edit is no news"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -128,8 +129,12 @@ def test_an_edit_touches_only_the_feeds_that_hold_it(build, run, history, words,
             months = [
                 f"{folder}/en/{topic}{of}" for folder in ("/feeds", "/.versions") for topic in held for of in "./"
             ]
-            with untouched(house, *names, *months, "manifest.json", "/.archives/"):
+            posted = set(house.outbox.glob("*.json"))
+            with untouched(house, *names, *months, "manifest.json", "/.archives/", "/outbox/telegram-"):
                 await save_and_work(house, Save("edited", "en", words, chosen))
+            calls = [json.loads(path.read_text()) for path in set(house.outbox.glob("*.json")) - posted]
+            assert {call["method"] for call in calls} <= {"editMessageText"}, "nobody is told of a silent edit"
+            assert all(f"number {words}." in call["text"] for call in calls)
             for name in names:
                 assert f"number {words}." in (await house.ask(name)).text, name
 
