@@ -23,11 +23,11 @@ from aiohttp import web
 from telegram import Update
 from telegram.ext import Application, ApplicationBuilder, ExtBot
 
-from bots.telegram.channel import TelegramChannel
 from bots.telegram.desk import Desk
 from bots.telegram.dialogue import Chats, Dialogue
 from bots.telegram.introducing import introduce
-from bots.telegram.limits import Pacer, Pause, chat_scope
+from bots.telegram.limits import Pacer
+from bots.telegram.pace import Pace
 from bots.telegram.pauses import Pauses
 from bots.telegram.polling import GRACE, LONG_POLL, Polling, Sleep
 from bots.telegram.sizing import LANES, most
@@ -56,7 +56,8 @@ log = structlog.get_logger()
 class TelegramBot:
     """One bot. Needs `settings.token`; without one there is no bot, only `outbox.FileTelegram`.
 
-    `bot` answers people, `sender` broadcasts: each has connections of its own.
+    `bot` answers people, `sender` broadcasts: each has connections of its own. Both share `pace`, and what it keeps goes
+    to `pauses`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class TelegramBot:
         texts: Texts,
         taxonomy: Taxonomy,
         chats: Chats,
+        pauses: Pauses,
         clock: Clock,
         schedule: Schedule | None = None,
         more: Sequence[Part] = (),
@@ -80,11 +82,10 @@ class TelegramBot:
         hide_token(token)
         self._settings = settings
         self._site = site
-        self._texts = texts
-        self._taxonomy = taxonomy
         self._clock = clock
         self._sleep = sleep
         self.pacer = Pacer(settings.per_second, begun=clock())
+        self.pace = Pace(self.pacer, pauses, metrics=metrics)
         side_by_side = max(BROADCASTS, LANES * most(settings.per_second))
         self._requests = [AiohttpRequest(pool=pool) for pool in (ANSWERS, side_by_side, POLLS)]
         answers, broadcasts, polls = self._requests
@@ -134,12 +135,6 @@ class TelegramBot:
     def trouble(self) -> str:
         """What is wrong with the line to Telegram now; "" if nothing is."""
         return self._trouble.said
-
-    def channel(self, pauses: Pauses) -> TelegramChannel:
-        """The way out that shares this bot's pace."""
-        return TelegramChannel(
-            self.sender, site=self._site, texts=self._texts, taxonomy=self._taxonomy, pacer=self.pacer, pauses=pauses
-        )
 
     def routes(self) -> Sequence[web.RouteDef]:
         """The webhook, where the configuration wants one."""
@@ -214,10 +209,9 @@ class TelegramBot:
             self.pacer.note(who.id, self._clock())
         await self._app.process_update(update)
 
-    def _slowed(self, chat: int, seconds: float) -> None:
+    async def _slowed(self, chat: int, seconds: float) -> None:
         """An answer was told to wait: what is broadcast to that chat waits too."""
-        until = self._clock() + timedelta(seconds=seconds)
-        self.pacer.restore([Pause(chat_scope(chat), until, "429")])
+        await self.pace.flooded(chat, seconds, self._clock(), in_dialogue=True)
 
     def _answered(self, what: str) -> None:
         if self._metrics is not None:

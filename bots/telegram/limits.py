@@ -4,7 +4,8 @@ Rules, in order:
 
 1. A chat that answered 429 is left alone for as long as it said, and for longer each time it says so again soon after;
    when two chats did so within ten seconds the bot itself is too fast: all broadcasts pause, and go on at half the
-   rate for a while. Answers in a dialogue never pause.
+   rate for a while. One of the two may have been told in a dialogue, not both: two people who press buttons quickly
+   stop no news. Answers in a dialogue never pause.
 2. A chat takes one message a second; a group or channel besides takes 20 in any minute. A channel's public name and
    its number are one chat.
 3. The bot sends `per_second` messages on average, with a small burst, and in no second more than it may (`ceiling`).
@@ -27,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from itertools import islice
 
-from bots.telegram.buckets import CROWD_MESSAGES, CROWD_WINDOW, SECOND, Bucket, ChatPace, Window
+from bots.telegram.buckets import CROWD_MESSAGES, CROWD_WINDOW, SECOND, Bucket, ChatPace, Trips, Window
 
 __all__ = ["BOT", "Pacer", "Pause", "Rank", "Ticket", "ceiling", "chat_scope", "crowd_scope", "is_crowd"]
 
@@ -100,13 +101,14 @@ class Pacer:
         self.per_second = per_second
         self._bot = Bucket(per_second, burst=max(1.0, per_second / 2))
         self._second = Window(ceiling(per_second))
+        self._trips = Trips()
         self._headroom = ceiling(per_second) - max(1, int(per_second))
         self._hushed_until = begun + SECOND if begun else None
         self._chats: dict[int | str, ChatPace] = {}
         self._noted: deque[datetime] = deque(maxlen=3)
         self._names: dict[str, int] = {}  # public names, folded, by the number that Telegram calls them
         self._paused: dict[str, datetime] = {}
-        self._trouble: dict[int | str, datetime] = {}
+        self._trouble: dict[int | str, tuple[datetime, bool]] = {}  # when, and whether in dialogues alone
         self._stretch: dict[int | str, int] = {}
         self._slow_steps, self._eases_at = 0, datetime.min.replace(tzinfo=UTC)
         self._waiting: list[Ticket] = []
@@ -166,17 +168,18 @@ class Pacer:
         """No broadcast before `until`: the token was refused."""
         self._pause(BOT, until)
 
-    def too_many(self, chat: int | str, seconds: float, now: datetime) -> list[Pause]:
-        """The chat answered 429; the pauses that follow from it."""
+    def too_many(self, chat: int | str, seconds: float, now: datetime, *, in_dialogue: bool = False) -> list[Pause]:
+        """The chat answered 429; the pauses that follow from it. `in_dialogue`: to an answer, to no broadcast."""
         chat = self.known(chat)
         until = now + timedelta(seconds=seconds * self._stretched(chat, now))
         pauses = [Pause(chat_scope(chat), until, "429")]
-        self._trouble = {one: at for one, at in self._trouble.items() if now - at <= SHARED_TROUBLE}
-        if any(one != chat for one in self._trouble):
+        self._trouble = {one: known for one, known in self._trouble.items() if now - known[0] <= SHARED_TROUBLE}
+        others = [talked for one, (_, talked) in self._trouble.items() if one != chat]
+        if others and not (in_dialogue and all(others)):
             whole = now + timedelta(seconds=seconds * self._stretched(BOT, now))
             pauses.append(Pause(BOT, whole, "429 from two chats"))
             self._slow_down(whole, now)
-        self._trouble[chat] = now
+        self._trouble[chat] = (now, in_dialogue and self._trouble.get(chat, (now, True))[1])
         return [pause for pause in pauses if self._pause(pause.scope, pause.until)]
 
     def _stretched(self, who: int | str, now: datetime) -> int:
@@ -214,14 +217,6 @@ class Pacer:
         self._ease(now)
         return self._bot_free_at(self._chat_free_at(self.known(chat), now))
 
-    def reserve(self, chat: int | str, now: datetime, patience: timedelta) -> datetime:
-        """When it may go; if that is within `patience` of `now`, the slot is the caller's, as if answered then."""
-        when = self.free_at(chat, now)
-        if when - now <= patience:
-            self._begin(self.known(chat), when, now)
-            self.answered(chat, when)
-        return when
-
     def unused(self, now: datetime) -> bool:
         """Whether nearly as many slots were left over as can be saved up: more could have gone."""
         spare = timedelta(seconds=self._bot.burst / self._bot.rate / 4)
@@ -245,7 +240,7 @@ class Pacer:
             return when + timedelta(seconds=before / self._bot.rate)
         if when <= now:
             self.leave(ticket)
-            self._begin(chat, now, now)
+            self._begin(chat, now)
         return when
 
     def _before(self, ticket: Ticket, when: datetime) -> int:
@@ -264,8 +259,10 @@ class Pacer:
     def answered(self, chat: int | str, now: datetime) -> None:
         """What was granted has been answered, in whatever way."""
         chat = self.known(chat)
-        self._second.end(now)
-        if (known := self._chats.get(chat)) is not None:
+        known = self._chats.get(chat)
+        sent = known.sent if known is not None else None
+        self._second.end(now if sent is None else self._trips.counted_at(sent, now))
+        if known is not None:
             known.end(now, crowd=is_crowd(chat))
 
     def note(self, chat: int | str, now: datetime) -> None:
@@ -300,10 +297,12 @@ class Pacer:
         lately = sum(one + SECOND * 2 > when for one in self._noted)
         return min(SPARE + lately, self._headroom)
 
-    def _begin(self, chat: int | str, when: datetime, now: datetime) -> None:
-        self._bot.take(when)
+    def _begin(self, chat: int | str, now: datetime) -> None:
+        self._bot.take(now)
         self._second.begin()
-        self._chats.setdefault(chat, ChatPace()).begin(crowd=is_crowd(chat))
+        pace = self._chats.setdefault(chat, ChatPace())
+        pace.begin(crowd=is_crowd(chat))
+        pace.sent = now
         if len(self._chats) > _KEPT_CHATS:
             self._forget(now)
 

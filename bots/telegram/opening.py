@@ -21,7 +21,6 @@ from bots.telegram.channel import TelegramChannel
 from bots.telegram.media import DatabaseFiles, Folder, Photos
 from bots.telegram.options import ChatOptions
 from bots.telegram.outbox import FileTelegram
-from bots.telegram.pace import Pace
 from bots.telegram.pauses import DatabasePauses
 from config.settings import TelegramSettings
 from syndicator.domain.ports import Channel, Clock
@@ -95,13 +94,14 @@ def open_telegram(
         texts=texts,
         taxonomy=taxonomy,
         chats=chats,
+        pauses=DatabasePauses(database),
         clock=clock,
         schedule=schedule,
         more=parts,
         metrics=metrics,
     )
     channel = open_channel(
-        bot, settings, database, site=site, texts=texts, taxonomy=taxonomy, folder=folder, clock=clock, metrics=metrics
+        bot, settings, database, site=site, texts=texts, taxonomy=taxonomy, folder=folder, clock=clock
     )
     return Telegram(channel, bot)
 
@@ -116,21 +116,21 @@ def open_channel(
     taxonomy: Taxonomy,
     folder: Folder,
     clock: Clock,
-    metrics: Metrics | None = None,
 ) -> TelegramChannel:
     """The way out of a bot."""
-    pauses, number = DatabasePauses(database), bot_number(settings)
-    pace = Pace(bot.pacer, pauses, metrics=metrics)
+    number = bot_number(settings)
     numbers = DatabaseNumbers(database, number, clock)
-    audit = ChannelAudit(bot.sender, settings.audit_chat, numbers=numbers, pace=pace) if settings.audit_chat else None
+    audit = (
+        ChannelAudit(bot.sender, settings.audit_chat, numbers=numbers, pace=bot.pace) if settings.audit_chat else None
+    )
     return TelegramChannel(
         bot.sender,
         site=site,
         texts=texts,
         taxonomy=taxonomy,
         pacer=bot.pacer,
-        pauses=pauses,
-        pace=pace,
+        pauses=DatabasePauses(database),
+        pace=bot.pace,
         options=ChatOptions.of(settings),
         photos=Photos(DatabaseFiles(database, number), folder),
         audit=audit,

@@ -6,7 +6,8 @@ Rules, in order:
    that the ledger keeps the row and not a worker.
 2. What a crowd is about to get is kept before it goes out: a restart then keeps its pace too.
 3. A 429 pauses what it must, at once here and then in the database, before the caller hears of it.
-4. Answers in a dialogue do not pass here; they are noted (`Pacer.note`), and a 429 to one is told by `flooded`.
+4. Answers in a dialogue do not pass here; they are noted (`Pacer.note`), and a 429 to one is told by `flooded`: it is
+   counted and kept like every other.
 """
 
 from __future__ import annotations
@@ -114,11 +115,11 @@ class Pace:
         finally:
             self.pacer.leave(ticket)
 
-    async def flooded(self, chat: int | str, seconds: float, now: datetime) -> None:
-        """That chat answered 429: pause what must pause, and keep it."""
+    async def flooded(self, chat: int | str, seconds: float, now: datetime, *, in_dialogue: bool = False) -> None:
+        """That chat answered 429: pause what must pause, and keep it. See `Pacer.too_many`."""
         if self._metrics is not None:
             self._metrics.floods.inc()
-        for pause in self.pacer.too_many(chat, seconds, now):
+        for pause in self.pacer.too_many(chat, seconds, now, in_dialogue=in_dialogue):
             whole = pause.scope == BOT
             say = log.error if whole else log.warning
             say(

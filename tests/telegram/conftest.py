@@ -238,7 +238,7 @@ def chats():
 
 
 @pytest.fixture
-async def bot(double, site, texts, taxonomy, chats, now):
+async def bot(double, site, texts, taxonomy, chats, pauses, now):
     """Makes running bots; stops them afterwards."""
     running = []
 
@@ -250,6 +250,7 @@ async def bot(double, site, texts, taxonomy, chats, now):
             texts=texts,
             taxonomy=taxonomy,
             chats=chats,
+            pauses=pauses,
             clock=lambda: now,
             poll_for=timedelta(seconds=1),
         )

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 
-__all__ = ["Peer", "World"]
+from bots.telegram.limits import Rank
+
+__all__ = ["Peer", "World", "sent"]
 
 
 @dataclass
@@ -38,6 +40,13 @@ class Peer:
     def rate(self):
         moments = sorted(moment for moment, _ in self.taken)
         return (len(moments) - 1) / (moments[-1] - moments[0]).total_seconds()
+
+
+def sent(pacer, chats, start):
+    """When each of these arrives, in seconds after `start`: asked for at once, one lane each, on a line without delay."""
+    peer = Peer()
+    World(pacer, peer, start, lanes=len(chats), back=lambda: 0.0).send((0, chat, Rank.NORMAL) for chat in chats)
+    return [(moment - start).total_seconds() for moment, _ in peer.taken]
 
 
 def _too_close(moments, most, window):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, select
 
+from bots.telegram.pauses import DatabasePauses
 from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
@@ -239,6 +240,10 @@ async def test_an_answer_that_telegram_holds_up_comes_later_and_once_and_others_
     agency.double.fault("flood", method="sendMessage", chat=7, retry_after=7)
     before = len(agency.double.seen(7))
     await agency.write(7, "/help")
+    assert agency.metrics.floods._value.get() == 1
+    assert [(one.scope, one.until) for one in await DatabasePauses(agency.database).load()] == [
+        ("chat:7", agency.clock.now + timedelta(seconds=7))
+    ], "broadcasts wait too, and a restart changes nothing about it"
     await agency.write(7, "/why")
     assert "/stop" in (await agency.write(8, "/help"))["text"]
     assert len(agency.double.seen(7)) == before

@@ -11,10 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bots.telegram.limits import BOT, Pacer, Pause, Rank, ceiling
+from bots.telegram.sizing import LANES
 from tests.telegram.conftest import NOW
-from tests.telegram.pacing import Peer, World
+from tests.telegram.pacing import Peer, World, sent
 
-PATIENT = timedelta(days=1)
 CHATS = st.one_of(st.integers(1, 40), st.sampled_from([-1001, -1002, "@news"]))
 WISHES = st.lists(
     st.tuples(st.floats(0, 20), CHATS, st.sampled_from([Rank.URGENT, Rank.NORMAL])), min_size=1, max_size=150
@@ -23,11 +23,6 @@ WISHES = st.lists(
 
 def later(seconds):
     return NOW + timedelta(seconds=seconds)
-
-
-def sent(pacer, chats):
-    """When each goes, in seconds from now, if all wait as long as they must."""
-    return [(pacer.reserve(chat, NOW, PATIENT) - NOW).total_seconds() for chat in chats]
 
 
 # -- the limits, held against a peer that counts by itself
@@ -56,6 +51,33 @@ def test_a_long_broadcast_reaches_its_budget_though_the_line_stutters(slow, seed
     assert peer.rate() >= 0.95 * 25
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("stutter", [0.0, 0.05])
+@pytest.mark.parametrize("trip", [0.2, 0.3])
+def test_a_long_broadcast_reaches_its_budget_over_a_long_line(trip, stutter, seed):
+    dice, peer = random.Random(seed), Peer()
+    there = dice.uniform(0.1, 0.9)  # of the trip: nobody but the peer knows when a message arrives
+    to, fro = (lambda: trip * there + dice.uniform(0, stutter)), (lambda: trip * (1 - there) + dice.uniform(0, stutter))
+    World(Pacer(25), peer, NOW, lanes=LANES, out=to, back=fro).send((0, n, Rank.NORMAL) for n in range(1, 1001))
+    assert peer.excesses() == []
+    assert peer.rate() >= 0.95 * 25
+
+
+@hypothesis_settings(max_examples=10, deadline=None)
+@given(
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.lists(st.tuples(st.integers(1, 99), st.floats(0, 0.05)), min_size=1, max_size=6),
+)
+def test_a_line_that_becomes_quicker_or_slower_by_a_tenth_of_a_second_passes_no_limit(there, again, stretches):
+    delays, peer = (more for number, more in stretches for _ in range(number)), Peer()
+    world = World(
+        Pacer(25), peer, NOW, lanes=50, out=lambda: there + next(delays, 0), back=lambda: again + next(delays, 0)
+    )
+    world.send((0, n, Rank.NORMAL) for n in range(1, 301))
+    assert peer.excesses() == []
+
+
 @pytest.mark.parametrize(("budget", "most"), [(1, 1), (5, 6), (25, 30), (30, 30), (100, 120), (1000, 1000)])
 def test_no_second_has_more_than_a_fifth_over_the_budget_nor_more_than_telegram_takes(budget, most):
     assert ceiling(budget) == most
@@ -77,16 +99,16 @@ def test_answers_in_a_dialogue_wait_for_nobody_and_broadcasts_make_room():
 
 
 def test_a_person_gets_one_message_a_second():
-    assert sent(Pacer(1000), [7, 7, 7]) == pytest.approx([0, 1, 2], abs=0.01)
+    assert sent(Pacer(1000), [7, 7, 7], NOW) == pytest.approx([0, 1, 2], abs=0.01)
 
 
 def test_different_people_do_not_wait_for_each_other():
-    assert max(sent(Pacer(1000), range(1, 100))) < 0.1
+    assert max(sent(Pacer(1000), range(1, 100), NOW)) < 0.1
 
 
 @pytest.mark.parametrize("chat", [-100123, "@news"])
 def test_a_channel_gets_twenty_in_any_minute(chat):
-    times = sent(Pacer(1000), [chat] * 50)
+    times = sent(Pacer(1000), [chat] * 50, NOW)
     for start in times:
         assert sum(start <= one < start + 60 for one in times) <= 20
     assert times[20] == pytest.approx(60, abs=0.01)
@@ -94,20 +116,22 @@ def test_a_channel_gets_twenty_in_any_minute(chat):
 
 def test_a_channels_name_and_its_number_are_one_chat():
     pacer = Pacer(1000)
-    sent(pacer, ["@News"] * 12)
+    sent(pacer, ["@News"] * 12, NOW)
     pacer.too_many("@news", 5, later(20))
     pacer.same("@NEWS", -1001)
-    times = sent(pacer, [-1001] * 9)
+    times = [20 + seconds for seconds in sent(pacer, [-1001] * 9, later(20))]
     assert times[0] == 25, "the pause holds under the other name"
     assert times[7] < 60 <= times[8], "twelve and eight are twenty"
 
 
 def test_a_slot_that_is_too_far_away_is_not_taken():
     pacer = Pacer(1000)
-    pacer.reserve(7, NOW, timedelta(0))
-    when = pacer.reserve(7, NOW, timedelta(0))
+    sent(pacer, [7], NOW)
+    ticket = pacer.ask(7)
+    when = pacer.turn(ticket, NOW)
     assert later(1) < when < later(1.01)
-    assert pacer.reserve(7, NOW, timedelta(0)) == when
+    assert pacer.turn(ticket, NOW) == when
+    pacer.leave(ticket)
     assert pacer.free_at(7, when) == when
 
 
@@ -143,6 +167,17 @@ def test_two_chats_within_ten_seconds_pause_the_bot(gap, whole_bot):
     pauses = pacer.too_many(8, 60, later(gap))
     assert (BOT in [pause.scope for pause in pauses]) is whole_bot
     assert (pacer.paused_until(9, later(gap)) is not None) is whole_bot
+
+
+@pytest.mark.parametrize(
+    ("dialogues", "whole_bot"), [([True, True], False), ([True, False], True), ([False, True], True)]
+)
+def test_answers_alone_never_pause_the_bot_and_one_beside_a_broadcast_does(dialogues, whole_bot):
+    pacer = Pacer()
+    for chat, in_dialogue in enumerate(dialogues, 7):
+        pauses = pacer.too_many(chat, 60, NOW, in_dialogue=in_dialogue)
+        assert f"chat:{chat}" in [pause.scope for pause in pauses]
+    assert (pacer.paused_until(99, NOW) is not None) is whole_bot
 
 
 @pytest.mark.parametrize("other", [7, "@news"])

@@ -40,7 +40,7 @@ def hours(now):
 
 
 @pytest.fixture
-async def bot(double, site, texts, taxonomy, chats, hours):
+async def bot(double, site, texts, taxonomy, chats, pauses, hours):
     """Makes running bots; stops them afterwards."""
     running = []
 
@@ -52,6 +52,7 @@ async def bot(double, site, texts, taxonomy, chats, hours):
             texts=texts,
             taxonomy=taxonomy,
             chats=chats,
+            pauses=pauses,
             clock=hours.clock,
             poll_for=timedelta(seconds=1),
             sleep=hours.sleep,

@@ -15,7 +15,11 @@ def broadcast(size, pacer, now, *, every, seconds):
     """Send one message each so many seconds (as soon as there is a slot, if that is later); returns the sizes."""
     seen, moment = [], now
     while moment < now + timedelta(seconds=seconds):
-        moment = pacer.reserve(int(moment.timestamp() * 1000), moment + timedelta(seconds=every), timedelta(days=1))
+        chat, moment = int(moment.timestamp() * 1000), moment + timedelta(seconds=every)
+        ticket = pacer.ask(chat)
+        while (when := pacer.turn(ticket, moment)) > moment:
+            moment = when
+        pacer.answered(chat, moment)
         size.look(moment)
         seen.append(size.now)
     return seen

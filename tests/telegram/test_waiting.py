@@ -39,10 +39,13 @@ def office(time):
             self.told, self.slowed, self.gone = [], [], []
             self.answers = Answers(
                 gone=self.went,
-                slowed=lambda chat, seconds: self.slowed.append((chat, seconds)),
+                slowed=self.slower,
                 told=self.told.append,
                 sleep=self.sleep,
             )
+
+        async def slower(self, chat, seconds):
+            self.slowed.append((chat, seconds))
 
         async def went(self, chat, reason):
             self.gone.append((chat, reason))

@@ -42,7 +42,7 @@ class Answers:
         self,
         *,
         gone: Callable[[int, str], Awaitable[None]],
-        slowed: Callable[[int, float], None] = lambda _chat, _seconds: None,
+        slowed: Callable[[int, float], Awaitable[None]],
         told: Callable[[str], None] = lambda _what: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -101,7 +101,7 @@ class Answers:
                 self._lose(chat, len(line), f"Telegram asked for {seconds:g} s more")
                 break
             if seconds:
-                self._slowed(chat, seconds)
+                await self._slowed(chat, seconds)
                 await self._sleep(seconds + _MARGIN)
             again = await self._tried(chat, line[0])
             if again is None:
