@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from bots.telegram.copies import OWN, WORDS, Stand
 from bots.telegram.plan import Aim
 from bots.telegram.render import Part, Renderings, Style
-from syndicator.domain.letters import Item, Letter, Refused
+from syndicator.domain.letters import Earlier, Item, Letter, Refused
 from syndicator.domain.model import MessageKind, Release, Standing
 from syndicator.domain.visibility import standing
 from syndicator.i18n import Texts, Translator
@@ -113,7 +113,7 @@ class Writer:
     def _withdrawal(self, letter: Letter, release: Release, before: Stand, digests: tuple[Aim, ...]) -> Task:
         notice = self._renderings.withdrawal(release, letter.lang, self._reader(letter))[0]
         aims = (Aim(OWN, notice=notice), *digests, Aim(WORDS))
-        told = before.copy(OWN).gone and not before.stands
+        told = bool(letter.earlier) and _told(letter.earlier[-1]) and not before.stands
         return Task(aims, None if letter.hushed or told else notice)
 
     def _digests(self, letter: Letter, before: Stand, view: View) -> tuple[Aim, ...]:
@@ -140,6 +140,11 @@ class Writer:
 
     def _reader(self, letter: Letter) -> Translator:
         return self._texts(letter.reader_lang)
+
+
+def _told(one: Earlier) -> bool:
+    """Whether that withdrawal was said; a copy may be gone without a word, as a picture that was to become a text."""
+    return one.kind is MessageKind.WITHDRAWAL and bool(one.answer.get("reply") or one.answer.get("notice"))
 
 
 def _within(parts: tuple[Part, ...], before: Stand, key: int, letter: Letter) -> tuple[Part, ...]:

@@ -7,8 +7,8 @@ Rules, in order:
 3. Where buttons do not work (Telegram refuses one whose address has no public-looking host) the address is said in
    words; so it is without markup.
 4. The page's picture stands above the text where there is one; otherwise no preview at all.
-5. Of a withdrawn photo that cannot be deleted the picture goes too: a blank one takes its place. Where that is refused,
-   at least the caption goes.
+5. Of a withdrawn photo that cannot be deleted the picture goes too: a blank one takes its place; so it does where the
+   release has no picture any more and nothing may be sent. Where that is refused, at least the caption goes.
 
 Parameters are those of https://core.telegram.org/bots/api.
 """
@@ -92,9 +92,11 @@ def call(operation: Operation, place: Place, manner: Manner, photo: str | InputF
         case Delete(_, message):
             return Call("deleteMessage", chat | {"message_id": message})
         case Edit(_, message, part, is_photo, picture):
-            return _edited(chat | {"message_id": message}, part, manner, photo if picture else None, photo=is_photo)
+            blank = picture and part.photo is None
+            instead = _blank(manner) if blank else photo if picture else None
+            return _edited(chat | {"message_id": message}, part, manner, instead, photo=is_photo)
         case Retract(_, message, part, is_photo):
-            instead = blank_picture() if is_photo and manner.uploads and not manner.plain else None
+            instead = _blank(manner) if is_photo else None
             return _edited(chat | {"message_id": message}, part, manner, instead, photo=is_photo)
         case Send(_, part):
             return _sent(chat | _where(place), part, manner, photo)
@@ -102,6 +104,10 @@ def call(operation: Operation, place: Place, manner: Manner, photo: str | InputF
             answered = ReplyParameters(to, allow_sending_without_reply=True) if to else None
             given = chat | _where(place) | ({"reply_parameters": answered} if answered else {})
             return _sent(given, part, manner, None)
+
+
+def _blank(manner: Manner) -> InputFile | None:
+    return blank_picture() if manner.uploads and not manner.plain else None
 
 
 def _where(place: Place) -> dict[str, Any]:

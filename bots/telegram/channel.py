@@ -6,10 +6,12 @@ Rules, in order:
 2. Letters of one chat go one after the other: what a channel shows stays in order, and an audit can count its ids.
 3. `LANES` letters go side by side. At 25 messages a second and 200 ms for an answer 5 calls are on their way at any
    time; with claiming, settling and those that wait up to two seconds for their own chat, twice as many are needed.
-4. What is withdrawn between the claim and the sending is refused: the one question is asked here too.
+4. What is withdrawn between the claim and the sending is not sent: the one question is asked here of what was read, and
+   where a wait lies between reading and sending the store is asked once more (`still`).
 5. A release goes at the office's channels before people, and what is urgent before both; what only follows silently
    goes last (`Rank`).
 6. A refused picture makes the letter a text.
+7. While the line is down nothing is claimed, and one call after the other finds out whether it is back (`reach`).
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ from bots.telegram.aims import TELLS, Task, View, Writer, refusal
 from bots.telegram.audit import Audit
 from bots.telegram.calls import Manner, buttons_work
 from bots.telegram.copies import OWN, stand_before, stand_of
-from bots.telegram.courier import Courier, NoPicture, Photos
+from bots.telegram.courier import Courier, NoPicture, Photos, Still
 from bots.telegram.limits import Pacer, Rank
 from bots.telegram.options import ChatOptions, silent, zone_of
 from bots.telegram.pace import Pace
 from bots.telegram.pauses import Pauses
 from bots.telegram.places import chat_id
+from bots.telegram.reach import Reach
 from bots.telegram.render import Renderings
 from bots.telegram.sizing import LANES, Size
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
@@ -81,7 +84,8 @@ def _told(outcome: Outcome | BaseException) -> Outcome:
 class TelegramChannel:
     """Sends through the Bot API. `sleep` takes seconds and `monotonic` gives them; tests pass their own.
 
-    Without `photos` what would be a photo is a text; without an `audit` what nobody can tell of is unknown.
+    Without `photos` what would be a photo is a text; without an `audit` what nobody can tell of is unknown; without
+    `still` what was read at the claim is sent.
     """
 
     kind = ChannelKind.TELEGRAM
@@ -100,6 +104,7 @@ class TelegramChannel:
         options: ChatOptions | None = None,
         photos: Photos | None = None,
         audit: Audit | None = None,
+        still: Still | None = None,
         pace: Pace | None = None,
         metrics: Metrics | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -112,6 +117,8 @@ class TelegramChannel:
         self._options = options or ChatOptions()
         self._photos = photos
         self._audit = audit
+        self._still = still
+        self._reach = Reach()
         self._monotonic = monotonic
         self._writer = Writer(Renderings(site, taxonomy), texts)
         self._buttons = buttons_work(site.base_url)
@@ -124,8 +131,9 @@ class TelegramChannel:
         return self._size.now
 
     def ready_at(self, now: datetime) -> datetime | None:
-        """The end of a pause of the whole bot, a refused token among them; see `domain.ports.Channel`."""
-        return self._pacer.held_until(now)
+        """The end of a pause of the whole bot, a refused token or a line that is down; see `domain.ports.Channel`."""
+        ends = (self._pacer.held_until(now), self._reach.held_until(now))
+        return max((one for one in ends if one is not None), default=None)
 
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; see `domain.ports.Channel`."""
@@ -137,23 +145,25 @@ class TelegramChannel:
             return now + timedelta(seconds=self._monotonic() - started)
 
         if len(letters) == 1:
-            return [await self._deliver(letters[0], moment)]
-        outcomes = await asyncio.gather(*(self._deliver(one, moment) for one in letters), return_exceptions=True)
+            return [await self._deliver(letters[0], now, moment)]
+        outcomes = await asyncio.gather(*(self._deliver(one, now, moment) for one in letters), return_exceptions=True)
         return [_told(one) for one in outcomes]
 
     async def close(self) -> None:
         """Close the connections; safe to call twice."""
         await self._bot.request.shutdown()
 
-    async def _deliver(self, letter: Letter, moment: Callable[[], datetime]) -> Outcome:
+    async def _deliver(self, letter: Letter, written_at: datetime, moment: Callable[[], datetime]) -> Outcome:
         place = Place.parse(letter.address)
         lock = self._locks.setdefault(place.key[0], asyncio.Lock())
         async with lock:
             if (refused := refusal(letter, moment())) is not None:
                 return refused
-            return await self._carry(letter, place, moment)
+            return await self._carry(letter, place, written_at, moment)
 
-    async def _carry(self, letter: Letter, place: Place, moment: Callable[[], datetime]) -> Outcome:
+    async def _carry(
+        self, letter: Letter, place: Place, written_at: datetime, moment: Callable[[], datetime]
+    ) -> Outcome:
         options, now = self._options.for_letter(letter), moment()
         before, stand = stand_before(letter, place, now), stand_of(letter, place, now)
         view = View(options.style, now, zone_of(letter, self._site), pictures=self._photos is not None)
@@ -168,6 +178,9 @@ class TelegramChannel:
             rank_of(letter),
             self._photos,
             self._audit,
+            self._reach,
+            self._still,
+            written_at,
         )
         for pictures in (view.pictures, False):
             task = self._writer.task(letter, replace(view, pictures=pictures), before, courier.stand)

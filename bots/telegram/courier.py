@@ -11,13 +11,18 @@ Rules, in order:
    there: on with the next. It does not: it is sent again, once. No telling: its place stays open, the parts behind it
    still go out, and the outcome is unknown.
 5. Before anything is sent again (`resent`) the audit is asked whether it stands there already.
+6. Letters wait: for their chat, an upload, their pace. Before anything new is sent of one that was written a while ago,
+   it is asked whether its release is still as it was then (`still`); if not, it is written anew.
+7. A line that is down and a chat that takes no posts are `Later`, cost no attempt, and are said once (`reach`). News
+   that such a chat has not taken for `GIVEN_UP` are given up: nobody wants a month of them at once. What follows an
+   earlier post is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -27,22 +32,29 @@ from telegram.error import TelegramError
 from bots.telegram.aims import Task
 from bots.telegram.answers import Meaning, meaning, repeatable
 from bots.telegram.audit import Audit
-from bots.telegram.calls import Manner, call
+from bots.telegram.calls import Call, Manner, call
 from bots.telegram.copies import OWN, Stand, seal
 from bots.telegram.lean import Posted, perform
 from bots.telegram.limits import Rank
 from bots.telegram.media import is_picture_trouble
-from bots.telegram.outcomes import is_token_trouble, outcome
+from bots.telegram.outcomes import is_shut, is_token_trouble, outcome
 from bots.telegram.pace import MustWait, Pace
 from bots.telegram.plan import Edit, Operation, Reply, Send, after, plan
+from bots.telegram.reach import Reach
 from syndicator.domain.letters import Gone, Later, Letter, Moved, Outcome, Refused, Sent, Unknown
-from syndicator.domain.model import Attachment, SubscriberRole
+from syndicator.domain.model import Attachment, MessageKind, SubscriberRole
 from syndicator.domain.places import Place
 
-__all__ = ["Courier", "NoPicture", "Photos"]
+__all__ = ["GIVEN_UP", "Courier", "NoPicture", "Photos", "Still"]
 
 MOST = 60  # operations of one letter; a copy has few messages
 TRIES = 2  # sendings of one part, where an audit says that the first one did not arrive
+GIVEN_UP = timedelta(days=3)
+FRESH = timedelta(seconds=0.5)  # what was written so lately is as things are
+Still = Callable[[Mapping[int, int]], Awaitable[bool]]
+"""Whether releases (by number) are still at these changes. Raises OSError where nobody can tell."""
+
+_NEWS = (MessageKind.RELEASE, MessageKind.DIGEST)
 
 log = structlog.get_logger()
 
@@ -85,6 +97,9 @@ class Courier:
     rank: Rank = Rank.NORMAL
     photos: Photos | None = None
     audit: Audit | None = None
+    reach: Reach = field(default_factory=Reach)
+    still: Still | None = None
+    written_at: datetime | None = None
     doubted: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     _tries: dict[str, int] = field(default_factory=dict)
@@ -136,7 +151,9 @@ class Courier:
         manner = replace(self.manner, plain=plain)
         asked = call(operation, self.place, manner, photo)
         try:
-            message = await self.pace.call(self.place.chat, lambda: perform(self.bot, asked), self.moment, self.rank)
+            message = await self.pace.call(
+                self.place.chat, lambda: self._perform(operation, asked), self.moment, self.rank
+            )
         except BaseException as error:
             if picture is not None and self.photos is not None:
                 blamed = isinstance(error, TelegramError) and is_picture_trouble(error)
@@ -145,6 +162,29 @@ class Courier:
         if picture is not None and self.photos is not None and isinstance(message, Message):
             await self.photos.accepted(picture, message)
         return message
+
+    async def _perform(self, operation: Operation, asked: Call) -> Any:
+        """The call itself, now that its turn has come.
+
+        Raises:
+            MustWait: things have changed since the letter was written.
+            TelegramError: as the library does.
+        """
+        if isinstance(operation, Send | Reply) and not await self._is_current():
+            raise MustWait(self.moment(), "it has changed since it was written")
+        return await self.reach.call(lambda: perform(self.bot, asked), self.moment)
+
+    async def _is_current(self) -> bool:
+        now, releases = self.moment(), self.letter.changes
+        if self.still is None or self.written_at is None or now - self.written_at < FRESH or not releases:
+            return True
+        try:
+            current = await self.still(releases)
+        except OSError as error:
+            log.warning("it cannot be asked what a release says now; it is sent as it was read", reason=str(error))
+            return True
+        self.written_at = now
+        return current
 
     async def _photo(self, picture: Attachment) -> str | InputFile:
         photo = await self.photos.input(picture) if self.photos is not None else None
@@ -155,6 +195,8 @@ class Courier:
     async def _accepted(self, operation: Operation, message: Any) -> None:
         """Take it down, and what Telegram calls the chat."""
         number = 0
+        if self._is_ours:
+            self.reach.opened(self._name)
         if isinstance(operation, Send | Reply) and isinstance(message, Message | Posted):
             number = message.message_id
             self.pace.pacer.same(self.place.chat, message.chat.id)
@@ -199,8 +241,10 @@ class Courier:
         if is_token_trouble(error) and isinstance(found, Later) and found.not_before is not None:
             self.pace.pacer.hold(found.not_before)
             log.error("telegram refuses the bot's token: set telegram.token and restart; messages wait")
-        elif self._is_ours and isinstance(found, Later) and found.counts:
-            log.error("telegram channel cannot be written to", chat=str(self.place), reason=found.reason)
+        elif is_shut(error, self.letter.role):
+            self.reach.shut(self._name, error.message)
+            if self._is_old_news:
+                return Refused(f"given up after {GIVEN_UP.days} days: {error.message}", self.answer)
         match found:
             case Moved(chat):
                 return Moved(str(self.place.within(int(chat))))
@@ -211,10 +255,21 @@ class Courier:
             case _:
                 return found
 
-    # -- what nobody can tell
     @property
     def _is_ours(self) -> bool:
         return self.letter.role is SubscriberRole.CHANNEL
+
+    @property
+    def _name(self) -> str:
+        """The chat as the office calls it."""
+        return self.letter.written or str(self.place)
+
+    @property
+    def _is_old_news(self) -> bool:
+        made = self.letter.created_at
+        return self.letter.kind in _NEWS and made is not None and self.moment() - made > GIVEN_UP
+
+    # -- what nobody can tell
 
     async def _stands_already(self, operation: Operation) -> bool:
         """Whether what is to be sent again stands there, as the audit knows; then it is taken down."""

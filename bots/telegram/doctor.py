@@ -13,7 +13,6 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from bots.telegram.places import Place
 from bots.telegram.rights import trouble_with
 from bots.telegram.webhook import WEBHOOK_PATH
 from config.settings import TelegramSettings
+from syndicator.domain.places import place_address
 from syndicator.domain.ports import Clock
 from syndicator.domain.text import one_line
 
@@ -47,8 +47,7 @@ def telegram_questions(settings: TelegramSettings, clock: Clock, base_url: str =
         ("telegram webhook", lambda: _ask_webhook(line, settings.mode, base_url)),
     ]
     for channel in settings.channels:
-        place = Place.parse(channel.chat)
-        place = replace(place, thread=channel.thread or place.thread)
+        place = Place.parse(place_address(channel.chat, channel.thread))
         name = f"telegram {channel.chat}" + (f", topic {place.thread}" if place.thread else "")
         if name not in dict(asked):
             asked.append((name, partial(_ask_place, line, place)))

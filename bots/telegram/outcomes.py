@@ -5,10 +5,11 @@ Rules, in order (BadRequest and TimedOut are NetworkErrors in the library, so th
 1. 429: later, when it said; the message is not to blame.
 2. The group became a supergroup: moved.
 3. 401 or 404: the token is wrong. Later, and the whole bot waits for a person.
-4. A person who blocked us, left, never wrote to us, or is no more: gone. An office's own channel that we may not write
-   to is later: somebody has to make the bot an administrator, and then the post goes out.
+4. A person who blocked us, left, never wrote to us, or is no more: gone. An office's own chat that we may not write to,
+   or whose topic is closed or gone, is later and no fault of the post: somebody has to set it right, and then it goes
+   out (`is_shut`).
 5. "Message is not modified": that is what we wanted. Any other 400: refused, after the caller tried plain text.
-6. Nothing was sent: later. Anything else: unknown.
+6. Nothing was sent: later, and the post is not to blame for the line. Anything else: unknown.
 
 Texts are those of https://github.com/tdlib/telegram-bot-api (Client.cpp); they are compared in lower case.
 """
@@ -20,13 +21,15 @@ from datetime import datetime, timedelta
 
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter, TelegramError
 
-from bots.telegram.transport import NotSent
+from bots.telegram.transport import NotSent, TooLarge
 from syndicator.domain.letters import Gone, Later, Moved, Outcome, Refused, Sent, Unknown
 from syndicator.domain.model import SubscriberRole
 
-__all__ = ["TOKEN_PAUSE", "is_token_trouble", "is_unmodified", "outcome", "worth_plain"]
+__all__ = ["SHUT_PAUSE", "TOKEN_PAUSE", "is_shut", "is_token_trouble", "is_unmodified", "outcome", "worth_plain"]
 
 TOKEN_PAUSE = timedelta(minutes=5)
+SHUT_PAUSE = timedelta(minutes=15)  # usually we hear of it when a right comes back (`standing`)
+LINE_PAUSE = timedelta(seconds=5)
 _NOBODY = (
     "chat not found",
     "user not found",
@@ -48,6 +51,7 @@ _NO_RIGHT = (
     "user_is_blocked",
     "channel_private",
 )
+_NO_TOPIC = ("topic_closed", "topic_deleted", "topic_id_invalid", "message thread not found")
 
 
 def outcome(
@@ -65,34 +69,42 @@ def outcome(
         case InvalidToken():
             return Later("the bot's token is refused", now + TOKEN_PAUSE, counts=False, answer=got)
         case Forbidden() | BadRequest():
-            return _definite(error, role, got)
+            return _definite(error, role, got, now)
         case _:
-            return _undecided(error, got)
+            return _undecided(error, got, now)
 
 
-def _definite(error: TelegramError, role: SubscriberRole, got: dict[str, object]) -> Outcome:
-    return _bad_request(error, role, got) if isinstance(error, BadRequest) else _shut(error, role, got)
+def _definite(error: TelegramError, role: SubscriberRole, got: dict[str, object], now: datetime) -> Outcome:
+    if is_shut(error, role):
+        return Later(f"the bot may not post there: {error.message}", now + SHUT_PAUSE, counts=False, answer=got)
+    if is_unmodified(error):
+        return Sent(got)
+    gone = isinstance(error, Forbidden) or _says(error, *_NOBODY, *_NO_RIGHT)
+    return Gone(error.message) if gone else Refused(error.message)
 
 
-def _undecided(error: TelegramError, got: dict[str, object]) -> Outcome:
+def _undecided(error: TelegramError, got: dict[str, object], now: datetime) -> Outcome:
     if isinstance(error, NotSent):
-        return Later(f"not sent: {error.message}", answer=got)
+        return Later(f"not sent: {error.message}", now + LINE_PAUSE, counts=False, answer=got)
+    if isinstance(error, TooLarge):
+        return Refused(error.message)
     return Unknown(f"no telling: {type(error).__name__}: {error.message}"[:300], answer=got)
 
 
-def _shut(error: TelegramError, role: SubscriberRole, got: dict[str, object]) -> Outcome:
-    if role is SubscriberRole.CHANNEL:
-        return Later(f"the bot may not post there: {error.message}", answer=got)
-    return Gone(error.message)
+def is_shut(error: TelegramError, role: SubscriberRole) -> bool:
+    """Whether a chat of the office's own does not take our posts, until somebody sets that right."""
+    if role is not SubscriberRole.CHANNEL or not isinstance(error, Forbidden | BadRequest):
+        return False
+    return not (is_unmodified(error) or _blames_message(error))
 
 
-def _bad_request(error: BadRequest, role: SubscriberRole, got: dict[str, object]) -> Outcome:
-    text = error.message.lower()
-    if is_unmodified(error):
-        return Sent(got)
-    if any(words in text for words in (*_NOBODY, *_NO_RIGHT)):
-        return _shut(error, role, got)
-    return Refused(error.message)
+def _blames_message(error: TelegramError) -> bool:
+    """A 400 about what was said, rather than about who may say it, or where."""
+    return isinstance(error, BadRequest) and not _says(error, *_NOBODY, *_NO_RIGHT, *_NO_TOPIC)
+
+
+def _says(error: TelegramError, *known: str) -> bool:
+    return any(words in error.message.lower() for words in known)
 
 
 def is_unmodified(error: TelegramError) -> bool:
@@ -107,4 +119,4 @@ def is_token_trouble(error: TelegramError) -> bool:
 
 def worth_plain(error: TelegramError) -> bool:
     """Whether the same text without markup, button and preview may be taken: a 400 that blames the message."""
-    return isinstance(error, BadRequest) and isinstance(_bad_request(error, SubscriberRole.PERSON, {}), Refused)
+    return _blames_message(error) and not is_unmodified(error)

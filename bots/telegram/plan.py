@@ -5,7 +5,8 @@ Rules, in order:
 1. What differs is edited in place, what is missing is sent behind it, what is too much is deleted. A message that
    cannot be deleted is edited into "—".
 2. A picture stays a picture: its caption is edited, or the picture with it. Where the text has no picture any more, the
-   picture's message goes and the text is sent anew; a picture cannot become a text.
+   text is sent anew, and then the picture's message goes: a picture cannot become a text, and between the two a wait
+   may lie. Where nothing may be sent, a blank picture takes its place.
 3. A copy to be taken away is deleted; what cannot be deleted is edited into a notice, the first message of it, the
    others into "—".
 4. The word to the reader comes last, as a reply to what stands.
@@ -38,7 +39,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Another text for a message; `photo`: it is a caption, and with `picture` the picture changes too."""
+    """Another text for a message; `photo`: it is a caption. `picture`: that changes too, to the part's or a blank."""
 
     copy: int
     message: int
@@ -124,8 +125,9 @@ def _towards(stand: Stand, aim: Aim) -> list[Operation]:
     marks = [seal(part) for part in aim.parts]
     kept = [row for row in zip(copy.messages, copy.seals, strict=True) if row[0] or row[1] in marks]
     photo = copy.photo and bool(kept)
+    leaving: list[Operation] = []
     if photo and aim.parts[0].photo is None and (aim.more or not _fits_caption(aim.parts[0])):
-        rows.append(_removal(stand, aim.copy, kept[0][0], DASH, photo=True))
+        leaving.append(_removal(stand, aim.copy, kept[0][0], DASH, photo=True))
         kept, photo = kept[1:], False
     for index, (part, mark) in enumerate(zip(aim.parts, marks, strict=True)):
         if index >= len(kept):
@@ -135,7 +137,7 @@ def _towards(stand: Stand, aim: Aim) -> list[Operation]:
             caption = photo and index == 0
             rows.append(Edit(aim.copy, message, part, caption, caption and _other_picture(was, part)))
     surplus = [message for message, _ in kept[len(aim.parts) :] if message]
-    return [*rows, *(_removal(stand, aim.copy, message, DASH) for message in surplus)]
+    return [*rows, *leaving, *(_removal(stand, aim.copy, message, DASH) for message in surplus)]
 
 
 def _fits_caption(part: Part) -> bool:
@@ -143,7 +145,8 @@ def _fits_caption(part: Part) -> bool:
 
 
 def _other_picture(was: str, part: Part) -> bool:
-    return part.photo is not None and was.partition(".")[2] != seal(part).partition(".")[2]
+    """Whether the picture that shows is not the part's; without one of its own, a blank one is to show."""
+    return was.partition(".")[2] != seal(part).partition(".")[2]
 
 
 def _away(stand: Stand, aim: Aim, copy: Copy) -> list[Operation]:

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. What failed before the request was written (refused, no such host, no free connection, a bad certificate) is
    `NotSent`: repeating it cannot say a thing twice. Any other break is `Lost`: nobody can tell.
-2. A 4xx that is not the Bot API's own JSON comes from a proxy in between; the request never reached Telegram.
+2. A 4xx that is not the Bot API's own JSON comes from a proxy in between; the request never reached Telegram. Where it
+   blames the size (413), that is `TooLarge`, and sending it again is no use.
 3. 429 is `Flooded`, with the seconds from the body, else from Retry-After, else half a minute.
 4. A 2xx that is the Bot API's JSON but brings no result is `Lost` too: something was done, and nobody can tell what.
 5. An address holds the token, so no exception of the library below passes: each becomes one of ours, in our words.
@@ -21,9 +22,10 @@ import aiohttp
 from telegram.error import NetworkError, RetryAfter, TelegramError, TimedOut
 from telegram.request import BaseRequest, RequestData
 
-__all__ = ["AiohttpRequest", "Flooded", "Lost", "LostInTime", "NotSent", "hide_token"]
+__all__ = ["AiohttpRequest", "Flooded", "Lost", "LostInTime", "NotSent", "TooLarge", "hide_token"]
 
 _DEFAULT_WAIT = 30
+_TOO_LARGE = 413
 _JSON = {"Content-Type": "application/json"}
 _LIBRARY_LOGGERS = ("telegram.Bot", "telegram.ext.ExtBot", "telegram.ext.Application", "telegram.request.BaseRequest")
 _BEFORE = (
@@ -36,6 +38,12 @@ _BEFORE = (
 
 class NotSent(NetworkError):
     """Nothing was sent."""
+
+    __slots__ = ()
+
+
+class TooLarge(NetworkError):
+    """Something in between takes no request of that size; nothing was sent."""
 
     __slots__ = ()
 
@@ -104,7 +112,7 @@ class AiohttpRequest(BaseRequest):
         """One call; see BaseRequest.
 
         Raises:
-            NotSent, Lost, LostInTime, Flooded: see the module's rules.
+            NotSent, TooLarge, Lost, LostInTime, Flooded: see the module's rules.
         """
         total = read_timeout if isinstance(read_timeout, int | float) else self._total
         timeout = aiohttp.ClientTimeout(total=total + self._connect, connect=self._connect, sock_read=total)
@@ -172,6 +180,8 @@ def _check(status: int, payload: bytes, retry_after: str) -> None:
         parameters = (answer or {}).get("parameters")
         stated = parameters.get("retry_after") if isinstance(parameters, dict) else None
         raise Flooded(_seconds(stated, retry_after))
+    if status == _TOO_LARGE and (answer is None or "error_code" not in answer):
+        raise TooLarge("HTTP 413, Request Entity Too Large, from a proxy before telegram.api_root")
     if answer is None or "error_code" not in answer:
         raise NotSent(f"HTTP {status} from something that is not the Bot API; check telegram.api_root and the proxy")
 

@@ -82,6 +82,12 @@ class Letter:
     hushed: bool = False
     written: str = ""
 
+    @property
+    def changes(self) -> Mapping[int, int]:
+        """The releases that it tells of, by number, each with the change at which it was read."""
+        told = [item.release for item in self.items] + ([self.release] if self.release is not None else [])
+        return {release.number: release.change for release in told}
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -110,6 +116,7 @@ class Moved:
     """The address has changed (a group became a supergroup); send again to the new one."""
 
     address: str
+    answer: dict[str, object] = field(default_factory=dict)  # parts that were accepted before, at the old one
 
 
 @dataclass(frozen=True, slots=True)

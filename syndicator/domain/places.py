@@ -6,7 +6,9 @@ Rules, in order:
    `https://t.me/c/1234567890` is the chat -1001234567890; a number behind either is the topic.
 2. A place is written `CHAT` or `CHAT/TOPIC`, and read back as the same place.
 3. Two ways to write the same place are one place: names are the same in capitals and without.
-4. What is neither is taken as it is, and Telegram will say that there is no such chat.
+4. The topic 1 is what everybody sees first in a forum, “General”: calls do not name it, so a place in it is the chat
+   itself (https://core.telegram.org/api/forum#forum-topics).
+5. What is neither is taken as it is, and Telegram will say that there is no such chat.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 
 __all__ = ["Place", "place_address"]
 
+GENERAL = 1
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
 _TOPIC = r"(?:/(?P<thread>[1-9][0-9]{0,9}))?/?"
 _WRITTEN = re.compile(r"(?P<chat>-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{3,31})" + _TOPIC)
@@ -62,7 +65,7 @@ def place_address(chat: str, thread: int | None) -> str:
     Raises:
         ValueError: the chat as written names another topic.
     """
-    written = Place.parse(chat).thread
+    written = _topic(chat)
     if thread is None or written == thread:
         return chat
     if written is not None:
@@ -75,4 +78,12 @@ def _chat(text: str) -> int | str:
 
 
 def _thread(text: str | None) -> int | None:
-    return int(text) if text else None
+    number = int(text) if text else GENERAL
+    return None if number == GENERAL else number
+
+
+def _topic(address: str) -> int | None:
+    """The topic that an address names, `GENERAL` too."""
+    address = address.strip()
+    forms = (form.fullmatch(address) for form in (_WRITTEN, _PRIVATE, _NAMED))
+    return next((int(found["thread"]) for found in forms if found and found["thread"]), None)

@@ -22,6 +22,8 @@ from syndicator.domain.places import Place, place_address
         ("https://t.me/press/5", "@press", 5),
         ("https://t.me/c/1234567890", -1001234567890, None),
         ("http://t.me/c/1234567890/5", -1001234567890, 5),
+        ("@press/1", "@press", None),
+        ("https://t.me/c/1234567890/1", -1001234567890, None),
         ("@press/0", "@press/0", None),
         ("@press/5/6", "@press/5/6", None),
         ("https://t.me.example/press", "https://t.me.example/press", None),
@@ -34,7 +36,7 @@ def test_an_address_is_a_chat_and_perhaps_a_topic(written, chat, thread):
 
 
 @settings(max_examples=60)
-@given(st.integers(-(10**13), 10**13), st.none() | st.integers(1, 10**9))
+@given(st.integers(-(10**13), 10**13), st.none() | st.integers(2, 10**9))
 def test_a_place_is_read_back_as_it_was_written(chat, thread):
     place = Place(chat, thread)
     assert Place.parse(str(place)) == place
@@ -47,6 +49,8 @@ def test_a_place_is_read_back_as_it_was_written(chat, thread):
         ("@press", 5, "@press/5"),
         ("https://t.me/press/", 5, "https://t.me/press/5"),
         ("-100123", 5, "-100123/5"),
+        ("@press", 1, "@press/1"),
+        ("@press/1", 1, "@press/1"),
         ("https://t.me/press/5", 5, "https://t.me/press/5"),
     ],
 )
@@ -57,6 +61,8 @@ def test_a_configured_chat_is_known_as_it_was_written(chat, thread, address):
 def test_a_topic_is_named_once():
     with pytest.raises(ValueError, match="names topic 5 and not 6"):
         place_address("https://t.me/press/5", 6)
+    with pytest.raises(ValueError, match="names topic 1 and not 6"):
+        place_address("@press/1", 6)
 
 
 @pytest.mark.parametrize("other", ["@press", "@PRESS", "t.me/Press", "https://t.me/press/"])

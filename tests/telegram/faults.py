@@ -1,7 +1,8 @@
 """What goes wrong on the line, on order: by method, chat, how often, and after how many that go well.
 
-Kinds: `flood` (retry_after), `refuse` (code, text), `migrate` (to); `502`, `not_json`, `proxy`, `empty`, `no_result`,
-`strange`; `drop_before`, `drop_after`, `stall` (the call is done, its answer never comes), `stall_before` (it is not).
+Kinds: `flood` (retry_after), `refuse` (code, text), `migrate` (to); `502`, `not_json`, `proxy`, `too_large`, `empty`,
+`no_result`, `strange`; `drop_before`, `drop_after`, `stall` (the call is done, its answer never comes), `stall_before`
+(it is not).
 A server that refuses connections is `TelegramDouble.down()`.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 from tests.telegram.rules import Refusal
 
 NONSENSE = {"empty": {}, "no_result": {"ok": True}, "strange": {"ok": True, "result": [[1]]}}
-PAGES = {"502": 502, "not_json": 200, "proxy": 403}
+PAGES = {"502": 502, "not_json": 200, "proxy": 403, "too_large": 413}
 DONE = {"drop_after", "stall", "not_json"}  # the call is carried out, and the caller does not learn it
 CUT = {"drop_before", "drop_after"}
 SILENT = {"stall", "stall_before"}

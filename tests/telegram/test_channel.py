@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from bots.telegram.channel import chat_id
 from bots.telegram.limits import BOT, Pacer
@@ -108,10 +109,38 @@ async def test_a_server_that_falls_silent_is_unknown(double, channel, letter, re
     assert isinstance(found, Unknown)
 
 
-async def test_a_server_that_is_not_there_is_later_and_counts(channel, letter, now):
-    (found,) = await channel(root="http://127.0.0.1:1").send([letter()], now)
-    assert isinstance(found, Later)
-    assert found.counts
+async def test_a_line_that_is_down_is_said_once_costs_no_attempt_and_is_tried_by_one_letter_at_a_time(
+    double, channel, letter, reader, time, now, later
+):
+    sender = channel()
+    letters = [replace(letter(), address=str(chat)) for chat in range(20, 26)]
+    double.started.update(range(20, 26))
+    await double.down()
+    with capture_logs() as logs:
+        assert sender.ready_at(now) is None
+        for moment in (now, later(20), later(40)):
+            found = await sender.send(letters, moment)
+            assert {(type(one), one.counts) for one in found} == {(Later, False)}
+            assert max(one.not_before for one in found) <= moment + timedelta(seconds=30)
+            assert moment < sender.ready_at(moment) <= moment + timedelta(seconds=15)
+        time.now += 60
+        await double.up()
+        assert sender.ready_at(later(60)) is None
+        found = await sender.send(letters, later(60))
+    assert {type(one) for one in found} == {Sent}
+    assert [(one["log_level"], one["event"]) for one in logs] == [
+        ("error", "telegram cannot be reached: messages wait, and go out when it can"),
+        ("info", "telegram can be reached again: what waited goes out"),
+    ]
+
+
+async def test_one_broken_connection_holds_nobody_up(double, channel, letter, reader, now, later):
+    sender = channel()
+    await double.down()
+    (found,) = await sender.send([letter()], now)
+    await double.up()
+    assert (found.counts, found.not_before, sender.ready_at(now)) == (False, later(5), None)
+    assert isinstance((await sender.send([letter()], later(5)))[0], Sent)
 
 
 async def test_what_blames_the_message_is_sent_once_more_as_plain_text(double, channel, letter, reader, now):
@@ -236,9 +265,14 @@ async def test_a_refused_token_holds_everything_and_is_never_written_to_the_log(
 
 async def test_a_channel_that_we_may_not_post_to_waits_for_its_administrator(double, channel, letter, now):
     double.channel("@news", -100123, may_post=False)
-    (found,) = await channel().send([letter(address="@news", role=CHANNEL)], now)
-    assert isinstance(found, Later)
-    assert found.counts
+    sender, post = channel(), letter(address="@news", role=CHANNEL, created_at=now)
+    with capture_logs() as logs:
+        for moment in (now, now + timedelta(hours=71)):
+            (found,) = await sender.send([post], moment)
+            assert (isinstance(found, Later), found.counts) == (True, False)
+    assert [(one["log_level"], one["chat"]) for one in logs] == [("error", "@news")]
+    (found,) = await sender.send([post], now + timedelta(hours=73))
+    assert isinstance(found, Refused), "nobody wants old news by the hundred when a right comes back"
 
 
 @pytest.mark.parametrize("kind", [MessageKind.CONFIRMATION, MessageKind.FEED])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 from telegram import InputFile
 
 from bots.telegram.options import ChatOptions, Options
@@ -552,3 +553,75 @@ async def test_people_are_not_looked_for_in_an_audit(double, desk, release):
     double.fault("drop_after")
     assert isinstance(await desk(audit=audit).tell(MessageKind.RELEASE, release()), Unknown)
     assert (audit.asked, audit.heard) == (0, [])
+
+
+async def test_a_picture_becomes_a_text_without_a_moment_in_which_nothing_stands(
+    double, desk, release, with_photos, now
+):
+    reader, old = desk(photos=Pictures(), options=with_photos), release(image=True, urgent=True)
+    await reader.tell(MessageKind.RELEASE, old)
+    new = corrected(old, body=LONG, summary="S" * 990)
+    letter = reader.letter(new, kind=MessageKind.CORRECTION, address="7", delivery=9)
+    double.fault("flood", method="deleteMessage", retry_after=3600)
+    (found,) = await reader.sender.send([replace(letter, earlier=reader.earlier, notes=(NOTE,))], reader.now)
+    assert isinstance(found, Later)
+    picture, *texts = double.seen(7)
+    assert (picture["kind"], "Paragraph 24." in "".join(one["text"] for one in texts)) == ("photo", True)
+    reader.earlier = (*reader.earlier, Earlier(9, MessageKind.CORRECTION, found.answer, reader.now, is_known=True))
+    reader.now += timedelta(hours=2)
+    await reader.tell(MessageKind.WITHDRAWAL, withdrawn(new, now))
+    (notice,) = words(double)
+    assert notice.startswith("🚫 Withdrawn")
+
+
+async def test_a_copy_that_went_without_a_word_is_still_told_of_when_it_is_withdrawn(double, desk, release, now):
+    reader, old = desk(), release()
+    await reader.tell(MessageKind.RELEASE, old)
+    gone = {"chat": 7, "messages": [], "seals": [], "gone": True}
+    reader.earlier = (*reader.earlier, Earlier(2, MessageKind.CORRECTION, gone, reader.now, is_known=True))
+    for _ in range(2):
+        await reader.tell(MessageKind.WITHDRAWAL, withdrawn(old, now))
+    assert len([one for one in words(double) if one.startswith("🚫 Withdrawn")]) == 1
+
+
+async def test_who_is_not_to_hear_anything_keeps_no_picture_that_the_release_has_lost(
+    double, desk, release, with_photos
+):
+    reader, old = desk(photos=Pictures(), options=with_photos), release(image=True)
+    await reader.tell(MessageKind.RELEASE, old)
+    shown = [double.seen(7)[0]["photo"]]
+    for change, attachments in ((2, ()), (2, ()), (3, old.variants[0].revision.attachments)):
+        new = replace(corrected(old, attachments=attachments), change=change)
+        found = await reader.tell(MessageKind.CORRECTION, new, notes=(NOTE,), hushed=True)
+        assert isinstance(found, Sent)
+        (copy,) = double.seen(7)
+        assert (copy["kind"], NOTE in copy["text"]) == ("photo", True)
+        shown.append(copy["photo"])
+    first, blank, same, back = shown
+    assert first == back
+    assert blank == same != first
+
+
+@pytest.mark.parametrize("said", ["Bad Request: TOPIC_CLOSED", "Bad Request: message thread not found"])
+async def test_a_topic_that_is_closed_or_gone_keeps_its_posts_until_it_is_back(double, desk, release, said):
+    double.channel("@forum", -100555, kind="supergroup", threads=[5], member={"status": "member"})
+    forum = desk(chat="@forum/5", role=CHANNEL)
+    letter = forum.letter(release(), address="@forum/5", role=CHANNEL)
+    double.fault("refuse", code=400, text=said, times=3)
+    with capture_logs() as logs:
+        for _ in range(3):
+            (found,) = await forum.sender.send([letter], forum.now)
+            assert (isinstance(found, Later), found.counts) == (True, False)
+            forum.now = found.not_before
+        assert isinstance(await forum.tell(MessageKind.RELEASE, release()), Sent)
+        assert isinstance(await forum.tell(MessageKind.RELEASE, release(number=13)), Sent)
+    begun, ended = logs
+    assert (begun["log_level"], begun["chat"]) == ("error", "@forum/5")
+    assert begun["reason"].lower() in said.lower()
+    assert ended["event"] == "telegram: a chat of the configuration can be written to again"
+
+
+async def test_the_general_topic_is_the_forum_itself(double, desk, release):
+    double.channel("@forum", -100555, kind="supergroup", threads=[5], member={"status": "member"})
+    assert isinstance(await desk(chat="@forum/1", role=CHANNEL).tell(MessageKind.RELEASE, release()), Sent)
+    assert len(words(double, "@forum")) == 1

@@ -191,3 +191,12 @@ async def test_where_the_blank_picture_is_refused_at_least_the_words_go(double, 
     double.fault("refuse", method="editMessageMedia", code=400, text="Bad Request: IMAGE_PROCESS_FAILED")
     notice, _ = await withdrawn()
     assert notice["text"].startswith("🚫 Withdrawn")
+
+
+async def test_a_proxy_that_takes_no_large_requests_makes_a_photo_post_a_text_at_once(double, channel, to, now):
+    double.fault("too_large", method="sendPhoto")
+    (found,) = await channel.send([to(7)], now)
+    (seen,) = double.seen(7)
+    assert isinstance(found, Sent)
+    assert (seen["kind"], seen["text"].startswith("Visas get cheaper")) == ("text", True)
+    assert channel.ready_at(now) is None

@@ -48,7 +48,7 @@ class Chat:
             case Edit(_, message, part, photo, picture):
                 old = self.shown[message][1]
                 assert photo is (old is not None), "a caption is edited as a caption, a text as a text"
-                self.shown[message] = (part.html, part.photo.url if picture else old)
+                self.shown[message] = (part.html, (part.photo.url if part.photo else "blank") if picture else old)
             case Retract(_, message, part, photo):
                 assert photo is (self.shown[message][1] is not None)
                 self.shown[message] = (part.html, self.shown[message][1])
@@ -177,8 +177,8 @@ def stood(*parts, photo=False):
         (Copy((1, 0), (seal(A), seal(B))), Aim(OWN, (A, C)), [Send(OWN, C)]),
         (stood(PHOTO, photo=True), Aim(OWN, (text("b", PICTURES[0]),)), [Edit(OWN, 1, text("b", PICTURES[0]), True)]),
         (stood(PHOTO, photo=True), Aim(OWN, (OTHER,)), [Edit(OWN, 1, OTHER, True, True)]),
-        (stood(PHOTO, photo=True), Aim(OWN, (B,)), [Delete(OWN, 1), Send(OWN, B)]),
-        (stood(PHOTO, photo=True), Aim(OWN, (B,), more=False), [Edit(OWN, 1, B, True)]),
+        (stood(PHOTO, photo=True), Aim(OWN, (B,)), [Send(OWN, B), Delete(OWN, 1)]),
+        (stood(PHOTO, photo=True), Aim(OWN, (B,), more=False), [Edit(OWN, 1, B, True, True)]),
         (stood(PHOTO, photo=True), Aim(OWN, (text("x" * 1025),), more=False), [Delete(OWN, 1)]),
         (stood(A), Aim(OWN, notice=NOTICE), [Delete(OWN, 1)]),
         (Copy((), (), gone=True), Aim(OWN, notice=NOTICE), []),
