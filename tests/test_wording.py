@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -94,6 +96,13 @@ def test_every_text_is_translated_and_none_is_left_over(lang):
         for form in translated if isinstance(translated, tuple) else (translated,):
             assert form
             assert _gaps(form) == _gaps(name)
+
+
+@pytest.mark.parametrize("path", sorted(LOCALE_DIR.glob("*/*.po")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_catalogue_says_a_text_twice(path):
+    """Babel keeps the last of two without a word, so the other one would be mended in vain."""
+    ids = re.findall(r'^msgid (".*"(?:\n".*")*)', path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [one for one, times in Counter(ids).items() if times > 1] == []
 
 
 def _name(message):

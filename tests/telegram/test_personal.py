@@ -300,7 +300,7 @@ async def test_data_are_the_newest_with_the_count_of_all(agency, monkeypatch):
 @pytest.mark.parametrize(
     ("lang", "yes", "said"),
     [
-        ("az", "Hər şeyi sil", "hər şey silindi"),
+        ("az", "Hər şeyi silin", "hər şey silindi"),
         ("en", "Erase everything", "Everything about you is erased"),
         ("ru", "Стереть всё", "Всё о вас стёрто"),
     ],

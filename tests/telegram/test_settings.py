@@ -19,8 +19,8 @@ SAID = {
     "az": SimpleNamespace(
         language="Azərbaycan", words="Sözlər", other_words="Başqa sözlər…", often="Tezlik", daily="Gündə bir dəfə",
         quiet="Sakit saatlar", hours="Başqa saatlar…", zone="Saat qurşağı", place="Başqa yer…", berlin="Berlin (UTC+1)",
-        other="Başqa dillər", always="Həmişə", pause="Fasilə", week="1 həftə", resume="Davam et",
-        rests="Fasilə istəmisiniz", stop="Abunəlikdən çıxın", back="Geri qaytar", next="22 noyabr 2026, 08:00",
+        other="Başqa dillər", always="Həmişə", pause="Fasilə", week="1 həftə", resume="Davam edin",
+        rests="Fasilə istəmisiniz", stop="Abunəlikdən çıxın", back="Geri qaytarın", next="22 noyabr 2026, 08:00",
         with_words="bu sözlərlə: “asan”, “viza”",
     ),
     "en": SimpleNamespace(
