@@ -97,9 +97,9 @@ def test_what_was_withdrawn_is_left_out_and_nothing_is_said_of_it(told, item):
         ("en", 1, "🚫 1 release has been withdrawn since."),
         ("en", 2, "🚫 2 releases have been withdrawn since."),
         ("az", 2, "🚫 O vaxtdan bəri 2 məlumat geri götürülüb."),
-        ("ru", 1, "🚫 С тех пор отозвано 1 сообщение."),
-        ("ru", 3, "🚫 С тех пор отозвано 3 сообщения."),
-        ("ru", 5, "🚫 С тех пор отозвано 5 сообщений."),
+        ("ru", 1, "🚫 С тех пор отозван 1 материал."),
+        ("ru", 3, "🚫 С тех пор отозвано 3 материала."),
+        ("ru", 5, "🚫 С тех пор отозвано 5 материалов."),
     ],
 )
 def test_a_copy_that_follows_says_that_something_was_withdrawn_and_not_what(told, item, lang, count, said):
@@ -137,7 +137,7 @@ def test_a_long_digest_is_several_messages_and_no_entry_is_torn(told, item, rule
     [
         ("en", 1, "And 1 more on the site."),
         ("az", 3, "Saytda daha 3 məlumat var."),
-        ("ru", 2, "И ещё 2 сообщения на сайте."),
+        ("ru", 2, "И ещё 2 материала на сайте."),
     ],
 )
 def test_what_is_too_much_is_counted(told, item, lang, more, said):
