@@ -7,7 +7,10 @@ Rules, in order:
 2. What follows a release knows what its reader has (`earlier`), and what they were not told of yet (`notes`): the notes
    of all revisions after the one that they read. Of what nobody can tell whether it arrived, nothing counts as read.
 3. Which revision was read stands in the channel's answer. Where a later attempt went on with a newer text, `first` is
-   the one that it began with; a digest's answer has one for each of its releases, `revisions`.
+   the one that it began with; a digest's answer has one for each of its releases, `revisions`: the one that was shown
+   first.
+4. A correction is read when its reader was told of it: it was sent, or its word (`reply`) stands, though the rest did
+   not arrive. Copies that were edited without that word have told nobody anything.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.corrections import untold
-from syndicator.domain.letters import Earlier, Item, Later, Letter, Outcome, Sent, Unknown
-from syndicator.domain.model import MessageKind, Release, Revision, SubscriberRole
+from syndicator.domain.letters import Earlier, Item, Letter, Moved, Outcome, Sent
+from syndicator.domain.model import DeliveryState, MessageKind, Release, Revision, SubscriberRole
 from syndicator.domain.tokens import Tokens
 from syndicator.store import digests, releases
 from syndicator.store.ledger import Claimed, Told
@@ -95,12 +98,11 @@ def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_
 
 def with_revision(letter: Letter, outcome: Outcome) -> Outcome:
     """The outcome, its answer saying which revisions the reader has (rule 3), for what follows."""
-    if isinstance(outcome, Sent):
-        answer = {**_revisions(letter), **outcome.answer}
-    elif isinstance(outcome, Later | Unknown) and outcome.answer:
-        answer = dict(outcome.answer)
-    else:
+    if isinstance(outcome, Moved) or not (isinstance(outcome, Sent) or outcome.answer):
         return outcome
+    answer = {**_revisions(letter), **outcome.answer}
+    if letter.kind is MessageKind.CORRECTION and "reply" not in letter.answer:
+        return replace(outcome, answer=answer)  # rule 4: nothing was told yet
     began = letter.answer.get("first", letter.answer.get("revision"))
     if isinstance(began, int) and began != answer.get("revision"):
         answer["first"] = began
@@ -110,7 +112,11 @@ def with_revision(letter: Letter, outcome: Outcome) -> Outcome:
 def _revisions(letter: Letter) -> dict[str, object]:
     if letter.kind is MessageKind.DIGEST:
         shown = [(item.release.number, item.release.variant(item.lang)) for item in letter.items]
-        return {"revisions": {str(number): variant.revision.number for number, variant in shown if variant}}
+        began = letter.answer.get("revisions")
+        return {
+            "revisions": {str(number): variant.revision.number for number, variant in shown if variant}
+            | (dict(began) if isinstance(began, Mapping) else {})
+        }
     brings = letter.kind in (MessageKind.RELEASE, MessageKind.CORRECTION)
     variant = letter.release.variant(letter.lang) if letter.release and brings else None
     return {"revision": variant.revision.number, "lang": letter.lang} if variant else {}
@@ -134,7 +140,8 @@ def _notes(claimed: Claimed, background: Background) -> tuple[str, ...]:
 
 def _read(told: Told, number: int, history: Sequence[Revision]) -> int:
     """The revision that was read there, 0 where nobody can tell; by its time where the answer names none."""
-    if not told.is_known:
+    unsaid = told.kind is MessageKind.CORRECTION and told.state is not DeliveryState.SENT and "reply" not in told.answer
+    if unsaid or not told.is_known:
         return 0
     of_digest = told.answer.get("revisions")
     if told.kind is MessageKind.DIGEST and isinstance(of_digest, Mapping):

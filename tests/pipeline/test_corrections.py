@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from syndicator.domain.filters import parse
-from syndicator.domain.letters import Later, Sent, Unknown
+from syndicator.domain.letters import Later, Refused, Sent, Unknown
 from syndicator.domain.model import Attachment, Cadence, ChannelKind, MessageKind, State, SubscriptionState, Urgency
 from syndicator.pipeline import corrections
 from syndicator.store import subscriptions
@@ -206,6 +206,28 @@ async def test_who_read_the_beginning_of_the_old_text_is_told_though_the_rest_wa
         (MessageKind.RELEASE, ()),
         (MessageKind.CORRECTION, ("Two.",)),
     ]
+
+
+HALF_DONE = {"chat": 7, "messages": [1], "seals": ["x"], "revision": 2, "lang": "en"}
+
+
+@pytest.mark.parametrize("met", [Later("429", counts=False, answer=HALF_DONE), Refused("no replies here", HALF_DONE)])
+async def test_a_note_whose_word_was_not_said_is_told_with_the_next_one(press, reader, met):
+    await reader("7")
+    first = press.change()
+    await press.publish(first)
+    press.telegram.answers["7"] = met
+    await follow(press, replace(first, title="B", note="Two.", fingerprint="2"))
+    await press.send()
+    press.telegram.answers.clear()
+    await follow(press, replace(first, title="C", note="Three.", fingerprint="3"))
+    for _ in range(4):
+        press.now += 2 * MINUTE
+        await press.send()
+    assert press.telegram.sent[-1].notes == ("Two.", "Three.")
+    await follow(press, replace(first, title="D", note="Four.", fingerprint="4"))
+    await press.send()
+    assert press.telegram.sent[-1].notes == ("Four.",)
 
 
 async def test_a_text_that_was_new_when_it_was_sent_is_corrected_for_nobody(press, reader):

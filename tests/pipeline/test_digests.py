@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from config.settings import DigestSettings
 from syndicator.domain.filters import Filter
+from syndicator.domain.letters import Later
 from syndicator.domain.model import Cadence, DeliveryState, MessageKind, State, Urgency
 from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.digests import GRACE, Digests
@@ -258,6 +259,25 @@ async def test_a_digest_waits_for_the_end_of_quiet_hours(press, room):
     assert reader.got == []
     await at(press, EIGHT + HOUR, room)
     assert reader.got == ["fees"]
+
+
+async def test_who_got_a_digests_beginning_with_the_old_text_is_told_of_its_correction(press, room):
+    reader = Reader(press, 1)
+    await reader.choose(Cadence.DAILY)
+    fees, visas = press.change("fees"), press.change("visas")
+    await press.harvest(fees, visas)
+    await press.spread()
+    begun = {"chat": 1, "messages": [1], "seals": ["x"]}
+    press.telegram.answers["1"] = Later("429", not_before=EIGHT + HOUR, counts=False, answer=begun)
+    await at(press, EIGHT + GRACE, room)
+    await publish(press, "fees", title="B", note="Two.")
+    press.telegram.answers.clear()
+    for minutes in range(60, 66):
+        await at(press, EIGHT + timedelta(minutes=minutes))
+    assert [(one.kind, one.notes) for one in reader.letters[1:]] == [
+        (MessageKind.DIGEST, ()),
+        (MessageKind.CORRECTION, ("Two.",)),
+    ]
 
 
 async def test_what_was_withdrawn_drops_out_and_a_digest_of_nothing_is_not_sent(press, room):
