@@ -1,15 +1,11 @@
-"""What is kept about one subscriber: read whole for the person, and erased on their word.
+"""What is kept about one subscriber: read whole for the person, and erased on their word (`erasing`).
 
 Rules, in order:
 
 1. What is read is all that there is: the subscriber's row, every subscription with its consent, ended ones too, and the
    ledger's rows; of the latter the newest so many, with the count of all.
 2. Which of our messages a person means is asked of their own rows alone: no number leads to somebody else's.
-3. Erasing is one transaction (docs/decisions/0018). What names the person goes: address, resolved id, language, zone,
-   quiet hours, reasons, the words of consent, words that only their filters held, and what the channel answered. What
-   counts without a person stays: times, states, which message went out in which language.
-4. What had not gone out is suppressed, what is on its way too: its answer finds no row that waits for it (`sending`).
-5. An erased row is never anybody's again: the same address is a new subscriber. Erasing twice changes nothing.
+3. Erasing is `store.erasing`, under this name too.
 """
 
 from __future__ import annotations
@@ -19,20 +15,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Text, cast, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Text, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.filters import BadFilter, parse
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
-from syndicator.store.people import ERASED, PAUSED, UNSENT
-from syndicator.store.subscriptions import Subscription, of, share_filter
+from syndicator.store.erasing import Erased, erase
+from syndicator.store.people import ERASED
+from syndicator.store.subscriptions import Subscription, of
 from syndicator.store.tables import (
     DELIVERY,
     DIGEST_ITEM,
     FILTER,
     MATCH,
     MESSAGE,
-    PAUSE,
     SUBSCRIBER,
     SUBSCRIPTION,
 )
@@ -80,14 +75,6 @@ class Told:
     def releases(self) -> tuple[tuple[int, str], ...]:
         """What it tells of: numbers and languages."""
         return self.items or (((self.release, self.lang),) if self.release is not None else ())
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """What an erasing found: so many subscriptions were live, and so many messages had still to go out."""
-
-    subscriptions: int
-    unsent: int
 
 
 async def facts(session: AsyncSession, subscriber: int) -> Mapping[str, Any] | None:
@@ -169,72 +156,6 @@ async def exported(session: AsyncSession) -> AsyncGenerator[RowMapping, None]:
         for row in rows:
             yield row
         last = rows[-1]["id"]
-
-
-async def erase(session: AsyncSession, subscriber: int, now: datetime, *, language: str, timezone: str) -> Erased:
-    """Erase a person; `language` and `timezone` are the office's own, which say nothing of anybody."""
-    row = await _locked(session, subscriber)
-    if row is None:
-        return Erased(0, 0)
-    ended = await session.execute(
-        update(SUBSCRIPTION)
-        .where(SUBSCRIPTION.c.subscriber_id == subscriber, SUBSCRIPTION.c.state != SubscriptionState.ENDED)
-        .values(state=SubscriptionState.ENDED, ended_at=now)
-    )
-    await _forget_words(session, subscriber)  # after they have ended: of live ones each filter may have but one
-    said = {"ended_reason": ERASED, "consent_source": "", "consent_text": ""}
-    await session.execute(update(SUBSCRIPTION).where(SUBSCRIPTION.c.subscriber_id == subscriber).values(said))
-    waiting = (DELIVERY.c.subscriber_id == subscriber) & DELIVERY.c.state.in_(UNSENT)
-    unsent = await session.execute(update(DELIVERY).where(waiting).values(_suppressed(now)))
-    answered = (DELIVERY.c.subscriber_id == subscriber) & ~waiting
-    await session.execute(update(DELIVERY).where(answered).values(answer={}, reason=""))
-    chats = [f"chat:{name}" for name in (row["address"], row["resolved"]) if name]
-    await session.execute(delete(PAUSE).where(PAUSE.c.scope.in_(chats)))
-    nobody = {
-        "address": f"{ERASED}-{subscriber}",
-        "resolved": "",
-        "language": language,
-        "timezone": timezone,
-        "other_language": "urgent",
-        "state": PAUSED,
-        "state_reason": ERASED,
-        "quiet": "",
-        "resume_at": None,
-    }
-    await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber).values(nobody))
-    return Erased(int(ended.rowcount), int(unsent.rowcount))  # type: ignore[attr-defined]  # an UPDATE has one
-
-
-async def _locked(session: AsyncSession, subscriber: int) -> RowMapping | None:
-    """The person's row, held until the end of the transaction; None where nobody is left to erase."""
-    here = (SUBSCRIBER.c.id == subscriber) & (SUBSCRIBER.c.role == SubscriberRole.PERSON)
-    query = select(SUBSCRIBER).where(here, SUBSCRIBER.c.state_reason != ERASED).with_for_update()
-    return (await session.execute(query)).mappings().one_or_none()
-
-
-async def _forget_words(session: AsyncSession, subscriber: int) -> None:
-    """Words that people type may name them: their filters lose those, and go where nobody else has them."""
-    query = (
-        select(FILTER.c.id, FILTER.c.canonical)
-        .join_from(FILTER, SUBSCRIPTION, SUBSCRIPTION.c.filter_id == FILTER.c.id)
-        .where(SUBSCRIPTION.c.subscriber_id == subscriber, FILTER.c.has_words)
-        .distinct()
-    )
-    for number, canonical in (await session.execute(query)).all():
-        try:
-            wordless = replace(parse(canonical), words=())
-        except BadFilter:  # of an older version: nothing of it can be kept
-            wordless = parse("")
-        theirs = (SUBSCRIPTION.c.subscriber_id == subscriber) & (SUBSCRIPTION.c.filter_id == number)
-        left = {"filter_id": await share_filter(session, wordless)}
-        await session.execute(update(SUBSCRIPTION).where(theirs).values(left))
-        others = exists().where(SUBSCRIPTION.c.filter_id == FILTER.c.id)
-        await session.execute(delete(FILTER).where(FILTER.c.id == number, ~others))
-
-
-def _suppressed(now: datetime) -> dict[str, Any]:
-    state = {"state": DeliveryState.SUPPRESSED, "reason": ERASED, "settled_at": now}
-    return {**state, "claimed_at": None, "answer": {}}
 
 
 def _numbers(answer: Mapping[str, Any]) -> list[object]:

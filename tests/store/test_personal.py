@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event, insert, select, text, update
 
+from bots.telegram.talk.mine import STAYS
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, DeliveryState, SubscriberRole, SubscriptionState
 from syndicator.store import ledger, people, personal, subscriptions
 from syndicator.store.ledger import Settlement
 from syndicator.store.pauses import pause as keep_pause
 from syndicator.store.subscriptions import Consent
-from syndicator.store.tables import DELIVERY, DIGEST_ITEM, FILTER, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.tables import DELIVERY, DIGEST_ITEM, DIGEST_RUN, FILTER, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.upsert import insert_for
 
 CHAT = ChannelKind.TELEGRAM
 OFFICE = {"language": "az", "timezone": "Asia/Baku"}
@@ -193,7 +195,79 @@ async def test_nothing_of_an_erased_person_can_be_found_in_any_table(database, r
         assert (row["address"], row["language"], row["timezone"]) == (f"erased-{who.id}", "az", "Asia/Baku")
         for row in await rows(session, SUBSCRIPTION, subscriber_id=who.id):
             assert (row["state"], row["ended_reason"], row["consent_text"]) == ("ended", "erased", "")
-            assert row["ended_at"] == now
+            assert row["ended_at"] == now.replace(hour=0)
+
+
+async def test_what_is_left_of_an_erased_person_is_what_they_were_told_and_nothing_else(database, people, now):
+    """Two people who had nothing in common but their messages are the same, but for their numbers."""
+    assert "how many messages were sent, and on which days somebody came and left" in STAYS
+    kept = []
+    async with database.writing() as session:
+        for address, asked, pace, when in (
+            ("7", "topic=visas&q=ayselova", Cadence.DAILY, timedelta(minutes=61, microseconds=7)),
+            ("someone@example.org", "lang=ru&not=visas", Cadence.WEEKLY, timedelta(hours=5)),
+        ):
+            kept.append(await lived(session, address, asked, pace, now + when))
+        for who in kept:
+            await personal.erase(session, who, now + timedelta(hours=9), **OFFICE)
+        day = now.replace(hour=0)
+        for who in kept:
+            (row,) = await rows(session, SUBSCRIBER, id=who)
+            nobody = {
+                "language": "az",
+                "timezone": "Asia/Baku",
+                "other_language": "urgent",
+                "quiet": "",
+                "resolved": "",
+            }
+            nobody |= {"resume_at": None, "state": "paused", "state_reason": "erased", "role": "person"}
+            assert row == {
+                "id": who,
+                "channel": row["channel"],
+                "address": f"erased-{who}",
+                "created_at": day,
+                **nobody,
+            }
+            (row,) = await rows(session, SUBSCRIPTION, subscriber_id=who)
+            (nothing,) = await rows(session, FILTER, id=row["filter_id"])
+            assert nothing["canonical"] == ""
+            ended = {"filter_id": nothing["id"], "cadence": "immediate", "state": "ended", "ended_reason": "erased"}
+            ended |= dict.fromkeys(("created_at", "confirmed_at", "ended_at"), day)
+            ended |= {"consent_at": None, "consent_source": "", "consent_text": ""}
+            assert row == {"id": row["id"], "subscriber_id": who, **ended}
+            for sent in await rows(session, DELIVERY, subscriber_id=who):
+                (message,) = await rows(session, MESSAGE, id=sent["message_id"])
+                counted = {"state": "sent", "due_at": message["created_at"], "settled_at": message["created_at"]}
+                counted |= dict.fromkeys(("subscription_id", "batch_id", "claimed_at"))
+                counted |= {"lang": "", "reason": "", "answer": {}, "attempts": 0, "crashes": 0, "resent": False}
+                assert sent == {"id": sent["id"], "message_id": message["id"], "subscriber_id": who, **counted}
+            (own,) = await rows(session, MESSAGE, subscription_id=row["id"])
+            assert (own["key"], own["created_at"]) == (f"digest:erased:{own['id']}", day)
+            (run,) = await rows(session, DIGEST_RUN, message_id=own["id"])
+            assert run == {**run, "cadence": "daily", "zone": f"#{own['id']}", "begins_at": day, "ends_at": day}
+        assert await rows(session, DIGEST_ITEM) == []
+
+
+async def lived(session, address, asked, pace, when):
+    """Somebody who was told a release and a digest of their own, at their own times; their number."""
+    channel = ChannelKind.EMAIL if "@" in address else CHAT
+    who = await subscriptions.ensure(session, channel, address, language="ru", timezone="Europe/Berlin", now=when)
+    consent = Consent(when, "telegram", "Aysel wants it")
+    made = await subscriptions.subscribe(
+        session, who.id, parse(asked), cadence=pace, state=SubscriptionState.ACTIVE, consent=consent, now=when
+    )
+    said = {"kind": "digest", "created_at": when, "fanned_out_at": when}
+    for key, own in (("digest:weekly:Asia/Baku:x", None), (f"digest:{pace}:Europe/Berlin#{made.id}:y", made.id)):
+        query = insert_for(session, MESSAGE).values(key=key, subscription_id=own, **said)
+        await session.execute(query.on_conflict_do_nothing(index_elements=["key"]))
+        number = await session.scalar(select(MESSAGE.c.id).where(MESSAGE.c.key == key))
+        row = {"message_id": number, "subscriber_id": who.id, "subscription_id": made.id, "lang": "ru", "attempts": 2}
+        row |= {"due_at": when, "settled_at": when, "claimed_at": when, "resent": True, "state": "sent"}
+        await session.execute(insert(DELIVERY).values(reason=f"to {address}", answer={"messages": [5]}, **row))
+        if own is not None:
+            run = {"message_id": number, "cadence": pace, "zone": f"Europe/Berlin#{own}"}
+            await session.execute(insert(DIGEST_RUN).values(**run, begins_at=when, ends_at=when))
+    return who.id
 
 
 async def test_counts_without_a_person_stay_and_others_lose_nothing(database, reader, now):
@@ -203,7 +277,7 @@ async def test_counts_without_a_person_stay_and_others_lose_nothing(database, re
         await personal.erase(session, who.id, now, **OFFICE)
         assert await rows(session, DELIVERY, subscriber_id=other.id) == before
         mine = await rows(session, DELIVERY, subscriber_id=who.id)
-        assert [(row["state"], row["lang"], row["answer"]) for row in mine] == [("sent", "az", {})] * 2
+        assert [(row["state"], row["lang"], row["answer"]) for row in mine] == [("sent", "", {})] * 2
         assert [one.state for one in await subscriptions.of(session, other.id)] == [SubscriptionState.ACTIVE]
 
 

@@ -16,9 +16,13 @@ from bots.telegram.talk.screens import File, Press, Screen, column, lines
 from bots.telegram.talk.turns import Command, Part, Turn
 from syndicator.pipeline.personal import Personal
 
-__all__ = ["Mine"]
+__all__ = ["STAYS", "Mine"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
+
+STAYS = _(
+    "What stays are counts without your number: how many messages were sent, and on which days somebody came and left."
+)
 
 
 class Mine:
@@ -62,7 +66,7 @@ class Mine:
         said = lines(
             t("Shall we erase everything that we hold about you? This cannot be undone."),
             "\n".join([t("Erased are:"), *(f"• {one}" for one in goes)]),
-            t("What stays are counts that name nobody: how many messages went out, and when."),
+            t(STAYS),
             t("The messages in this chat stay until you delete them, and can no longer be corrected or withdrawn."),
             t("To have your data first, send /mydata."),
         )
