@@ -9,8 +9,9 @@ The pages that show such links and the bot that hears them agree through this. R
 3. Anything else begins with the letter of its form, which no slug does, and goes on as base64url of its fields. A field
    is one octet (three bits say which, five how long) and its content: topics by three octets of a digest each, words,
    kinds and languages as text.
-4. A filter that does not fit is carried as far as it does: languages go first, then words from the last one, then
-   kinds, what is refused, and topics from the last one. The link says whether all of it fitted.
+4. A filter that does not fit is carried as far as it does: languages go first, then words (one that no link could hold,
+   then the shortest: long words say most), then kinds, what is refused, and topics from the last one. The link says
+   whether all of it fitted.
 5. A payload is written by strangers. What cannot be read, or what names no topic that there is, is None; a topic that
    has left the file is left out, but never so that less is asked for than was: where no wanted topic is left, None.
 """
@@ -100,9 +101,16 @@ def _ever_less(wanted: Filter) -> Iterator[Filter]:
     yield wanted
     for field in ("langs", "words", "kinds", "without", "topics"):
         while values := getattr(wanted, field):
-            kept = values[:-1] if field in ("words", "topics") else ()
-            wanted = replace(wanted, **{field: kept})
+            least = values[-1] if field == "topics" else min(reversed(values), key=_weight)
+            kept = [one for one in values if one != least] if field in ("words", "topics") else ()
+            wanted = replace(wanted, **{field: tuple(kept)})
             yield wanted
+
+
+def _weight(word: str) -> tuple[bool, int]:
+    """How much would be lost without it: nothing, where no link could hold it."""
+    octets = sum(map(len, _written(unescape(word))))
+    return octets <= _LONGEST, octets
 
 
 def _packed(wanted: Filter) -> bytes | None:

@@ -66,9 +66,12 @@ def test_what_is_left_of_a_choice_without_its_topics_is_nothing_rather_than_ever
 
 
 def test_a_choice_that_is_too_large_is_carried_as_far_as_it_goes_and_the_link_says_so():
-    wanted = Filter(langs=LANGS, topics=("visas",), words=("international", "protection", "responsibilities"))
+    # Long words say most: the shortest go first, and before them one that no link could hold.
+    wanted = Filter(langs=LANGS, topics=("visas",), words=("fee", "international", "responsibilities", "visa"))
     link = bot_link("press_bot", wanted)
-    assert (link.whole, link.carried) == (False, Filter(topics=("visas",), words=("international", "protection")))
+    assert (link.whole, link.carried) == (False, Filter(topics=("visas",), words=("international", "responsibilities")))
+    wanted = Filter(words=("a" * 60, "fee", "visa"))
+    assert bot_link("press_bot", wanted).carried == Filter(words=("fee", "visa"))
     many = bot_link("press_bot", Filter(topics=tuple(f"topic-{n}" for n in range(20))))
     assert (many.whole, len(many.carried.topics)) == (False, 11)
 
