@@ -112,13 +112,49 @@ async def test_more_than_a_minute_is_not_waited_for_and_that_is_said(office, tim
     assert chat.got == ["after"]
 
 
-async def test_a_line_is_bounded(office):
+async def test_a_line_is_bounded_and_the_oldest_goes(office):
     chat = Chat(flood(5))
     for number in range(IN_LINE + 3):
         await office.answers.give(7, chat.says(number))
     await office.done()
-    assert chat.got == list(range(IN_LINE))
+    assert chat.got == list(range(3, IN_LINE + 3))
     assert office.told.count("lost") == 3
+
+
+async def test_the_newest_screen_of_a_message_takes_the_turn_of_the_one_that_waits_for_it(office):
+    chat = Chat(flood(5), flood(5))
+    for number in range(30):
+        await office.answers.give(7, chat.says(f"screen {number}"), place=100)
+    await office.answers.give(7, chat.says("a message"))
+    for number in range(30, 60):
+        await office.answers.give(7, chat.says(f"screen {number}"), place=100)
+        await office.answers.give(7, chat.says(f"other {number}"), place=101)
+    await office.done()
+    assert chat.got == ["screen 59", "a message", "other 59"]
+    assert "lost" not in office.told
+
+
+async def test_a_screen_that_is_under_way_while_a_newer_one_comes_does_not_come_after_it(office):
+    chat = Chat(flood(5))
+
+    async def refused_while_another_comes():
+        await office.answers.give(7, chat.says("new"), place=100)
+        raise flood(3)
+
+    await office.answers.give(7, chat.says("first"), place=99)
+    await office.answers.give(7, refused_while_another_comes, place=100)
+    await office.done()
+    assert chat.got == ["first", "new"]
+
+
+async def test_no_chat_of_a_person_is_logged(office):
+    chat = Chat(flood(61))
+    with capture_logs() as logs:
+        await office.answers.give(70077, chat.says("hello"))
+        await office.done()
+        await office.answers.close()
+    assert [one["answers"] for one in logs] == [1]
+    assert "70077" not in str(logs)
 
 
 async def test_who_blocks_us_while_an_answer_waits_is_told_of(office):

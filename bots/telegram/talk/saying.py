@@ -48,7 +48,9 @@ async def show(answers: Answers, query: CallbackQuery, said: Said) -> None:
     bot, chat = query.get_bot(), query.from_user.id
     first, *others = _several(said) or (None,)
     if first is not None:
-        await answers.give(chat, partial(_put, query, first))
+        fits = not isinstance(first.keyboard, ForceReply) and first.file is None
+        place = query.message.message_id if query.message is not None and fits else None
+        await answers.give(chat, partial(_put, query, first), place=place)
     await say(answers, bot, chat, others)
 
 
