@@ -169,6 +169,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         folder=office.media,
         clock=clock,
         metrics=office.metrics,
+        wake=bell.ring,
         schedule=schedule_of(settings.digests),
     )
     channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
@@ -199,7 +200,11 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         channels=list(channels),
         clock=clock,
         wake=bell.ring,
-        workplaces=(*feeds.workplaces(), Digests(database, settings.digests, clock=clock, wake=bell.ring)),
+        workplaces=(
+            *feeds.workplaces(),
+            *telegram.workplaces,
+            Digests(database, settings.digests, clock=clock, wake=bell.ring),
+        ),
     )
     engine = EmbeddedEngine(
         work.handlers(),

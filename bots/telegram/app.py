@@ -31,7 +31,7 @@ from bots.telegram.pace import Pace
 from bots.telegram.pauses import Pauses
 from bots.telegram.polling import GRACE, LONG_POLL, Polling, Sleep
 from bots.telegram.sizing import LANES, most
-from bots.telegram.standing import Standing
+from bots.telegram.standing import Reopened, Standing
 from bots.telegram.talk.turns import Part
 from bots.telegram.talk.waiting import Answers
 from bots.telegram.transport import AiohttpRequest, hide_token
@@ -73,6 +73,7 @@ class TelegramBot:
         schedule: Schedule | None = None,
         more: Sequence[Part] = (),
         metrics: Metrics | None = None,
+        reopened: Reopened | None = None,
         poll_for: timedelta = LONG_POLL,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -110,7 +111,8 @@ class TelegramBot:
         )
         self._app.add_handlers(list(self._dialogue.handlers()))
         self._app.add_error_handler(self._dialogue.failed)
-        self._standing = Standing([*(channel.chat for channel in settings.channels), settings.audit_chat])
+        ours = [*(channel.chat for channel in settings.channels), settings.audit_chat]
+        self._standing = Standing(ours, reopened)
         self._trouble = Trouble(clock, self.pacer.hold)
         self._desk = Desk(self._handle)
         self._polling = Polling(self.bot, self._desk, self._trouble, poll_for=poll_for, sleep=sleep)
@@ -203,7 +205,7 @@ class TelegramBot:
 
     async def _handle(self, update: Update) -> None:
         if update.my_chat_member is not None:
-            self._standing.heard(update.my_chat_member)
+            await self._standing.heard(update.my_chat_member)
         who = update.effective_chat or update.effective_user
         if who is not None:
             self.pacer.note(who.id, self._clock())

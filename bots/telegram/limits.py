@@ -159,6 +159,10 @@ class Pacer:
         ends = (self._paused.get(scope) for scope in (BOT, chat_scope(self.known(chat))))
         return max((until for until in ends if until and until > now), default=None)
 
+    def is_paused(self, now: datetime) -> bool:
+        """Whether anything is paused at `now`, the bot or any chat."""
+        return any(until > now for until in self._paused.values())
+
     def held_until(self, now: datetime) -> datetime | None:
         """Until when the bot as a whole sends nothing, or None."""
         ends = [one for one in (self._paused.get(BOT), self._hushed_until) if one is not None and one > now]

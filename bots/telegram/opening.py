@@ -9,7 +9,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,14 @@ from aiohttp import web
 
 from bots.telegram.audit import ChannelAudit, DatabaseNumbers
 from bots.telegram.channel import TelegramChannel
+from bots.telegram.courier import Still
 from bots.telegram.media import DatabaseFiles, Folder, Photos
 from bots.telegram.options import ChatOptions
 from bots.telegram.outbox import FileTelegram
 from bots.telegram.pauses import DatabasePauses
+from bots.telegram.records import Records, Watch
 from config.settings import TelegramSettings
-from syndicator.domain.ports import Channel, Clock
+from syndicator.domain.ports import Channel, Clock, Workplace
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.windows import Schedule
@@ -41,10 +43,11 @@ __all__ = ["Telegram", "bot_number", "open_channel", "open_telegram"]
 
 @dataclass(frozen=True, slots=True)
 class Telegram:
-    """The way out, and the bot where there is one."""
+    """The way out, the bot where there is one, and work of their own."""
 
     channel: Channel
     bot: TelegramBot | None = None
+    workplaces: Sequence[Workplace] = ()
 
     @property
     def username(self) -> str:
@@ -74,11 +77,14 @@ def open_telegram(
     folder: Folder,
     clock: Clock,
     metrics: Metrics,
+    wake: Callable[[], None],
     schedule: Schedule | None = None,
     more: Sequence[Part] = (),
 ) -> Telegram:
-    """What the settings ask for. `folder` has the pictures' bytes, `schedule` is that of digests, and `more` are parts of
-    the dialogue.
+    """What the settings ask for.
+
+    `folder` has the pictures' bytes, `schedule` is that of digests, `more` are parts of the dialogue; `wake` is called when
+    deliveries have become due.
     """
     if settings.token is None:
         outbox = Path(settings.outbox)
@@ -87,7 +93,7 @@ def open_telegram(
     from bots.telegram.app import TelegramBot  # noqa: PLC0415  # see rule 3
     from bots.telegram.talk.personal import personal_parts  # noqa: PLC0415
 
-    parts = (*personal_parts(database, site, taxonomy), *more)
+    parts, records = (*personal_parts(database, site, taxonomy), *more), Records(database, clock, wake)
     bot = TelegramBot(
         settings,
         site=site,
@@ -99,11 +105,20 @@ def open_telegram(
         schedule=schedule,
         more=parts,
         metrics=metrics,
+        reopened=records.reopened,
     )
     channel = open_channel(
-        bot, settings, database, site=site, texts=texts, taxonomy=taxonomy, folder=folder, clock=clock
+        bot,
+        settings,
+        database,
+        site=site,
+        texts=texts,
+        taxonomy=taxonomy,
+        folder=folder,
+        clock=clock,
+        still=records.still,
     )
-    return Telegram(channel, bot)
+    return Telegram(channel, bot, (Watch(database, bot.pacer, clock),))
 
 
 def open_channel(
@@ -116,6 +131,7 @@ def open_channel(
     taxonomy: Taxonomy,
     folder: Folder,
     clock: Clock,
+    still: Still | None = None,
 ) -> TelegramChannel:
     """The way out of a bot."""
     number = bot_number(settings)
@@ -134,4 +150,5 @@ def open_channel(
         options=ChatOptions.of(settings),
         photos=Photos(DatabaseFiles(database, number), folder),
         audit=audit,
+        still=still,
     )

@@ -6,7 +6,7 @@ may be called twice. In the order of a release's way:
 1. `announce`, `confirmation`, `open_messages`, `was_told` (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `settle`, `sweep`, `next_deferred` (sending) and `claim` (claiming) move it out.
-4. `recover`, `retry` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
+4. `recover`, `retry`, `reopened` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
 5. `listing`, `streamed`, `counts`, `oldest_due` (looking) show it.
 """
 
@@ -18,7 +18,7 @@ from syndicator.store.fanout import fan_out
 from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, announce, confirmation, open_messages, was_told
-from syndicator.store.recovery import recover, retry
+from syndicator.store.recovery import recover, reopened, retry
 from syndicator.store.sending import OpenBatch, Settlement, next_deferred, open_batches, settle, sweep
 from syndicator.store.told import Told
 
@@ -40,6 +40,7 @@ __all__ = [
     "open_batches",
     "open_messages",
     "recover",
+    "reopened",
     "retry",
     "settle",
     "streamed",

@@ -4,22 +4,24 @@
    They are marked, for the channel to use the same ids. One that was being sent at five crashes is likely what brings
    the process down: it stands `unknown` then, for people to see. Waits for a busy relay do not count.
 2. An operator may send again what failed, what nobody can tell, and what waits.
+3. A chat of the office's own that takes posts again gets at once what waited for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import case, select, true, update
+from sqlalchemy import case, literal_column, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import DeliveryState
+from syndicator.domain.model import ChannelKind, DeliveryState, SubscriberRole
+from syndicator.domain.places import Place
 from syndicator.store.batching import close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
-__all__ = ["recover", "retry"]
+__all__ = ["recover", "reopened", "retry"]
 
 RETRIED = (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
 BATCH_SIZE = 500
@@ -93,3 +95,31 @@ async def retry(
             session, rows, state, size=BATCH_SIZE, now=now, attempts=0, crashes=0, reason="", **marked
         )
     return moved
+
+
+async def reopened(session: AsyncSession, channel: ChannelKind, chats: Collection[str], now: datetime) -> int:
+    """Those chats of the office's own, by whatever names, take posts again: what was deferred there is due now.
+
+    All their topics are meant. Returns how many rows there were.
+    """
+    named = {Place.parse(chat).key[0] for chat in chats}
+    ours = await session.execute(
+        select(SUBSCRIBER.c.id, SUBSCRIBER.c.address, SUBSCRIBER.c.resolved).where(
+            SUBSCRIBER.c.channel == channel, SUBSCRIBER.c.role == literal_column(f"'{SubscriberRole.CHANNEL}'")
+        )
+    )
+    meant = [
+        number
+        for number, address, resolved in ours
+        if named & {Place.parse(one).key[0] for one in (address, resolved) if one}
+    ]
+    query = (
+        select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
+        .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+        .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .where(in_state(DeliveryState.DEFERRED), DELIVERY.c.subscriber_id.in_(meant))
+        .order_by(DELIVERY.c.id)
+        .with_for_update(of=DELIVERY, skip_locked=True)
+    )
+    rows = [(number, kind, priority) for number, kind, priority in await session.execute(query)]
+    return await regroup(session, rows, DeliveryState.DEFERRED, size=BATCH_SIZE, now=now)

@@ -67,6 +67,7 @@ class Agency:
             folder=media,
             clock=clock,
             metrics=self.metrics,
+            wake=lambda: None,
         )
         self.bot = self.telegram.bot
         self.bot._poll_for = timedelta(seconds=1)
@@ -96,7 +97,7 @@ class Agency:
             settler=settler,
             publisher=NoFeeds(),
             channels=list(channels),
-            workplaces=[self.digests],
+            workplaces=[self.digests, *self.telegram.workplaces],
             **shared,
         )
 

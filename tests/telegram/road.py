@@ -14,6 +14,7 @@ from bots.telegram.limits import Pacer
 from bots.telegram.media import DatabaseFiles, Photos
 from bots.telegram.options import ChatOptions
 from bots.telegram.pauses import DatabasePauses
+from bots.telegram.records import Records, Watch
 from syndicator.domain.filters import parse
 from syndicator.domain.model import (
     Attachment,
@@ -60,7 +61,7 @@ class Road:
 
     def __init__(self, url, folder, bot, now, *, site, taxonomy, texts, settings):
         self.now, self.folder, self.site, self.settings = now, folder, site, settings
-        self.database, self.source = Database(url), FakeSource()
+        self.database, self.source, self.asked = Database(url), FakeSource(), 0
         shared = {"clock": lambda: self.now, "wake": lambda: None}
         media = MediaFolder(folder / "media", 1_000_000)
         self.taxonomy = taxonomy
@@ -73,9 +74,11 @@ class Road:
             pauses=DatabasePauses(self.database),
             options=ChatOptions.of(settings.telegram),
             photos=Photos(DatabaseFiles(self.database, 4242), media),
+            still=self.still,
             sleep=self._sleep,
             monotonic=lambda: self.now.timestamp(),  # noqa: PLW0108  # it moves on
         )
+        self.watch = Watch(self.database, self.channel._pacer, shared["clock"])
         channels = {ChannelKind.TELEGRAM: self.channel}
         metrics = Metrics()
         policies = {ChannelKind.TELEGRAM: RetryPolicy(8, ResendUnknown.URGENT)}
@@ -94,8 +97,13 @@ class Road:
             settler=settler,
             publisher=NoFeeds(),
             channels=list(channels),
+            workplaces=[self.watch],
             **shared,
         )
+
+    async def still(self, releases):
+        self.asked += 1
+        return await Records(self.database, lambda: self.now, lambda: None).still(releases)
 
     async def _sleep(self, seconds):
         self.now += timedelta(seconds=seconds)

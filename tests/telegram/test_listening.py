@@ -344,7 +344,12 @@ ADMINISTRATOR = {"status": "administrator", "can_post_messages": True}
 async def test_a_bot_that_loses_its_channel_says_so_at_once_and_once(double, bot, capsys, member, says):
     double.channel("@press", -1001)
     double.channel("@other", -1002)
-    await bot(channels=[{"chat": "https://t.me/Press"}])
+    back = []
+
+    async def reopened(chats):
+        back.append(set(chats))
+
+    (await bot(channels=[{"chat": "https://t.me/Press"}]))._standing._reopened = reopened
     await double.until(lambda: polls(double))
     double.rights("@press", member)
     double.rights("@other", member)
@@ -353,9 +358,11 @@ async def test_a_bot_that_loses_its_channel_says_so_at_once_and_once(double, bot
     assert out.count("cannot go out any more") == 1
     assert "@press" in out
     assert says in out
+    assert back == []
     double.rights("@press", ADMINISTRATOR)
     await double.until(lambda: not double.pending)
     assert "may post in a chat of the configuration again" in capsys.readouterr().out
+    assert back == [{"@press", "-1001"}], "what waited there is told to go out"
 
 
 # -- webhook

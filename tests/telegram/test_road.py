@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 from telegram.ext import ExtBot
 
 from bots.telegram.transport import AiohttpRequest
 from config.settings import DatabaseSettings, FeedSettings, Settings, SiteSettings, TelegramSettings, WebSettings
+from syndicator.domain.model import ChannelKind, DeliveryState
+from syndicator.pipeline.work import harvest_job
 from syndicator.store import ledger
 from tests.telegram.road import Road, doubled
+from tests.whole.house import Never
 
 LONG = "\n\n".join(f"Paragraph {n}. {'word ' * 60}" for n in range(25))
 PERSON, CHANNEL = 7, "@news"
@@ -226,3 +230,82 @@ async def test_a_crash_in_the_middle_of_a_correction_repeats_no_edit_that_shows(
     assert len(copy) == 3
     assert "Visas cost 20" in copy[0]["text"]
     assert NOTES[0] in reply["text"]
+
+
+async def test_a_withdrawal_during_an_outage_follows_within_30_seconds_after_it(opened):
+    road, double = await opened()
+    road.write("Visas cost 10")
+    await road.pass_time(minutes=5)
+    await double.down()
+    road.withdraw()
+    await road.pass_time(minutes=5)
+    await double.up()
+    await road.pass_time(seconds=30)
+    for chat in (PERSON, CHANNEL):
+        (notice,) = texts_in(double, chat)
+        assert notice.startswith("🚫 Withdrawn")
+    async with road.database.reading() as session:
+        assert await ledger.listing(session, state=DeliveryState.FAILED) == []
+
+
+async def test_when_a_right_comes_back_what_waited_goes_out_at_once(opened):
+    road, double = await opened()
+    double.rights(CHANNEL, {"status": "left"})
+    road.write("Visas cost 10")
+    await road.pass_time(hours=2)
+    assert texts_in(double, CHANNEL) == []
+    double.rights(CHANNEL, {"status": "administrator", "can_post_messages": True})
+    async with road.database.writing() as session:
+        assert await ledger.reopened(session, ChannelKind.TELEGRAM, ["@elsewhere", "7"], road.now) == 0
+        assert await ledger.reopened(session, ChannelKind.TELEGRAM, ["-100123", CHANNEL.upper()], road.now) == 1
+    await road.pass_time(seconds=5)
+    (post,) = texts_in(double, CHANNEL)
+    assert post.startswith("Visas cost 10")
+
+
+@pytest.mark.parametrize("whole_bot", [False, True])
+async def test_what_a_long_pause_keeps_from_following_is_told_once_with_its_channels(opened, whole_bot):
+    chats = [CHANNEL, "@other"]
+    road, double = await opened(channels=[{"chat": chat, "language": "en"} for chat in chats])
+    double.channel("@other", -100124)
+    road.write("Visas cost 10")
+    await road.pass_time(minutes=5)
+    times, chat = (2, None) if whole_bot else (1, -100123)
+    double.fault("flood", method="deleteMessage", times=times, chat=chat, retry_after=3600)
+    road.withdraw()
+    with capture_logs() as logs:
+        await road.pass_time(minutes=30)
+    (line,) = [one for one in logs if "delete or edit it by hand" in one["event"]]
+    assert (line["log_level"], line["chats"]) == ("error", sorted(chats) if whole_bot else [CHANNEL])
+    assert line["until"] > road.now.isoformat()
+    await road.pass_time(hours=2)
+    for chat in (PERSON, *chats):
+        (notice,) = texts_in(double, chat)
+        assert "cost" not in notice
+
+
+async def test_what_is_withdrawn_between_two_parts_of_a_post_goes_no_further(opened):
+    road, double = await opened()
+    road.write("Visas cost 10", LONG, urgent=True)
+    sleep = road.channel._pace._sleep
+
+    async def meanwhile(seconds):
+        if road.source.items["visas"].reason == "" and double.seen(CHANNEL):
+            road.withdraw()
+            await road.work_.handlers()["harvest"](harvest_job(road.source.name, road.now), Never())
+        await sleep(seconds)
+
+    road.channel._pace._sleep = meanwhile
+    await road.work(only=2)
+    sent = [given for given in double.made("sendMessage") if given["chat_id"] in (CHANNEL, -100123)]
+    assert len([one for one in sent if "Paragraph" in one["text"]]) == 1, "parts 2 and 3 were not sent"
+    await road.pass_time(minutes=10)
+    assert not any("Paragraph" in one for chat in (PERSON, CHANNEL) for one in texts_in(double, chat))
+    assert len(texts_in(double, CHANNEL)) == 1
+
+
+async def test_what_is_sent_at_once_asks_the_store_nothing_more(opened):
+    road, _ = await opened()
+    road.write("Visas cost 10")
+    await road.pass_time(minutes=5)
+    assert road.asked == 0
