@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bots.telegram.talk.quiet_hours import read_hours
-from bots.telegram.talk.zone_names import find_zone
+from bots.telegram.talk.zone_names import find_zones, is_zone
 from syndicator.domain.deeplink import payload_of
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence, OtherLanguage
@@ -159,12 +159,49 @@ def test_hours_are_read_generously_and_never_guessed(typed, hours):
     [
         ("Asia/Baku", "Asia/Baku"), ("bakı", "Asia/Baku"), ("БАКУ", "Asia/Baku"), ("new york", "America/New_York"),
         ("Нью-Йорк", "America/New_York"), ("İstanbul", "Europe/Istanbul"), ("Киев", "Europe/Kyiv"), ("utc", "Etc/UTC"),
-        ("Calcutta", "Asia/Kolkata"), ("Atlantis", None), ("../../etc/passwd", None), ("posixrules", None), ("", None),
-        ("x" * 5000, None),
+        ("Calcutta", "Asia/Kolkata"), ("Ankara", "Europe/Istanbul"), ("Астана", "Asia/Almaty"),
+        ("санкт-петербург", "Europe/Moscow"), ("Казань", "Europe/Moscow"), ("München", "Europe/Berlin"),
+        ("koln", "Europe/Berlin"), ("Кёльн", "Europe/Berlin"), ("Delhi", "Asia/Kolkata"), ("Mumbai", "Asia/Kolkata"),
+        ("Beijing", "Asia/Shanghai"), ("Gəncə", "Asia/Baku"), ("naxcivan", "Asia/Baku"), ("Нахичевань", "Asia/Baku"),
+        ("Almaniya", "Europe/Berlin"), ("Германия", "Europe/Berlin"), ("Türkiyə", "Europe/Istanbul"),
+        ("Georgia", "Asia/Tbilisi"), ("Узбекистан", "Asia/Tashkent"), ("Azerbaijan", "Asia/Baku"),
+        ("UTC+4", "Etc/GMT-4"), ("gmt+4", "Etc/GMT-4"), ("+4", "Etc/GMT-4"), ("UTC +04:00", "Etc/GMT-4"),
+        ("UTC−5", "Etc/GMT+5"), ("GMT-5", "Etc/GMT+5"), ("UTC+5:30", "Asia/Kolkata"), ("utc+0", "Etc/UTC"),
+        ("Bakı (UTC+4)", "Asia/Baku"), ("UTC+40", None), ("UTC+5:17", None), ("4", None),
+        ("Atlantis", None), ("../../etc/passwd", None), ("posixrules", None), ("", None), ("x" * 5000, None),
     ],
 )  # fmt: skip
-def test_a_place_is_found_by_its_name_in_any_of_our_languages(texts, typed, zone):
-    assert find_zone(typed, [texts(lang).locale for lang in LANGS]) == zone
+def test_a_place_is_found_by_its_name_in_any_of_our_languages(texts, now, typed, zone):
+    found = find_zones(typed, [texts(lang).locale for lang in LANGS], now)
+    assert list(found) == ([zone] if zone else [])
+    assert all(map(is_zone, found))
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "count"), [("Russia", "Europe/Kaliningrad", 11), ("ABŞ", "America/New_York", 8)]
+)
+def test_a_country_with_several_times_stands_for_each_of_them_once(texts, now, typed, first, count):
+    found = find_zones(typed, [texts(lang).locale for lang in LANGS], now)
+    assert (found[0], len(found)) == (first, count)
+
+
+async def test_whose_country_has_several_times_is_asked_which_and_who_names_no_place_gets_the_list_again(
+    double, talk, settled
+):
+    person = await settled()
+    await talk(double.say(7, "/settings"))
+    await talk(double.tap(7, "Time zone"))
+    await talk(double.tap(7, "Another place…"))
+    question = double.seen(7)[-1]["id"]
+    await talk(double.say(7, "Atlantis", reply_to=question))
+    assert "no such place" in double.seen(7)[-1]["text"]
+    assert "Baku (UTC+4)" in labels(double.seen(7)[-1])[0]
+    await talk(double.say(7, "Russia", reply_to=question))
+    await talk(double.tap(7, "Yekaterinburg (UTC+5)"))
+    assert person.timezone == "Asia/Yekaterinburg"
+    await talk(double.say(7, "UTC+3", reply_to=question))
+    assert person.timezone == "Etc/GMT-3"
+    assert "Time zone: UTC+3," in double.seen(7)[-1]["text"]
 
 
 # -- links

@@ -2,34 +2,37 @@
 
 Rules, in order:
 
-1. A zone is an IANA name that this machine knows. Those that exist only for programs (`Etc/GMT-4`, `posixrules`) are
-   neither offered nor found.
-2. What is typed may be the name (`Asia/Baku`), or a city in any of our languages, whatever its letters' case and marks.
-3. A city that stands for several zones stands for the first of them by name.
+1. A zone is an IANA name that this machine knows: one of a place, or one that is so far from UTC (`Etc/GMT-4`). Those
+   that exist only for programs (`posixrules`) are neither offered nor found.
+2. What is typed may be the name (`Asia/Baku`), how far it is from UTC (`UTC+4`, as our buttons say it), or a city or a
+   country in any of our languages (`zone_places`), whatever its letters' case and marks.
+3. A distance in whole hours is that, all year round; one with minutes is the place that keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.core import get_global
-from babel.dates import get_timezone_location
 
-from syndicator.domain.folding import fold
+from bots.telegram.talk.zone_places import AREAS, city, plain, zones_by_name
 from syndicator.i18n import Translator
 
-__all__ = ["find_zone", "is_zone", "zone_name", "zone_now"]
+__all__ = ["find_zones", "is_zone", "zone_name", "zone_now"]
 
-_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _TYPED = 64
-_ALIASES: Mapping[str, str] = get_global("zone_aliases")
-_FORMER: dict[str, list[str]] = {}
-for _was, _name in _ALIASES.items():
-    _FORMER.setdefault(_name, []).append(_was)
+_MOST = 12  # zones that one name may stand for
+_FROM_UTC = re.compile(r"(?:utc|gmt)? ?([+\-−–]) ?([0-9]{1,2})(?:[:.]?([0-9]{2}))?", re.IGNORECASE)
+_BUTTON = re.compile(r"(.+?) ?\((?:utc|gmt)[^()]*\)", re.IGNORECASE)
+_FIXED = re.compile(r"Etc/(?:UTC|GMT(?:[+-][1-9][0-9]?)?)")
+_WITH_MINUTES = {
+    "-9:30": "Pacific/Marquesas", "-3:30": "America/St_Johns", "+3:30": "Asia/Tehran", "+4:30": "Asia/Kabul",
+    "+5:30": "Asia/Kolkata", "+5:45": "Asia/Kathmandu", "+6:30": "Asia/Yangon", "+8:45": "Australia/Eucla",
+    "+9:30": "Australia/Darwin", "+10:30": "Australia/Adelaide", "+12:45": "Pacific/Chatham",
+}  # fmt: skip
 
 
 def zone_now(zone: ZoneInfo, now: datetime, t: Translator) -> str:
@@ -40,12 +43,12 @@ def zone_now(zone: ZoneInfo, now: datetime, t: Translator) -> str:
 def zone_name(zone: ZoneInfo, now: datetime, t: Translator) -> str:
     """The city in the reader's language, and how far from UTC it is now."""
     offset = _offset(zone, now)
-    return f"{_city(zone.key, t.locale)} ({offset})" if zone.key.partition("/")[0] in _AREAS else offset
+    return f"{city(zone.key, t.locale)} ({offset})" if zone.key.partition("/")[0] in AREAS else offset
 
 
 def is_zone(name: str) -> bool:
-    """Whether it names a place's zone that this machine knows."""
-    if name.partition("/")[0] not in _AREAS:
+    """Whether it is a zone that a person can choose, and that this machine knows."""
+    if name.partition("/")[0] not in AREAS and not _FIXED.fullmatch(name):
         return False
     try:
         return bool(ZoneInfo(name).key)
@@ -53,42 +56,25 @@ def is_zone(name: str) -> bool:
         return False
 
 
-def find_zone(typed: str, locales: Sequence[Locale]) -> str | None:
-    """The zone that somebody means; None where there is none. The first call takes 0.2 s, for all names are read."""
-    wanted = _plain(typed[:_TYPED])
-    return _places(tuple(map(str, locales))).get(wanted) if wanted else None
+def find_zones(typed: str, locales: Sequence[Locale], now: datetime) -> Sequence[str]:
+    """The zones that somebody may mean, none where there are none. The first call takes 0.2 s: all names are read."""
+    typed = typed[:_TYPED].strip()
+    if found := _FROM_UTC.fullmatch(typed):
+        away = _so_far(found[1], int(found[2]), int(found[3] or 0))
+        return (away,) if away and is_zone(away) else ()
+    if found := _BUTTON.fullmatch(typed):
+        typed = found[1]
+    wanted = plain(typed)
+    named = zones_by_name(tuple(map(str, locales)), now.year).get(wanted, ()) if wanted else ()
+    return tuple(named[:_MOST])
 
 
-def _in_force(zone: str, known: Collection[str]) -> str:
-    """The name that a zone goes by, where it has several: cities are told by it."""
-    name = str(_ALIASES.get(zone, zone))
-    return name if name in known else zone
-
-
-@lru_cache(maxsize=8)
-def _places(locales: tuple[str, ...]) -> Mapping[str, str]:
-    """Every name that a zone goes by; full names win over cities, and the first zone of a city over later ones."""
-    known = available_timezones()
-    places = sorted(zone for zone in known if zone.partition("/")[0] in _AREAS or zone == "UTC")
-    found = {_plain(zone): _in_force(zone, known) for zone in places}
-    for zone in places:
-        found.setdefault(_plain(zone.rpartition("/")[2]), found[_plain(zone)])
-    for name in locales:
-        locale = Locale.parse(name)
-        for zone in places:
-            found.setdefault(_plain(_city(zone, locale)), found[_plain(zone)])
-    return found
-
-
-def _plain(name: str) -> str:
-    return " ".join(fold(name).replace("_", " ").replace("-", " ").split())
-
-
-def _city(zone: str, locale: Locale) -> str:
-    """Under whichever of its names the language knows it."""
-    name = _ALIASES.get(zone, zone)
-    known = (locale.time_zones.get(one, {}).get("city") for one in (name, *_FORMER.get(name, ())))
-    return next(filter(None, known), "") or str(get_timezone_location(name, locale=locale, return_city=True))
+def _so_far(sign: str, hours: int, minutes: int) -> str | None:
+    """The zone that is so far from UTC; the signs of `Etc/GMT` are the other way round, as POSIX has them."""
+    ahead = sign == "+"
+    if minutes:
+        return _WITH_MINUTES.get(f"{'+' if ahead else '-'}{hours}:{minutes:02}")
+    return f"Etc/GMT{'-' if ahead else '+'}{hours}" if hours else "Etc/UTC"
 
 
 def _offset(zone: ZoneInfo, now: datetime) -> str:
