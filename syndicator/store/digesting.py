@@ -6,8 +6,8 @@ Rules, in order:
    version that `fanout` would choose; another language too where they take one: by then languages have settled.
 2. Nobody gets the past: the subscription is older than that version, or took the place of one ("changed") that was
    older and took it too. So whoever ticks one more topic, or goes over from daily to weekly, loses nothing.
-3. What the ledger says they were told is left out: as a release by itself (sent, on its way, or unknown; waiting only
-   while they still are told at once), or in another digest.
+3. What the ledger says they were told is left out: as a release by itself (sent, on its way, unknown, or waiting:
+   what was promised at once goes out at once, `heirs`), or in another digest.
 4. Before the first step every release of the window is matched with the filters of today. That waits for the release's
    own fan-out, though not for ever.
 5. Rows and what they tell are one transaction; who has a row of the run gets no second one.
@@ -91,10 +91,7 @@ ITEMS = """
         AND (r.subscriber_id, n.number) NOT IN (SELECT t.subscriber_id, t.release_id FROM told t)
         AND NOT EXISTS (
             SELECT 1 FROM delivery d WHERE d.message_id = n.message AND d.subscriber_id = r.subscriber_id
-                AND (d.state IN ('sent', 'sending', 'unknown') OR CAST(d.answer AS TEXT) <> :nothing
-                    OR (d.state IN ('due', 'deferred') AND EXISTS (
-                        SELECT 1 FROM subscription a
-                        WHERE a.subscriber_id = r.subscriber_id AND a.state = 'active' AND a.cadence = 'immediate'))))
+                AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing))
 """
 
 RECIPIENTS = """

@@ -4,8 +4,9 @@ Rules, in order:
 
 1. A person has one row a message, so what ends with one subscription may still be owed by another: a second that
    matches too, or the one that took its place ("changed", one more topic ticked).
-2. A release goes by an active, immediate subscription whose filter takes it, in the version this reader then gets. It
-   is judged by `filters.takes`, like any reader: a new filter has no `match` rows yet.
+2. A release goes by an active subscription whose filter takes it, in the version this reader then gets. It is judged by
+   `filters.takes`, like any reader: a new filter has no `match` rows yet. What was promised at once goes out at once,
+   also to who has gone over to a digest since: `digesting` counts it as told.
 3. What may have arrived in part keeps its language: nobody gets the same news in two.
 4. Other news of a release goes to who has the old text and still listens at all.
 """
@@ -20,7 +21,7 @@ from sqlalchemy import RowMapping, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import Facts, parse, takes
-from syndicator.domain.model import Cadence, MessageKind, OtherLanguage, Reader, SubscriptionState
+from syndicator.domain.model import MessageKind, OtherLanguage, Reader, SubscriptionState
 from syndicator.store.loading import many
 from syndicator.store.tables import DELIVERY, FILTER, SUBSCRIPTION
 
@@ -39,13 +40,13 @@ class Heir:
 async def inherit(session: AsyncSession, rows: Sequence[RowMapping]) -> Mapping[int, Heir]:
     """Heirs by delivery, written into the ledger; a row that has none is left out.
 
-    A row is what `sending` reads of a delivery, its message and its subscriber.
+    A row is what `claiming` reads of a delivery, its message and its subscriber.
     """
     if not rows:
         return {}
     people = {row["subscriber_id"] for row in rows}
     query = (
-        select(SUBSCRIPTION.c.id, SUBSCRIPTION.c.subscriber_id, SUBSCRIPTION.c.cadence, FILTER.c.canonical)
+        select(SUBSCRIPTION.c.id, SUBSCRIPTION.c.subscriber_id, FILTER.c.canonical)
         .join_from(SUBSCRIPTION, FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
         .where(SUBSCRIPTION.c.subscriber_id.in_(people), SUBSCRIPTION.c.state == SubscriptionState.ACTIVE)
         .order_by(SUBSCRIPTION.c.id)
@@ -72,7 +73,7 @@ def _heir(row: RowMapping, theirs: Sequence[RowMapping], facts: Facts | None) ->
     for one in theirs:
         if told:
             return Heir(one["id"], one["canonical"], row["lang"])
-        if facts is None or one["cadence"] != Cadence.IMMEDIATE:
+        if facts is None:
             continue
         lang = takes(parse(one["canonical"]), facts, reader, matched.get("about", ()), matched.get("order", ()))
         if lang is not None and not (begun and lang != row["lang"]):

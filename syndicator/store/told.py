@@ -5,7 +5,9 @@ Rules, in order:
 1. It is looked at when something that follows the release is claimed, and in the claim's own transaction. On
    PostgreSQL the claim holds the reader's row meanwhile: two claims for one reader are made one after the other.
 2. A release, its corrections and the digests that tell of it bring copies; edits and withdrawals change them.
-3. A withdrawal stops what has begun and waits: it is not to go on. What was accepted of it stands in its answer.
+3. What follows a release follows in the order of the changes, and so do the answers: by message, and never by the time
+   at which somebody's clock says that they came.
+4. A withdrawal stops what has begun and waits: it is not to go on. What was accepted of it stands in its answer.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind
@@ -74,7 +76,7 @@ class Told:
 
 
 async def look(session: AsyncSession, rows: Sequence[Mapping[str, Any]], now: datetime) -> dict[int, list[Told]]:
-    """By delivery, of those among these claimed rows that follow a release: all others, in the order of their answers.
+    """By delivery, of those among these claimed rows that follow a release: all others, oldest message first.
 
     A row is what `claiming` reads of a delivery, its message and its reader.
     """
@@ -99,7 +101,7 @@ async def look(session: AsyncSession, rows: Sequence[Mapping[str, Any]], now: da
 
 
 async def _stop(session: AsyncSession, release: int, people: Collection[int], now: datetime) -> None:
-    """What has begun and waits goes no further (rule 3)."""
+    """What has begun and waits goes no further (rule 4)."""
     messages = select(MESSAGE.c.id).where(MESSAGE.c.release_id == release, MESSAGE.c.kind != MessageKind.WITHDRAWAL)
     begun = (
         update(DELIVERY)
@@ -131,7 +133,7 @@ async def _about(
     )
     rows = [row for query in queries for row in (await session.execute(query)).mappings()]
     found: defaultdict[int, list[Told]] = defaultdict(list)
-    for row in sorted(rows, key=_when):
+    for row in sorted(rows, key=lambda row: (row["message_id"], row["id"])):
         found[row["subscriber_id"]].append(
             Told(
                 delivery=row["id"],
@@ -147,8 +149,3 @@ async def _about(
             )
         )
     return found
-
-
-def _when(row: RowMapping) -> tuple[bool, datetime, int]:
-    """Answers in their order; what has none yet comes last."""
-    return row["settled_at"] is None, row["settled_at"] or row["due_at"], row["id"]

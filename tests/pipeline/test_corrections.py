@@ -240,6 +240,25 @@ async def test_a_text_that_was_new_when_it_was_sent_is_corrected_for_nobody(pres
     assert [(letter.kind, letter.notes) for letter in press.telegram.sent] == [(MessageKind.RELEASE, ())]
 
 
+async def test_what_comes_back_after_the_clock_was_set_back_is_there_again(
+    sqlite_database, site, taxonomy, now, reader
+):
+    press = Press(sqlite_database, site, taxonomy, now, telegram=Chats())
+    await reader("7")
+    first = press.change(title="A")
+    await press.harvest(first)
+    await press.spread()
+    press.now += 60 * MINUTE
+    await press.send()
+    press.now -= 30 * MINUTE
+    await withdraw(press)
+    await press.send()
+    press.now += MINUTE
+    await press.publish(replace(first, note="Right now", fingerprint="2"))
+    chat = press.telegram.chats["7"]
+    assert list(chat.posts.values()) == ["A"]
+
+
 async def test_a_chat_that_follows_by_itself(sqlite_database, site, taxonomy, now, reader):
     """The whole road once, with a channel that keeps chats as readers see them."""
     press = Press(sqlite_database, site, taxonomy, now, telegram=Chats())

@@ -251,6 +251,23 @@ async def test_quiet_hours_hold_what_is_not_urgent(press, room):
     assert reader.got == ["now", "later"]
 
 
+async def test_who_goes_over_to_a_digest_still_gets_what_was_held_for_them(press, room):
+    other, reader = Reader(press, 2), Reader(press, 1)
+    await other.choose(Cadence.DAILY)
+    await publish(press, "older")
+    await at(press, EIGHT - DAY + GRACE + HOUR, room)
+    await press.subscribing.set_quiet(await reader.choose(), Quiet(7, 12))
+    await at(press, EIGHT - HOUR / 2, room)
+    await publish(press, "fees")
+    await at(press, EIGHT + GRACE, room)
+    await at(press, EIGHT + HOUR, room)
+    await reader.choose(Cadence.DAILY)
+    for hours in range(5, 60, 5):
+        await at(press, EIGHT + hours * HOUR, room)
+    assert reader.got == ["fees"]
+    assert reader.letters[0].kind is MessageKind.RELEASE
+
+
 async def test_a_digest_waits_for_the_end_of_quiet_hours(press, room):
     reader = Reader(press, 1)
     await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 9))
@@ -296,7 +313,7 @@ async def test_what_was_withdrawn_drops_out_and_a_digest_of_nothing_is_not_sent(
 async def test_a_rest_ends_at_its_time_and_nothing_of_it_is_made_up(press, room):
     reader = Reader(press, 1)
     until = press.now + 2 * DAY
-    account = await press.subscribing.rest(await reader.choose(), until)
+    account = await press.subscribing.rest(await reader.choose(), until, now=press.now)
     assert (account.subscriber.is_resting, account.subscriber.resume_at) == (True, until)
     assert (await reader.account()).subscriber.is_resting  # writing to the bot does not end it
     await publish(press, "meanwhile")
@@ -311,9 +328,9 @@ async def test_a_rest_ends_at_its_time_and_nothing_of_it_is_made_up(press, room)
 
 async def test_a_button_ends_a_rest_without_end(press):
     reader = Reader(press, 1)
-    account = await press.subscribing.rest(await reader.choose(), None)
+    account = await press.subscribing.rest(await reader.choose(), None, now=press.now)
     assert (await reader.account()).subscriber.is_resting
-    account = await press.subscribing.resume(account)
+    account = await press.subscribing.resume(account, now=press.now)
     assert (account.subscriber.state, account.subscriber.state_reason) == ("active", "")
 
 
@@ -331,7 +348,8 @@ async def test_blocked_and_back(press, room, name):
     reader = Reader(press, 1)
     account = await reader.choose(Cadence.DAILY)
     if rest is not None:
-        await press.subscribing.rest(account, None if rest == timedelta.max else press.now + rest)
+        until = None if rest == timedelta.max else press.now + rest
+        await press.subscribing.rest(account, until, now=press.now)
     for _ in range(2):
         await press.subscribing.blocked(1, reason="blocked the bot")
     async with press.database.reading() as session:

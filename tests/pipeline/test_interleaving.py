@@ -221,6 +221,12 @@ TABLE = {
     "corrected twice while the first post is queued": ["spread", "correct", "correct"],
     "corrected while its fan-out is open": ["spread", "claim", "compose", "correct", "spread", "send", "settle"],
     "corrected between claim and composing": ["spread", "claim", "correct", "spread", "spread", "spread"],
+    "corrected between claim and composing, the old text known": [
+        *["spread", "spread", "claim", "compose", "claim", "correct", *SENT[:2], "compose"],
+    ],
+    "withdrawn between claim and composing, the text known": [
+        *["spread", "spread", "claim", "compose", "claim", "withdraw", *SENT[:2], "compose"],
+    ],
     "corrected between composing and sending": ["spread", "claim", "compose", "correct", "spread", "claim"],
     "corrected and silently edited": [*SENT, "correct", "edit"],
     "silently edited and corrected": [*SENT, "edit", "spread", "correct"],

@@ -7,6 +7,7 @@ import pytest
 from syndicator.domain.model import (
     Cadence,
     DeliveryState,
+    MessageKind,
 )
 from syndicator.store import ledger, subscriptions
 from syndicator.store.ledger import Settlement
@@ -50,11 +51,13 @@ async def test_what_ends_with_one_subscription_goes_out_by_another_that_wants_it
         assert (row["state"], row["lang"]) == (("suppressed", "az") if by is None else ("sending", lang))
 
 
-async def test_a_digest_subscription_inherits_nothing_that_goes_out_at_once(database, press, people, tell, now):
+async def test_what_was_promised_at_once_goes_out_at_once_by_a_digest_subscription_too(
+    database, press, people, tell, now
+):
     async with database.writing() as session:
         await press.record(session)
         _, made = await people.add(session, "a@example.org", "kind=news")
         await people.add(session, "a@example.org", "", cadence=Cadence.DAILY)
         await tell(session)
         await subscriptions.end(session, made.id, "changed", now)
-        assert await drain(session, now) == []
+        assert [(c.filter, c.message.kind) for c in await drain(session, now)] == [("", MessageKind.RELEASE)]
