@@ -3,7 +3,7 @@
 Rules, in order:
 
 1. Texts are read here, after the claim: a letter holds what stands now. A chunk costs a few queries, whatever its
-   length.
+   length, and none where the claim says that its release stands as it was read before (`Kept`).
 2. What follows a release knows what its reader has (`earlier`), and what they were not told of yet (`notes`): the notes
    of all revisions after the one that they read. Of what nobody can tell whether it arrived, nothing counts as read.
 3. Which revision was read stands in the channel's answer. Where a later attempt went on with a newer text, `first` is
@@ -28,7 +28,9 @@ from syndicator.domain.tokens import Tokens
 from syndicator.store import digests, releases
 from syndicator.store.ledger import Claimed, Told
 
-__all__ = ["Background", "letter_of", "look_up", "with_revision"]
+__all__ = ["Background", "Kept", "letter_of", "look_up", "with_revision"]
+
+MOST_KEPT = 16  # releases; a broadcast is of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,33 @@ class Background:
         """A digest's releases, as they stand now."""
         found = ((self.releases.get(number), lang) for number, lang in self.items.get(delivery, ()))
         return tuple(Item(release, lang) for release, lang in found if release is not None)
+
+
+class Kept:
+    """Releases as they were read last, for the many letters of one broadcast."""
+
+    def __init__(self) -> None:
+        self._releases: dict[int, Release] = {}
+
+    def enough_for(self, claimed: Sequence[Claimed]) -> Background | None:
+        """What these letters are about, where all of it is kept and the claims say that it still stands so."""
+        found: dict[int, Release] = {}
+        for one in claimed:
+            if one.message.kind is not MessageKind.RELEASE or one.message.release is None or one.change is None:
+                return None
+            release = self._releases.get(one.message.release)
+            if release is None or release.change != one.change:
+                return None
+            found[release.number] = release
+        return Background(found)
+
+    def keep(self, background: Background) -> None:
+        """These were read just now."""
+        for number, release in background.releases.items():
+            self._releases.pop(number, None)
+            self._releases[number] = release
+        while len(self._releases) > MOST_KEPT:
+            del self._releases[next(iter(self._releases))]
 
 
 async def look_up(session: AsyncSession, claimed: Sequence[Claimed]) -> Background:

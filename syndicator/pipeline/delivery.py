@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. `sending` is committed before the channel is called, the outcome only after it answered (idea 2 of the design).
-   An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`).
+   An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`). While a batch
+   goes on, one transaction settles a chunk and claims the next.
 2. Texts are read at send (`composing`): what is sent is what stands now.
 3. After each chunk the job gives way if more important work waits for its lane.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
@@ -16,12 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
-from syndicator.pipeline.composing import Background, letter_of, look_up, with_revision
+from syndicator.pipeline.composing import Background, Kept, letter_of, look_up, with_revision
 from syndicator.pipeline.settling import Settler
 from syndicator.store import ledger
 from syndicator.store.database import Database
@@ -53,23 +55,28 @@ class Delivery:
         self._clock = clock
         self._wake = wake
         self._confirm_for = confirm_for
+        self._kept = Kept()
 
     async def deliver(self, job: Job, turn: Turn) -> Verdict:
         """Job `deliver`: args `batch` and `channel`. Safe to run twice: only due rows are claimed."""
         channel = self._channels[ChannelKind(str(job.args["channel"]))]
         batch = int(job.args["batch"])
         await self._settler.pay()
+        claimed: Sequence[Claimed] | None = None
         while True:
-            now = self._clock()
-            if (ready := self.ready_at(channel.kind, now)) > now:
-                return Again(ready)
-            claimed = await self._claim(channel, batch)
+            if claimed is None:
+                now = self._clock()
+                if (ready := self.ready_at(channel.kind, now)) > now:
+                    return Again(ready)
+                async with self._database.writing() as session:
+                    claimed = await self._claim(session, channel, batch)
             if not claimed:
                 break
             outcomes = await self._send(channel, claimed)
-            await self._settler.settle(channel.kind, claimed, outcomes)
             if turn.should_yield():
+                await self._settler.settle(channel.kind, claimed, outcomes)
                 return Again(self._clock())
+            claimed = await self._settle_and_claim(channel, batch, claimed, outcomes)
         self._wake()  # what was deferred comes due by itself
         return Done()
 
@@ -77,16 +84,32 @@ class Delivery:
         """When that channel can send: `now`, or a later time."""
         return self._channels[kind].ready_at(now) or now
 
-    async def _claim(self, channel: Channel, batch: int) -> Sequence[Claimed]:
+    async def _claim(self, session: AsyncSession, channel: Channel, batch: int) -> Sequence[Claimed]:
         edits = MessageKind.EDIT in channel.tells
-        async with self._database.writing() as session:
-            return await ledger.claim(session, batch, self._clock(), channel.chunk, edits=edits)
+        return await ledger.claim(session, batch, self._clock(), channel.chunk, edits=edits)
+
+    async def _settle_and_claim(
+        self, channel: Channel, batch: int, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]
+    ) -> Sequence[Claimed] | None:
+        """The next chunk; None where only the settling could be done now."""
+        now = self._clock()
+        if self.ready_at(channel.kind, now) > now:
+            await self._settler.settle(channel.kind, claimed, outcomes)
+            return None
+
+        async def then(session: AsyncSession) -> Sequence[Claimed]:
+            return await self._claim(session, channel, batch)
+
+        return await self._settler.settle(channel.kind, claimed, outcomes, then)
 
     async def _compose(self, claimed: Sequence[Claimed]) -> Sequence[Letter]:
         if all(c.message.release is None and c.message.kind is not MessageKind.DIGEST for c in claimed):
             return [letter_of(c, Background(), self._tokens, self._confirm_for) for c in claimed]
-        async with self._database.reading() as session:
-            background = await look_up(session, claimed)
+        background = self._kept.enough_for(claimed)
+        if background is None:
+            async with self._database.reading() as session:
+                background = await look_up(session, claimed)
+            self._kept.keep(background)
         return [letter_of(c, background, self._tokens, self._confirm_for) for c in claimed]
 
     async def _send(self, channel: Channel, claimed: Sequence[Claimed]) -> Sequence[Outcome]:

@@ -6,6 +6,8 @@ Rules, in order:
    tried again, and paid before anything else is claimed. Its rows stand `sending` meanwhile: nobody sends them again.
 2. What an answer means for the subscriber (gone, moved, a resolved id) is written in the same transaction.
 3. If the process dies while it owes, the rows are what any crash leaves: `sending`, sent once more at the next start.
+4. What is to be claimed next may be claimed in the same transaction: a message then costs one synced commit, not two.
+   Where the two together cannot be written, the answers are, alone, as rule 1 says.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,6 +32,8 @@ from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Settlement
 
 __all__ = ["Settler", "policies", "policy_for"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -89,12 +94,39 @@ class Settler:
         """Whether answers wait to be written down."""
         return bool(self._owed)
 
-    async def settle(self, kind: ChannelKind, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]) -> None:
-        """Write what became of these deliveries.
+    async def settle(
+        self,
+        kind: ChannelKind,
+        claimed: Sequence[Claimed],
+        outcomes: Sequence[Outcome],
+        then: Callable[[AsyncSession], Awaitable[T]] | None = None,
+    ) -> T | None:
+        """Write what became of these deliveries, and do `then` in the same transaction (rule 4); returns what it gives.
+
+        None: the answers were written alone, and `then` has done nothing.
 
         Raises:
             Exception: whatever the database says, after some tries; the answers stay owed.
         """
+        debt = self._debt(kind, claimed, outcomes)
+        if then is not None and not self._owed:
+            try:
+                async with self._database.writing() as session:
+                    await self._note(session, debt)
+                    found = await then(session)
+            except Exception as error:  # noqa: BLE001  # tried again below, and raised there
+                log.warning("answers cannot be written down yet", rows=len(debt.fates), reason=type(error).__name__)
+            except BaseException:  # cancelled: they stay owed
+                self._owed.append(debt)
+                raise
+            else:
+                self._count(debt)
+                return found
+        self._owed.append(debt)
+        await self.pay()
+        return None
+
+    def _debt(self, kind: ChannelKind, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]) -> _Debt:
         now = self._clock()
         fates = [
             fate(
@@ -108,8 +140,7 @@ class Settler:
             )
             for c, outcome in zip(claimed, outcomes, strict=True)
         ]
-        self._owed.append(_Debt(kind, claimed, fates))
-        await self.pay()
+        return _Debt(kind, claimed, fates)
 
     async def pay(self) -> None:
         """Write everything that is owed, oldest first. Raises as `settle`."""
@@ -131,10 +162,16 @@ class Settler:
 
     async def _write(self, debt: _Debt) -> None:
         async with self._database.writing() as session:
-            settlements = [_settlement(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True)]
-            await ledger.settle(session, settlements, self._clock())
-            for c, f in zip(debt.claimed, debt.fates, strict=True):
-                await _follow(session, c, f)
+            await self._note(session, debt)
+        self._count(debt)
+
+    async def _note(self, session: AsyncSession, debt: _Debt) -> None:
+        settlements = [_settlement(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True)]
+        await ledger.settle(session, settlements, self._clock())
+        for c, f in zip(debt.claimed, debt.fates, strict=True):
+            await _follow(session, c, f)
+
+    def _count(self, debt: _Debt) -> None:
         for f in debt.fates:
             self._metrics.outcomes.labels(debt.kind.value, f.state.value).inc()
 

@@ -8,6 +8,8 @@ Rules, in order:
    unsubscribing counts from its commit on. What another subscription of the same person still wants goes out by that
    one (`heirs`).
 3. What follows a release is claimed knowing all that the ledger has about it and this reader (`told`).
+4. A claim says at which change its release stands, where nobody can have changed it before the claim is committed: with
+   SQLite's one writer. What is changed after that finds the row `sending`, and follows it (`following`).
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ class Claimed:
     answer: Mapping[str, Any]
     hushed: bool = False  # they have left, or asked for a pause: their copies follow without a word
     told: Sequence[Told] = ()  # what they have of the release, of what follows one; oldest first
+    change: int | None = None  # of its release (rule 4); None: not certain, or no release
 
 
 _CLAIM = """
@@ -95,6 +98,7 @@ _FACTS = (
         RELEASE.c.state.label("release_state"),
         RELEASE.c.public_at,
         RELEASE.c.opened_at,
+        RELEASE.c.change,
         HUB_LEASE.c.until.label("lease_until"),
         HUB_LEASE.c.ended_at.label("lease_ended"),
         HUB_TOPIC.c.number.label("newest"),
@@ -121,7 +125,8 @@ async def claim(
     places. `edits` says that the batch's channel can change what it sent. Empty: nothing was due; the batch is closed
     then, unless rows of it are still being sent.
     """
-    query = CLAIM[session.get_bind().dialect.name]
+    dialect = session.get_bind().dialect.name
+    query = CLAIM[dialect]
     while True:
         picked = await session.scalars(query, {"batch": batch, "now": now, "limit": limit})
         numbers = list(picked)
@@ -138,7 +143,7 @@ async def claim(
         await settle(session, [one for one in held.values() if one is not None], now)
         going = [row for row in rows if held[row["delivery"]] is None]
         if going:
-            return [_claimed(row, told.get(row["delivery"], ())) for row in going]
+            return [_claimed(row, told.get(row["delivery"], ()), alone=dialect == "sqlite") for row in going]
 
 
 async def _inherited(session: AsyncSession, rows: Iterable[RowMapping]) -> list[Mapping[str, Any]]:
@@ -162,7 +167,7 @@ def _has_ended(row: RowMapping) -> bool:
     return inherited and row["subscription_state"] != SubscriptionState.ACTIVE
 
 
-def _claimed(row: Mapping[str, Any], told: Sequence[Told]) -> Claimed:
+def _claimed(row: Mapping[str, Any], told: Sequence[Told], *, alone: bool) -> Claimed:
     return Claimed(
         id=row["delivery"],
         message=message_of(row),
@@ -181,4 +186,5 @@ def _claimed(row: Mapping[str, Any], told: Sequence[Told]) -> Claimed:
         answer=row["answer"],
         hushed=is_hushed(row),
         told=[one for one in told if one.is_answered],
+        change=row["change"] if alone else None,
     )

@@ -1,4 +1,4 @@
-"""A thin stand-in for the Bot API: takes any call and gives one and the same answer, as quickly as it can.
+"""A thin stand-in for the Bot API: takes any call and gives the same answer from each chat, as quickly as it can.
 
 It parses no more than it must, so that the sender is what a measurement sees. As a program it prints its port.
 """
@@ -16,10 +16,11 @@ __all__ = ["TOKEN", "BotApi"]
 
 TOKEN = "4242:stand-in"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+CHAT = re.compile(rb'chat_id"?[:=] ?(\d+)')
 MESSAGE = {
     "message_id": 101,
     "date": 1_790_000_000,
-    "chat": {"id": 7, "type": "private", "first_name": "Aysel"},
+    "chat": {"id": 7_000_000_000, "type": "private", "first_name": "Aysel"},
     "from": {"id": 4242, "is_bot": True, "first_name": "Press", "username": "press_bot"},
     "text": "What the real one answers: the text again. " * 26,
     "entities": [{"type": "bold", "offset": 0, "length": 24}, {"type": "hashtag", "offset": 1000, "length": 8}],
@@ -28,6 +29,7 @@ MESSAGE = {
 }
 BODY = json.dumps({"ok": True, "result": MESSAGE}).encode()
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+HEAD, TAIL = ANSWER.split(b"7000000000")
 
 
 class _Line(asyncio.Protocol):
@@ -43,8 +45,9 @@ class _Line(asyncio.Protocol):
             whole = end + 4 + (int(found[1]) if found else 0)
             if len(self._buffer) < whole:
                 return
+            chat = CHAT.search(self._buffer, end, whole)
             self._buffer = self._buffer[whole:]
-            self._transport.write(ANSWER)
+            self._transport.write(b"%s%10d%s" % (HEAD, int(chat[1]) if chat else 7, TAIL))
 
 
 class BotApi:

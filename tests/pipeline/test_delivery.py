@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import event
 
 from syndicator.domain.filters import parse
 from syndicator.domain.letters import Gone, Later, Moved, Refused, Unknown
@@ -269,6 +270,45 @@ async def test_an_answer_that_cannot_be_written_down_is_owed_and_nobody_gets_it_
     assert await press.states() == {"a@x.az": "sent"}
     assert len(press.mail.sent) == 1
     assert not press.settler.owes
+
+
+async def test_a_claim_that_fails_takes_no_answer_with_it(press, reader, monkeypatch):
+    await reader("a@x.az")
+    await reader("b@x.az")
+    press.mail.chunk = 1
+    await press.harvest(press.change())
+    await press.spread()
+    claims = []
+    claim = ledger.claim
+
+    async def broken(*args, **how):
+        claims.append(args)
+        if len(claims) in (2, 4):
+            raise OSError("the disk is slow")
+        return await claim(*args, **how)
+
+    monkeypatch.setattr(ledger, "claim", broken)
+    await press.send()
+    assert await press.states() == {"a@x.az": "sent", "b@x.az": "sent"}
+    assert sorted(sent.address for sent in press.mail.sent) == ["a@x.az", "b@x.az"]
+    assert not press.settler.owes
+
+
+async def test_a_broadcast_costs_one_commit_a_message_and_reads_its_release_once(press, reader):
+    asked = []
+    for name in range(10):
+        await reader(f"{name}@x.az")
+    press.mail.chunk = 1
+    await press.harvest(press.change())
+    await press.spread()
+    for engine in (press.database._writers.sync_engine, press.database._readers.sync_engine):
+        event.listen(engine, "commit", lambda _: asked.append("commit"))
+        event.listen(engine, "before_cursor_execute", lambda _, __, statement, *___: asked.append(statement))
+    await press.send()
+    assert len(press.mail.sent) == 10
+    assert asked.count("commit") <= 10 + 3
+    if press.database.url.startswith("sqlite"):  # elsewhere a claim does not know that nobody changes it meanwhile
+        assert sum("FROM variant JOIN revision" in one for one in asked) == 1
 
 
 async def test_a_letter_that_cannot_be_composed_waits_and_is_not_lost(press, reader, monkeypatch):

@@ -43,7 +43,7 @@ class Peer:
 
 
 def sent(pacer, chats, start):
-    """When each of these arrives, in seconds after `start`: asked for at once, one lane each, on a line without delay."""
+    """When each of these arrives, in seconds after `start`: each has a lane, and the line no delay."""
     peer = Peer()
     World(pacer, peer, start, lanes=len(chats), back=lambda: 0.0).send((0, chat, Rank.NORMAL) for chat in chats)
     return [(moment - start).total_seconds() for moment, _ in peer.taken]
