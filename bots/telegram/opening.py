@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bots.telegram.audit import ChannelAudit, DatabaseNumbers
+from bots.telegram.audit import ChannelAudit
 from bots.telegram.channel import TelegramChannel
 from bots.telegram.courier import Still
 from bots.telegram.media import DatabaseFiles, Folder, Photos
+from bots.telegram.numbers import DatabaseNumbers
 from bots.telegram.options import ChatOptions
 from bots.telegram.outbox import FileTelegram
 from bots.telegram.pauses import DatabasePauses
@@ -83,8 +84,8 @@ def open_telegram(
 ) -> Telegram:
     """What the settings ask for.
 
-    `folder` has the pictures' bytes, `schedule` is that of digests, `more` are parts of the dialogue; `wake` is called when
-    deliveries have become due.
+    `folder` has the pictures' bytes, `schedule` is that of digests, `more` are parts of the dialogue; `wake` is called
+    when deliveries have become due.
     """
     if settings.token is None:
         outbox = Path(settings.outbox)

@@ -3,9 +3,9 @@
 Rules, in order:
 
 1. Whether a release is still as it was read (`courier.Still`), and that a chat takes posts again (`standing.Reopened`).
-2. A pause that Telegram asked for holds corrections and withdrawals, too: nothing at all may go. Where that keeps one
-   from a chat of the office's own for more than a minute, the operator is told once, with the chats by name: what must
-   not stand until then has to be deleted or edited by hand.
+2. A pause holds corrections and withdrawals, too: nothing at all may go, or the pause grows. Where that keeps one from
+   a chat of the office's own for more than a minute, the operator is told once, with the chats by name: what must not
+   stand until then has to be deleted or edited by hand.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class Watch:
         if held := await self._held(self._clock()):
             self._told.update(one.delivery for one, _ in held)
             log.error(
-                "telegram asked for a pause: corrections and withdrawals wait for its end. "
-                "What must not stand until then: delete or edit it by hand",
+                "telegram: corrections and withdrawals wait for the end of a pause; "
+                "what must not stand until then: delete or edit it by hand",
                 chats=sorted({one.address for one, _ in held}),
                 releases=sorted({one.release for one, _ in held}),
                 until=max(until for _, until in held).isoformat(),
