@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import ChannelKind, DeliveryState
-from syndicator.store import lag, ledger, releases
+from syndicator.store import lag, ledger, releases, waiting
 from syndicator.store.ledger import Settlement
 
 ASKED = {
@@ -25,6 +25,11 @@ ASKED = {
         lambda session, now: ledger.retry(session, states=[DeliveryState.DEFERRED], now=now),
         "ix_delivery_waiting",
     ),
+    "what waits for a chat": (
+        lambda session, now: ledger.reopened(session, ChannelKind.TELEGRAM, ["@news"], now),
+        "ix_delivery_",
+    ),
+    "what a pause holds": (lambda session, now: waiting.follow_ups(session, ChannelKind.TELEGRAM), "ix_delivery_"),
     "counts": (lambda session, now: ledger.counts(session), "ix_delivery_"),
 }
 

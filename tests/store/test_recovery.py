@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from syndicator.domain.model import (
-    DeliveryState,
-)
+from syndicator.domain.model import ChannelKind, DeliveryState, SubscriberRole
 from syndicator.store import ledger
 from syndicator.store.ledger import Settlement
 from tests.store.looked import drain, rows
@@ -104,3 +103,20 @@ async def test_an_operator_sends_again_what_failed_and_nothing_that_was_sent(dat
         }
         with pytest.raises(ValueError, match="sent: only failed"):
             await ledger.retry(session, states=[DeliveryState.SENT], now=now)
+
+
+async def test_a_chat_that_takes_posts_again_gets_at_once_what_waited_for_it_and_no_other_does(
+    database, press, people, tell, now
+):
+    async with database.writing() as session:
+        await press.record(session)
+        for chat in ("@news", "https://t.me/news/5", "@other", "7"):
+            role = SubscriberRole.PERSON if chat == "7" else SubscriberRole.CHANNEL
+            await people.add(session, chat, channel=ChannelKind.TELEGRAM, role=role)
+        await tell(session)
+        later = Settlement(0, DeliveryState.DEFERRED, reason="no right", due_at=now + HOUR, counted=False)
+        for one in await drain(session, now):
+            await ledger.settle(session, [replace(later, delivery=one.id)], now)
+        assert await ledger.reopened(session, ChannelKind.TELEGRAM, ["@NEWS", "7"], now) == 2
+        assert await ledger.reopened(session, ChannelKind.EMAIL, ["@other"], now) == 0
+        assert sorted(one.address for one in await drain(session, now)) == ["@news", "https://t.me/news/5"]
