@@ -97,6 +97,10 @@ class Writer:
             return Task((Aim(OWN, own),))
         return self._following(letter, release, before, own, digests)
 
+    def own(self, letter: Letter, stand: Stand, view: View) -> tuple[Part, ...]:
+        """The release's own copy as it would be sent now; nothing of a digest."""
+        return self._own(letter, letter.release, stand, stand, view) if letter.release is not None else ()
+
     def _following(
         self, letter: Letter, release: Release, before: Stand, own: tuple[Part, ...], digests: tuple[Aim, ...]
     ) -> Task:

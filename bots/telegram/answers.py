@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. An edit that changes nothing is done. One of a message that is not there any more, or that may not be edited, is done
-   too: there is nothing to edit. So is the deletion of what is not there.
+1. An edit that changes nothing is done. One of a message that is not there any more is done too: there is nothing to
+   edit. So is the deletion of what is not there. A message that may not be edited stands as it is: it is stuck, and a
+   person has to delete it.
 2. What cannot be deleted (it is older than 48 h, a right is missing) is edited instead.
 3. A refused picture gives way to the text; so does one in a chat that takes no photos.
 4. A 400 that blames the message is tried once more as plain text.
@@ -26,7 +27,8 @@ from syndicator.domain.letters import Later, Outcome, Unknown
 
 __all__ = ["Meaning", "meaning", "repeatable"]
 
-_NOTHING_THERE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+_NOTHING_THERE = ("message to edit not found", "message_id_invalid")
+_NOT_TO_EDIT = ("message can't be edited", "message_edit_time_expired", "message_author_required")
 _NOT_TO_DELETE = ("message to delete not found", "message_id_invalid", "message identifier is not specified")
 _KEPT = ("message can't be deleted", "message_delete_forbidden", "not enough rights", "chat_admin_required")
 _NO_PHOTOS = ("send photos", "chat_send_photos_forbidden", "chat_send_media_forbidden", "send media")
@@ -37,6 +39,7 @@ class Meaning(Enum):
 
     DONE = auto()
     FIXED = auto()  # it cannot be deleted
+    STUCK = auto()  # it cannot be edited
     NO_PICTURE = auto()
     PLAIN = auto()
     OUTCOME = auto()
@@ -50,10 +53,8 @@ def meaning(operation: Operation, error: TelegramError) -> Meaning:
             return Meaning.DONE
         case Delete() if isinstance(error, BadRequest) and (_says(said, _KEPT) or worth_plain(error)):
             return Meaning.FIXED
-        case Edit() | Retract() if is_unmodified(error) or (
-            isinstance(error, BadRequest) and _says(said, _NOTHING_THERE)
-        ):
-            return Meaning.DONE
+        case Edit() | Retract() if (ended := _without_edit(error, said)) is not None:
+            return ended
         case Edit(picture=True) | Send() if _with_picture(operation) and (
             is_picture_trouble(error) or (isinstance(error, BadRequest) and _says(said, _NO_PHOTOS))
         ):
@@ -61,6 +62,13 @@ def meaning(operation: Operation, error: TelegramError) -> Meaning:
         case Edit() | Retract() | Send() | Reply() if worth_plain(error):
             return Meaning.PLAIN
     return Meaning.OUTCOME
+
+
+def _without_edit(error: TelegramError, said: str) -> Meaning | None:
+    """What it means that there is nothing to edit, or that it may not be."""
+    if is_unmodified(error) or (isinstance(error, BadRequest) and _says(said, _NOTHING_THERE)):
+        return Meaning.DONE
+    return Meaning.STUCK if isinstance(error, BadRequest) and _says(said, _NOT_TO_EDIT) else None
 
 
 def _with_picture(operation: Operation) -> bool:

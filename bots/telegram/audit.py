@@ -2,14 +2,18 @@
 
 Rules, in order:
 
-1. Numbers of messages in a channel follow each other. What came after the newest that we know is forwarded, one by one
-   and silently, into the audit chat, compared there, and the copies are deleted. Nothing in the channel is touched: a
-   probe by editing could overwrite another administrator's post.
-2. The post is known by its text, markup and white space aside, and by having a picture or none.
-3. Other administrators' posts and deleted ones take numbers too. Three numbers in a row that lead to nothing are the
-   channel's end; after twelve forwards without an end nobody can tell.
-4. What stands nowhere may still be on its way inside the Bot API: after a few seconds it is looked for once more.
-5. Forwards and deletions keep the pace of the audit chat.
+1. Numbers of messages in a channel follow each other. What came after the newest that was known before the sending is
+   forwarded, one by one and silently, into the audit chat, compared there, and the copies are deleted. Nothing in the
+   channel is touched: a probe by editing could overwrite another administrator's post.
+2. The post is known by its trace (`traces`). A number that the ledger has, or that was adopted before, is another
+   post's, and is stepped over.
+3. A forward does not say from which topic of a forum it comes: where a chat has several places of ours, a post that
+   looks right may be another topic's, and nobody can tell.
+4. Other administrators' posts and deleted ones take numbers too. Three numbers in a row behind all that is known that
+   lead to nothing are the channel's end. After twelve forwards the look goes on a minute later, where it stopped;
+   sixty numbers on, nobody can tell.
+5. What stands nowhere may still be on its way inside the Bot API: after a few seconds it is looked for once more.
+6. Forwards and deletions keep the pace of the audit chat. A wait is `NotNow`; a refusal says that nobody can tell.
 
 https://core.telegram.org/bots/api#forwardmessage
 """
@@ -18,84 +22,77 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from telegram import Bot, Message
-from telegram.error import BadRequest, TelegramError
+from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 
 from bots.telegram.limits import Rank
-from bots.telegram.pace import MustWait, Pace
-from bots.telegram.parts import Part
+from bots.telegram.numbers import NOTHING, Numbers, Taken
+from bots.telegram.pace import MustWait, Pace, seconds_of
+from bots.telegram.traces import Trace, digest
 from syndicator.domain.places import Place
-from syndicator.domain.ports import Clock
-from syndicator.store import telegram_chats
-from syndicator.store.database import Database
 
-__all__ = ["Audit", "ChannelAudit", "DatabaseNumbers", "Numbers"]
+__all__ = ["Audit", "ChannelAudit", "NotNow"]
 
 FORWARDS = 12
+FARTHEST = 60
 GAPS = 3
 AGAIN = 3.0  # seconds
+SOON = timedelta(minutes=1)
+KEPT = 500  # numbers of a chat that are remembered
 _MISSING = ("message to forward not found", "message_id_invalid", "message can't be forwarded")
 
 log = structlog.get_logger()
+
+
+class NotNow(OSError):
+    """Nobody can tell now; the look can go on at `until`."""
+
+    def __init__(self, until: datetime, reason: str) -> None:
+        super().__init__(reason)
+        self.until = until
 
 
 class Audit(Protocol):
     """What a channel of the office is asked when nobody can tell."""
 
     async def noted(self, place: Place, message: int) -> None:
-        """That message of ours was accepted there. Never raises: an audit is a help, no condition."""
+        """That message is ours and accounted for. Never raises: an audit is a help, no condition."""
         ...
 
-    async def found(self, place: Place, part: Part, now: datetime) -> int | None:
-        """The number under which that part stands there now; None if it does not.
+    async def newest(self, place: Place) -> int | None:
+        """The newest number known there: what is sent now stands behind it. None where none is known. Never raises."""
+        ...
+
+    async def found(self, place: Place, trace: Trace, now: datetime, since: datetime | None = None) -> int | None:
+        """The number under which that post stands there; None if it does not. It was sent at `since` or later.
 
         Raises:
+            NotNow: it has to be asked again, later.
             OSError: nobody can tell; one line says why.
         """
         ...
 
 
-class Numbers(Protocol):
-    """Keeps the newest number known of each chat. Both methods raise OSError when the place cannot be reached."""
+@dataclass(slots=True)
+class _Known:
+    """What is known of a chat's numbers: the newest, ours, and others' by their words (None: nothing stands there)."""
 
-    async def newest(self, chat: str) -> int | None:
-        """The newest, or None."""
-        ...
+    newest: int = 0
+    ours: set[int] = field(default_factory=set)
+    others: dict[int, tuple[str, bool] | None] = field(default_factory=dict)
 
-    async def note(self, chat: str, number: int) -> None:
-        """That number is known; older ones than the newest change nothing."""
-        ...
-
-
-class DatabaseNumbers:
-    """Keeps them in the service's own database, for one bot."""
-
-    def __init__(self, database: Database, bot: int, clock: Clock) -> None:
-        self._database = database
-        self._bot = bot
-        self._clock = clock
-
-    async def newest(self, chat: str) -> int | None:
-        """See `Numbers`."""
-        try:
-            async with self._database.reading() as session:
-                return await telegram_chats.newest(session, self._bot, chat)
-        except SQLAlchemyError as error:
-            raise OSError(f"numbers cannot be read: {type(error).__name__}") from error
-
-    async def note(self, chat: str, number: int) -> None:
-        """See `Numbers`."""
-        try:
-            async with self._database.writing() as session:
-                await telegram_chats.note(session, self._bot, chat, number, self._clock())
-        except SQLAlchemyError as error:
-            raise OSError(f"a number cannot be kept: {type(error).__name__}") from error
+    def trim(self) -> None:
+        """Forget the oldest."""
+        for kept in (self.ours, self.others):
+            for number in sorted(kept)[:-KEPT]:
+                kept.discard(number) if isinstance(kept, set) else kept.pop(number)
 
 
 class ChannelAudit:
@@ -117,69 +114,110 @@ class ChannelAudit:
         self._pace = pace
         self._monotonic = monotonic
         self._sleep = sleep
-        self._newest: dict[str, int] = {}
-        self._turn = asyncio.Lock()  # one look at a time: two would take each other's numbers for strangers'
+        self._chats: defaultdict[str, _Known] = defaultdict(_Known)
+        self._turn = asyncio.Lock()  # one look at a time: they share what they have seen
 
     async def noted(self, place: Place, message: int) -> None:
         """See `Audit`."""
-        chat = self._name(place)
-        if self._newest.get(chat, 0) >= message:
-            return
-        self._newest[chat] = message
-        try:
-            await self._numbers.note(chat, message)
-        except OSError as error:  # it is known in memory; only a restart would forget it
-            log.warning("the newest post's number cannot be kept", reason=str(error))
+        known = self._chats[self._name(place)]
+        known.ours.add(message)
+        known.trim()
+        await self._seen(place, message)
 
-    async def found(self, place: Place, part: Part, now: datetime) -> int | None:
+    async def newest(self, place: Place) -> int | None:
+        """See `Audit`."""
+        try:
+            return await self._known(place)
+        except OSError as error:
+            log.warning("the newest post's number cannot be read", reason=str(error))
+            return None
+
+    async def found(self, place: Place, trace: Trace, now: datetime, since: datetime | None = None) -> int | None:
         """See `Audit`."""
         async with self._turn:
-            newest = await self._known(place)
-            if newest is None:
-                raise OSError("no post of ours is known there yet: nobody can tell where to look")
+            chat, taken = self._name(place), NOTHING
+            taken = await self._numbers.taken(chat, since)
+            after = await self._behind(place, trace, taken, since)
             started = self._monotonic()
 
             def moment() -> datetime:
                 return now + timedelta(seconds=self._monotonic() - started)
 
-            if (number := await self._look(place, part, newest, moment)) is not None:
-                return number
-            await self._sleep(AGAIN)
-            return await self._look(place, part, self._newest[self._name(place)], moment)
+            look = _Look(place, trace, after, taken, moment)
+            if (number := await self._look(look)) is None:
+                await self._sleep(AGAIN)
+                number = await self._look(look)
+            if number is None:
+                return None
+            if taken.places > 1:
+                raise OSError("the chat has several topics of ours: nobody can tell whose post it is")
+            log.info("a post of unknown outcome stands in its channel", message=number)
+            self._chats[chat].ours.add(number)
+            return number
+
+    async def _behind(self, place: Place, trace: Trace, taken: Taken, since: datetime | None) -> int:
+        """The number behind which the post can only stand."""
+        if trace.after is not None:
+            return trace.after
+        if since is not None and taken.before is not None:
+            return taken.before
+        newest = await self._known(place)
+        if newest is None:
+            raise OSError("no post of ours is known there yet: nobody can tell where to look")
+        return newest if since is None else max(0, newest - FORWARDS)
 
     async def _known(self, place: Place) -> int | None:
         chat = self._name(place)
-        if chat not in self._newest:
+        if not self._chats[chat].newest:
             kept = await self._numbers.newest(chat)
-            if kept is None:
-                return None
-            self._newest[chat] = max(kept, self._newest.get(chat, 0))
-        return self._newest[chat]
+            self._chats[chat].newest = max(kept or 0, self._chats[chat].newest)
+        return self._chats[chat].newest or None
 
-    async def _look(self, place: Place, part: Part, newest: int, moment: Callable[[], datetime]) -> int | None:
-        copies, gaps = list[int](), 0
+    async def _seen(self, place: Place, number: int) -> None:
+        """A message stands there."""
+        chat = self._name(place)
+        if self._chats[chat].newest >= number:
+            return
+        self._chats[chat].newest = number
         try:
-            for number in range(newest + 1, newest + 1 + FORWARDS):
-                copy = await self._forward(place, number, moment)
-                gaps = 0 if copy else gaps + 1
-                if gaps == GAPS:
-                    return None
-                if copy is None:
+            await self._numbers.note(chat, number)
+        except OSError as error:  # it is known in memory; only a restart would forget it
+            log.warning("the newest post's number cannot be kept", reason=str(error))
+
+    async def _look(self, look: _Look) -> int | None:
+        known, forwards, gaps = self._chats[self._name(look.place)], 0, list[int]()
+        newest, copies = max(known.newest, look.taken.newest), list[int]()
+        try:
+            for number in range(look.after + 1, look.after + 1 + FARTHEST):
+                if number in known.ours or number in look.taken.numbers:
+                    gaps.clear()
                     continue
-                copies.append(copy.message_id)
-                await self.noted(place, number)
-                if _is(copy, part):
-                    log.info("a post of unknown outcome stands in its channel", message=number)
+                if number not in known.others:
+                    if forwards == FORWARDS:
+                        raise NotNow(look.moment() + SOON, f"more than {FORWARDS} posts of others: going on from there")
+                    forwards += 1
+                    if (copy := await self._forward(look.place, number, look.moment)) is None:
+                        gaps.append(number)
+                        if len([one for one in gaps if one > newest]) == GAPS:
+                            return None
+                        continue
+                    copies.append(copy.message_id)
+                    known.others |= {number: _shown(copy)} | dict.fromkeys(gaps)
+                    known.trim()
+                    await self._seen(look.place, number)
+                gaps.clear()
+                if (shown := known.others[number]) is not None and look.trace.is_of(shown[0], photo=shown[1]):
                     return number
         finally:
-            await self._tidy(copies, moment)
-        raise OSError(f"the channel has more than {FORWARDS} posts after the newest that is known")
+            await self._tidy(copies, look.moment)
+        raise OSError(f"more than {FARTHEST} posts stand behind the newest that was known")
 
     async def _forward(self, place: Place, number: int, moment: Callable[[], datetime]) -> Message | None:
         """The copy in the audit chat; None if there is no such message.
 
         Raises:
-            OSError: the audit chat cannot be used now.
+            NotNow: the audit chat has to wait, or the line is down.
+            OSError: the audit chat is refused.
         """
         where = self._where
         try:
@@ -192,13 +230,17 @@ class ChannelAudit:
                 Rank.CHANNEL,
             )
         except MustWait as wait:
-            raise OSError(f"the audit chat has to wait until {wait.until:%H:%M:%S} UTC: {wait.reason}") from None
+            raise NotNow(wait.until, f"the audit chat has to wait: {wait.reason}") from None
+        except RetryAfter as error:
+            raise NotNow(moment() + timedelta(seconds=seconds_of(error)), "429: the audit chat has to wait") from None
         except BadRequest as error:
             if any(words in error.message.lower() for words in _MISSING):
                 return None
             raise OSError(f"telegram.audit_chat: {error.message}") from None
-        except TelegramError as error:
+        except (ChatMigrated, Forbidden) as error:
             raise OSError(f"telegram.audit_chat: {error.message}") from None
+        except TelegramError as error:
+            raise NotNow(moment() + SOON, f"telegram.audit_chat: {error.message}") from None
 
     async def _tidy(self, copies: Sequence[int], moment: Callable[[], datetime]) -> None:
         if not copies:
@@ -213,12 +255,16 @@ class ChannelAudit:
         return str(self._pace.pacer.known(place.chat))
 
 
-def _is(copy: Message, part: Part) -> bool:
-    """Whether that message is that part, with its page in words or behind a button."""
-    shown = _bare(copy.text or copy.caption or "")
-    wanted = {_bare(part.plain), _bare(f"{part.plain}{part.link}")}
-    return shown in wanted and bool(copy.photo) == (part.photo is not None)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One question: what is looked for, where, and behind which number."""
+
+    place: Place
+    trace: Trace
+    after: int
+    taken: Taken
+    moment: Callable[[], datetime]
 
 
-def _bare(text: str) -> str:
-    return "".join(text.split())
+def _shown(copy: Message) -> tuple[str, bool]:
+    return digest(copy.text or copy.caption or ""), bool(copy.photo)

@@ -21,6 +21,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from weakref import WeakValueDictionary
 
 import structlog
@@ -31,6 +32,7 @@ from bots.telegram.audit import Audit
 from bots.telegram.calls import Manner, buttons_work
 from bots.telegram.copies import OWN, stand_before, stand_of
 from bots.telegram.courier import Courier, NoPicture, Photos, Still
+from bots.telegram.doubts import Doubts, adrift_with
 from bots.telegram.limits import Pacer, Rank
 from bots.telegram.options import ChatOptions, silent, zone_of
 from bots.telegram.pace import Pace
@@ -39,7 +41,8 @@ from bots.telegram.places import chat_id
 from bots.telegram.reach import Reach
 from bots.telegram.render import Renderings
 from bots.telegram.sizing import LANES, Size
-from syndicator.domain.letters import Later, Letter, Outcome, Unknown
+from bots.telegram.twins import Twins
+from syndicator.domain.letters import Later, Letter, Outcome, Refused, Sent, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole, Urgency
 from syndicator.domain.places import Place
 from syndicator.domain.site import Site
@@ -50,6 +53,7 @@ from syndicator.metrics import Metrics
 __all__ = ["TelegramChannel", "chat_id", "facts", "rank_of"]
 
 _FIRST = (MessageKind.CORRECTION, MessageKind.WITHDRAWAL)
+_FOLLOWING = (*_FIRST, MessageKind.EDIT)
 
 log = structlog.get_logger()
 
@@ -79,6 +83,15 @@ def _told(outcome: Outcome | BaseException) -> Outcome:
         raise outcome
     log.error("a letter could not be sent over telegram", error=type(outcome).__name__, exc_info=outcome)
     return Unknown(f"{type(outcome).__name__} in channel telegram")
+
+
+def _warn_of(letter: Letter) -> None:
+    """A withdrawn text may stand where thousands read it, and nobody but a person can find out."""
+    log.error(
+        "a withdrawn release may still stand in a channel: look there, and delete it by hand or settle its delivery",
+        chat=letter.written or letter.address,
+        deliveries=[one.delivery for one in letter.earlier if not one.is_known],
+    )
 
 
 class TelegramChannel:
@@ -118,6 +131,7 @@ class TelegramChannel:
         self._photos = photos
         self._audit = audit
         self._still = still
+        self._twins = Twins(bot, self._options.written)
         self._reach = Reach()
         self._monotonic = monotonic
         self._writer = Writer(Renderings(site, taxonomy), texts)
@@ -155,10 +169,12 @@ class TelegramChannel:
 
     async def _deliver(self, letter: Letter, written_at: datetime, moment: Callable[[], datetime]) -> Outcome:
         place = Place.parse(letter.address)
-        lock = self._locks.setdefault(place.key[0], asyncio.Lock())
+        lock = self._locks.setdefault(self._pacer.known(place.chat), asyncio.Lock())
         async with lock:
             if (refused := refusal(letter, moment())) is not None:
                 return refused
+            if twin := await self._twins.first_of(letter):
+                return Refused(f"{letter.written or letter.address} is the same place as {twin}", letter.answer)
             return await self._carry(letter, place, written_at, moment)
 
     async def _carry(
@@ -167,6 +183,14 @@ class TelegramChannel:
         options, now = self._options.for_letter(letter), moment()
         before, stand = stand_before(letter, place, now), stand_of(letter, place, now)
         view = View(options.style, now, zone_of(letter, self._site), pictures=self._photos is not None)
+        doubts = Doubts(letter, self._audit, moment)
+        if letter.kind in _FOLLOWING:
+            lost = adrift_with(stand, letter, partial(self._writer.own, letter, stand, view))
+            stand = await doubts.adrift(lost, place)
+            for one in stand.found[len(before.found) :]:
+                before = before.adopted(*one)
+            if doubts.again is not None and letter.kind is not MessageKind.WITHDRAWAL:
+                return doubts.outcome(Sent(stand.answer(place.chat, {})))
         courier = Courier(
             letter,
             place,
@@ -175,9 +199,9 @@ class TelegramChannel:
             self._pace,
             moment,
             Manner(silent(letter, self._site, now, options.silent), self._buttons),
+            doubts,
             rank_of(letter),
             self._photos,
-            self._audit,
             self._reach,
             self._still,
             written_at,
@@ -185,7 +209,10 @@ class TelegramChannel:
         for pictures in (view.pictures, False):
             task = self._writer.task(letter, replace(view, pictures=pictures), before, courier.stand)
             try:
-                return await courier.carry(task, facts(letter, task))
+                outcome = doubts.outcome(await courier.carry(task, facts(letter, task)))
             except NoPicture:
                 continue
+            if letter.kind is MessageKind.WITHDRAWAL and courier.stand.adrift and isinstance(outcome, Sent | Unknown):
+                _warn_of(letter)
+            return outcome
         return Later("its picture is refused, and so is a text without one", answer=courier.answer)

@@ -9,8 +9,10 @@ Rules, in order:
 4. What stands in another chat than the one we write to now is lost to us: a group that became a supergroup has new
    numbers, and the old ones may mean other messages there.
 5. A message whose sending nobody can tell of has no id. It keeps its place (0) while its own letter goes on, so that
-   the parts behind it still go out; for later letters it is not there.
-6. A message younger than 48 h can be deleted (https://core.telegram.org/bots/api#deletemessage); others are `fixed`.
+   the parts behind it still go out. For later letters it is adrift: in a chat of the office's own it can be looked for
+   by its trace, and stays adrift until somebody knows.
+6. What this very letter sent to a group before that moved is `beyond`: it is read there, and not sent again.
+7. A message younger than 48 h can be deleted (https://core.telegram.org/bots/api#deletemessage); others are `fixed`.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from bots.telegram.render import Part
+from bots.telegram.traces import Trace
 from syndicator.domain.letters import Earlier, Letter
-from syndicator.domain.model import MessageKind
+from syndicator.domain.model import MessageKind, SubscriberRole
 from syndicator.domain.places import Place
 
-__all__ = ["DELETABLE", "OWN", "WORDS", "Copy", "Stand", "seal", "stand_before", "stand_of"]
+__all__ = ["DELETABLE", "OWN", "WORDS", "Adrift", "Copy", "Stand", "seal", "stand_before", "stand_of"]
 
 OWN = 0
 """The copy that tells of this release (or the digest that a letter brings) and of nothing else."""
@@ -83,11 +87,27 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Adrift:
+    """A part of the own copy that may stand under an unknown number: its place, its seal, and how to know it again."""
+
+    place: int
+    seal: str
+    trace: Trace | None = None
+
+    def written(self) -> list[object]:
+        """As JSON has it."""
+        return [self.place, self.seal, *([self.trace.written()] if self.trace else [])]
+
+
+@dataclass(frozen=True, slots=True)
 class Stand:
     """All that stands in one chat about a release. `copies` by delivery for digests, else `OWN` and `WORDS`.
 
     `word` is the message in which this very letter told of a correction or withdrawal (0: nobody can tell), `notice`
     the one that a withdrawal edited since it could not delete it. `lost`: copies stand where we cannot reach them.
+    `stuck` are messages that Telegram will not let us change. `traces`, by seal, are of what this letter is in doubt
+    about, `adrift` what earlier letters left, and `found` what this letter found of that: place, number, seal. Its
+    number is 0 where it stands nowhere.
     """
 
     copies: Mapping[int, Copy] = field(default_factory=dict)
@@ -95,6 +115,11 @@ class Stand:
     notice: int | None = None
     lost: bool = False
     fixed: frozenset[int] = frozenset()
+    stuck: frozenset[int] = frozenset()
+    beyond: frozenset[str] = frozenset()
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+    adrift: tuple[Adrift, ...] = ()
+    found: tuple[tuple[int, int, str], ...] = ()
 
     def copy(self, key: int) -> Copy:
         """One copy; an empty one where there is none."""
@@ -114,13 +139,32 @@ class Stand:
         """Whether this letter sent something that nobody can tell of."""
         return self.word == 0 or any(0 in copy.messages for copy in self.copies.values())
 
+    def adopted(self, place: int, number: int, mark: str) -> Stand:
+        """The same with that message in that place of the own copy; it was adrift. 0: it stands nowhere."""
+        own = self.copy(OWN)
+        left = tuple(one for one in self.adrift if (one.place, one.seal) != (place, mark))
+        stand = replace(self, adrift=left, found=(*self.found, (place, number, mark)))
+        if not number:
+            return stand
+        messages, seals = list(own.messages), list(own.seals)
+        messages.insert(place, number)
+        seals.insert(place, mark)
+        photo = own.photo or (place == 0 and "." in mark)
+        copy = replace(own, messages=tuple(messages), seals=tuple(seals), photo=photo, gone=False)
+        return stand.having(OWN, copy)
+
     def answer(self, chat: int | str, facts: Mapping[str, object]) -> dict[str, object]:
         """What the ledger keeps; {} while nothing has happened."""
-        if not any(copy.messages or copy.gone for copy in self.copies.values()) and not self.word and not self.lost:
+        copied = any(copy.messages or copy.gone for copy in self.copies.values())
+        if not (copied or self.word or self.lost or self.adrift or self.found):
             return {}
         own = self.copy(OWN)
         kept: dict[str, object] = {"chat": chat, **_written(own), **facts}
-        doubts = [[place, own.seals[place]] for place, one in enumerate(own.messages) if one == 0]
+        doubts = [
+            Adrift(place, mark, self.traces.get(mark)).written()
+            for place, (one, mark) in enumerate(zip(own.messages, own.seals, strict=True))
+            if one == 0
+        ]
         digests = {str(key): _written(copy) for key, copy in self.copies.items() if key > 0}
         kept |= {"doubt": doubts} if doubts else {}
         kept |= {"digests": digests} if digests else {}
@@ -128,7 +172,9 @@ class Stand:
         kept |= {"reply": self.word} if self.word else {}
         kept |= {"notice": self.notice} if self.notice else {}
         kept |= {"lost": True} if self.lost else {}
-        return kept
+        kept |= {"beyond": sorted(self.beyond)} if self.beyond else {}
+        kept |= {"found": [list(one) for one in self.found]} if self.found else {}
+        return kept | ({"adrift": [one.written() for one in self.adrift]} if self.adrift or self.found else {})
 
 
 def stand_before(letter: Letter, place: Place, now: datetime) -> Stand:
@@ -139,6 +185,10 @@ def stand_before(letter: Letter, place: Place, now: datetime) -> Stand:
         for copy in stand.copies.values():
             for message in copy.messages:
                 sent.setdefault(message, one.sent_at)
+    if letter.role is not SubscriberRole.CHANNEL:  # nobody can look into a person's chat
+        stand = replace(stand, adrift=())
+    for place_, number, mark in () if _elsewhere(letter.answer, place) else _rows(letter.answer.get("found"), 3):
+        stand = stand.adopted(int(place_), int(number), str(mark))
     return replace(stand, fixed=frozenset(one for one, at in sent.items() if now - at >= DELETABLE))
 
 
@@ -148,9 +198,13 @@ def stand_of(letter: Letter, place: Place, now: datetime) -> Stand:
     if not letter.answer:
         return stand
     stand = _read(stand, letter.answer, place)
-    own = stand.copy(OWN)
-    if "doubt" in letter.answer and not _elsewhere(letter.answer, place):
-        stand = stand.having(OWN, _with_doubts(own, letter.answer))
+    sent = _copy(letter.answer).seals if _elsewhere(letter.answer, place) else ()
+    kept = letter.answer.get("beyond")
+    stand = replace(stand, beyond=frozenset([*sent, *(kept if isinstance(kept, list) else ())]))
+    if not _elsewhere(letter.answer, place):
+        stand = _with_doubts(stand, _adrift(letter.answer.get("doubt")))
+        if "adrift" in letter.answer:
+            stand = replace(stand, adrift=_adrift(letter.answer["adrift"]))
     word, notice = _number(letter.answer.get("reply")), _number(letter.answer.get("notice"))
     return replace(stand, word=word, notice=notice)
 
@@ -163,6 +217,11 @@ def _learned(stand: Stand, one: Earlier, place: Place) -> Stand:
         copy = _copy(one.answer)
         return stand.having(one.delivery, copy) if copy.stands else stand
     stand = _read(stand, one.answer, place)
+    adrift = _adrift(one.answer["adrift"]) if "adrift" in one.answer else stand.adrift
+    if not _elsewhere(one.answer, place):
+        adrift = (*adrift, *_adrift(one.answer.get("doubt")))
+    known = stand.copy(OWN).seals  # what an operator settled stands there now
+    stand = replace(stand, adrift=tuple(one for one in adrift if one.seal not in known))
     reply = _number(one.answer.get("reply"))
     if one.kind is MessageKind.CORRECTION and reply and not _elsewhere(one.answer, place):
         words = stand.copy(WORDS)
@@ -174,7 +233,7 @@ def _read(stand: Stand, answer: Mapping[str, object], place: Place) -> Stand:
     """What one answer says of the release's own copy, and of digests that it touched."""
     if _elsewhere(answer, place):
         stood = bool(_numbers(answer.get("messages")) or answer.get("lost"))
-        return Stand(lost=stand.lost or stood, fixed=stand.fixed)
+        return Stand(lost=stand.lost or stood, fixed=stand.fixed, adrift=stand.adrift)
     copy = _copy(answer)
     if copy.stands or copy.gone:
         stand = replace(stand.having(OWN, copy), lost=False)
@@ -203,14 +262,28 @@ def _copy(answer: Mapping[str, object]) -> Copy:
     return Copy(messages, tuple(seals), bool(answer.get("photo")), gone=bool(answer.get("gone")))
 
 
-def _with_doubts(own: Copy, answer: Mapping[str, object]) -> Copy:
-    """The copy with the places of what its own letter is in doubt about."""
-    doubts = answer.get("doubt")
+def _with_doubts(stand: Stand, doubts: Sequence[Adrift]) -> Stand:
+    """With the places of what its own letter is in doubt about."""
+    if not doubts:
+        return stand
+    own = stand.copy(OWN)
     rows = list(zip(own.messages, own.seals, strict=True))
-    for one in doubts if isinstance(doubts, list | tuple) else ():
-        if isinstance(one, list | tuple) and len(one) == 2:  # a place and a seal
-            rows.insert(int(one[0]), (0, str(one[1])))
-    return replace(own, messages=tuple(one for one, _ in rows), seals=tuple(mark for _, mark in rows))
+    for one in doubts:
+        rows.insert(one.place, (0, one.seal))
+    copy = replace(own, messages=tuple(one for one, _ in rows), seals=tuple(mark for _, mark in rows))
+    return replace(stand.having(OWN, copy), traces={one.seal: one.trace for one in doubts if one.trace})
+
+
+def _adrift(given: object) -> tuple[Adrift, ...]:
+    """What `Adrift.written` gave, row by row."""
+    return tuple(
+        Adrift(int(one[0]), str(one[1]), Trace.read(one[2]) if len(one) > 2 else None) for one in _rows(given, 2)
+    )
+
+
+def _rows(given: object, least: int) -> list[list[Any]]:
+    rows: Sequence[object] = given if isinstance(given, list | tuple) else ()
+    return [list(one) for one in rows if isinstance(one, list | tuple) and len(one) >= least]
 
 
 def _written(copy: Copy) -> dict[str, object]:

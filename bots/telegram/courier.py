@@ -31,9 +31,10 @@ from telegram.error import TelegramError
 
 from bots.telegram.aims import Task
 from bots.telegram.answers import Meaning, meaning, repeatable
-from bots.telegram.audit import Audit
+from bots.telegram.audit import NotNow
 from bots.telegram.calls import Call, Manner, call
 from bots.telegram.copies import OWN, Stand, seal
+from bots.telegram.doubts import Doubts
 from bots.telegram.lean import Posted, perform
 from bots.telegram.limits import Rank
 from bots.telegram.media import is_picture_trouble
@@ -41,6 +42,7 @@ from bots.telegram.outcomes import is_shut, is_token_trouble, outcome
 from bots.telegram.pace import MustWait, Pace
 from bots.telegram.plan import Edit, Operation, Reply, Send, after, plan
 from bots.telegram.reach import Reach
+from bots.telegram.traces import Trace
 from syndicator.domain.letters import Gone, Later, Letter, Moved, Outcome, Refused, Sent, Unknown
 from syndicator.domain.model import Attachment, MessageKind, SubscriberRole
 from syndicator.domain.places import Place
@@ -94,9 +96,9 @@ class Courier:
     pace: Pace
     moment: Callable[[], datetime]
     manner: Manner
+    doubts: Doubts
     rank: Rank = Rank.NORMAL
     photos: Photos | None = None
-    audit: Audit | None = None
     reach: Reach = field(default_factory=Reach)
     still: Still | None = None
     written_at: datetime | None = None
@@ -116,8 +118,8 @@ class Courier:
             NoPicture: it has to be written without its picture, and carried again.
         """
         self.facts = facts
-        if self.letter.resent:
-            await self._look_for_doubts(task)
+        parts = [part for aim in task.aims if aim.copy == OWN for part in aim.parts]
+        self.stand = await self.doubts.own(self.stand, self.place, parts)
         for _ in range(MOST):
             rows = plan(self.stand, task.aims, task.word)
             if not rows:
@@ -128,8 +130,11 @@ class Courier:
         else:
             return Later("there is no end to it", answer=self.answer)
         if self.stand.doubtful:
-            kept = self.answer if self.stand.stands or self.stand.word else {}
-            return Unknown(self.doubted or "no telling whether all of it arrived", answer=kept)
+            kept = self.answer if self.stand.stands or self.stand.word or self._is_ours else {}
+            return Unknown(self.doubted or self.doubts.why or "no telling whether all of it arrived", answer=kept)
+        if self.stand.stuck:
+            numbers = ", ".join(str(one) for one in sorted(self.stand.stuck))
+            return Refused(f"post {numbers} cannot be changed: delete it by hand", self.answer)
         return Sent(self.answer, str(self.place))
 
     async def _step(self, operation: Operation) -> Outcome | None:
@@ -138,6 +143,8 @@ class Courier:
             if await self._stands_already(operation):
                 return None
             message = await self._do(operation)
+        except NotNow as wait:
+            return Later(str(wait), wait.until, counts=False, answer=self.answer)
         except MustWait as wait:
             return Later(wait.reason, wait.until, counts=False, answer=self.answer)
         except TelegramError as error:
@@ -201,8 +208,7 @@ class Courier:
             number = message.message_id
             self.pace.pacer.same(self.place.chat, message.chat.id)
             self.place = self.place.within(message.chat.id)
-            if self.audit is not None and self._is_ours:
-                await self.audit.noted(self.place, number)
+            await self.doubts.accepted(self.place, number)
         self.stand = after(self.stand, operation, number)
 
     async def _refused(self, operation: Operation, error: TelegramError) -> Outcome | None:
@@ -211,6 +217,8 @@ class Courier:
                 self.stand = after(self.stand, operation)
             case Meaning.FIXED:
                 self.stand = replace(self.stand, fixed=self.stand.fixed | {operation.message})  # type: ignore[union-attr]  # a deletion
+            case Meaning.STUCK:
+                self._keep_stuck(operation.message)  # type: ignore[union-attr]  # an edit
             case Meaning.NO_PICTURE:
                 raise NoPicture from None
             case Meaning.PLAIN:
@@ -247,7 +255,7 @@ class Courier:
                 return Refused(f"given up after {GIVEN_UP.days} days: {error.message}", self.answer)
         match found:
             case Moved(chat):
-                return Moved(str(self.place.within(int(chat))))
+                return Moved(str(self.place.within(int(chat))), self.answer)
             case Refused(reason):
                 return Refused(reason, self.answer)
             case Gone(reason):
@@ -272,66 +280,57 @@ class Courier:
     # -- what nobody can tell
 
     async def _stands_already(self, operation: Operation) -> bool:
-        """Whether what is to be sent again stands there, as the audit knows; then it is taken down."""
+        """Whether what is to be sent again stands there, as the audit knows; then it is taken down.
+
+        Raises:
+            NotNow: the audit has to wait, and so has the letter.
+        """
         if not (self.letter.resent and isinstance(operation, Send | Reply)) or self._tries.get(_name(operation)):
             return False
-        self._tries[_name(operation)] = 1
+        trace = Trace.of(operation.part)
         try:
-            number = await self._found(operation)
+            number = await self.doubts.ask(self.place, trace)
+        except NotNow:
+            raise
         except OSError as error:
-            self._leave_open(operation, f"no telling whether it stands there: {error}")
+            self._leave_open(operation, f"no telling whether it stands there: {error}", trace)
             return True
+        self._tries[_name(operation)] = 1
         if number is None:
             return False
         self.stand = after(self.stand, operation, number)
         return True
 
-    async def _look_for_doubts(self, task: Task) -> None:
-        """What an earlier attempt left open: it stands where the audit finds it, and else is to be sent again."""
-        shown = {seal(part): part for aim in task.aims if aim.copy == OWN for part in aim.parts}
-        rows: list[tuple[int, str]] = []
-        own = self.stand.copy(OWN)
-        for message, mark in zip(own.messages, own.seals, strict=True):
-            number = message
-            if not message and mark in shown:
-                try:
-                    number = await self._found(Send(OWN, shown[mark])) or 0
-                except OSError as error:
-                    self.doubted = f"no telling whether it stands there: {error}"
-                    rows.append((0, mark))
-            rows += [(number, mark)] if number else []
-        if OWN in self.stand.copies:
-            messages, seals = tuple(one for one, _ in rows), tuple(mark for _, mark in rows)
-            self.stand = self.stand.having(OWN, replace(own, messages=messages, seals=seals))
-
-    async def _found(self, operation: Send | Reply) -> int | None:
-        """The message that shows it already; None where there is none, or nobody to ask."""
-        if self.audit is None or not self._is_ours:
-            return None
-        return await self.audit.found(self.place, operation.part, self.moment())
-
     async def _in_doubt(self, operation: Send | Reply, found: Unknown) -> Outcome | None:
         """It may have arrived."""
         name = _name(operation)
         self._tries[name] = self._tries.get(name, 0) + 1
-        if self.audit is not None and self._is_ours:
-            try:
-                number = await self._found(operation)
-            except OSError as error:
-                self._leave_open(operation, f"{found.reason}; {error}")
-                return None
-            if number is not None:
-                self.stand = after(self.stand, operation, number)
-                return None
-            if self._tries[name] < TRIES:
-                return None  # it certainly does not stand there: the plan still has it
-            return Later(f"it did not arrive: {found.reason}", answer=self.answer)
-        self._leave_open(operation, found.reason)
-        return None
+        trace = await self.doubts.trace(self.place, operation.part)
+        if not self.doubts.can_look:
+            self._leave_open(operation, found.reason, trace)
+            return None
+        try:
+            number = await self.doubts.ask(self.place, trace)
+        except OSError as error:
+            self.doubts.again = error if isinstance(error, NotNow) else self.doubts.again
+            self._leave_open(operation, f"{found.reason}; {error}", trace)
+            return None
+        if number is not None:
+            self.stand = after(self.stand, operation, number)
+            return None
+        if self._tries[name] < TRIES:
+            return None  # it certainly does not stand there: the plan still has it
+        return Later(f"it did not arrive: {found.reason}", answer=self.answer)
 
-    def _leave_open(self, operation: Send | Reply, reason: str) -> None:
+    def _leave_open(self, operation: Send | Reply, reason: str, trace: Trace) -> None:
         self.doubted = reason
-        self.stand = after(self.stand, operation, 0)
+        left = after(self.stand, operation, 0)
+        self.stand = replace(left, traces={**left.traces, seal(operation.part): trace})
+
+    def _keep_stuck(self, message: int) -> None:
+        self.stand = replace(self.stand, stuck=self.stand.stuck | {message})
+        if self._is_ours:
+            log.error("a post cannot be changed: delete it by hand", post=message, chat=self._name)
 
 
 def _name(operation: Send | Reply) -> str:

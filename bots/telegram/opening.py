@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bots.telegram.audit import ChannelAudit, DatabaseNumbers
+from bots.telegram.audit import ChannelAudit
 from bots.telegram.channel import TelegramChannel
 from bots.telegram.courier import Still
 from bots.telegram.media import DatabaseFiles, Folder, Photos
+from bots.telegram.numbers import DatabaseNumbers
 from bots.telegram.options import ChatOptions
 from bots.telegram.outbox import FileTelegram
 from bots.telegram.pauses import DatabasePauses

@@ -46,6 +46,7 @@ class ChatOptions:
 
     people: Options = Options()
     channels: Mapping[object, Options] = field(default_factory=dict)
+    written: tuple[str, ...] = ()  # the channels' addresses, in their order
 
     @classmethod
     def of(cls, settings: TelegramSettings) -> ChatOptions:
@@ -54,7 +55,8 @@ class ChatOptions:
             Place.parse(place_address(one.chat, one.thread)).key: Options(Style(one.text, one.media), one.silent)
             for one in settings.channels
         }
-        return cls(Options(Style(media=settings.media)), channels)
+        written = tuple(place_address(one.chat, one.thread) for one in settings.channels)
+        return cls(Options(Style(media=settings.media)), channels, written)
 
     def for_letter(self, letter: Letter) -> Options:
         """What the letter's chat wants."""

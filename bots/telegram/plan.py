@@ -9,7 +9,7 @@ Rules, in order:
    may lie. Where nothing may be sent, a blank picture takes its place.
 3. A copy to be taken away is deleted; what cannot be deleted is edited into a notice, the first message of it, the
    others into "—".
-4. The word to the reader comes last, as a reply to what stands.
+4. The word to the reader comes last, as a reply to what stands. What Telegram will not let us change (`stuck`) stays.
 5. A plan is made anew after each operation from what then stands, so it may stop anywhere and go on later; where all is
    as it should be it is empty.
 """
@@ -94,9 +94,10 @@ class Aim:
 
 def plan(stand: Stand, aims: Sequence[Aim], word: Part | None = None) -> list[Operation]:
     """The operations from here to there."""
-    rows = [operation for aim in aims for operation in _towards(stand, aim)]
+    rows = [one for aim in aims for one in _towards(stand, aim) if getattr(one, "message", None) not in stand.stuck]
     if word is not None and stand.word is None:
-        rows.append(Reply(_target(stand), word))
+        goes = any(aim.copy == OWN and not aim.parts for aim in aims)
+        rows.append(Reply(_target(stand, stand.stuck if goes else frozenset()), word))
     return rows
 
 
@@ -122,21 +123,22 @@ def _towards(stand: Stand, aim: Aim) -> list[Operation]:
     if not aim.parts:
         return _away(stand, aim, copy)
     rows: list[Operation] = []
-    marks = [seal(part) for part in aim.parts]
+    parts = [part for part in aim.parts if aim.copy != OWN or seal(part) not in stand.beyond]
+    marks = [seal(part) for part in parts]
     kept = [row for row in zip(copy.messages, copy.seals, strict=True) if row[0] or row[1] in marks]
     photo = copy.photo and bool(kept)
     leaving: list[Operation] = []
     if photo and aim.parts[0].photo is None and (aim.more or not _fits_caption(aim.parts[0])):
         leaving.append(_removal(stand, aim.copy, kept[0][0], DASH, photo=True))
         kept, photo = kept[1:], False
-    for index, (part, mark) in enumerate(zip(aim.parts, marks, strict=True)):
+    for index, (part, mark) in enumerate(zip(parts, marks, strict=True)):
         if index >= len(kept):
             rows += [Send(aim.copy, part)] if aim.more and (aim.anew or copy.messages) else []
         elif kept[index][1] != mark and kept[index][0]:
             message, was = kept[index]
             caption = photo and index == 0
             rows.append(Edit(aim.copy, message, part, caption, caption and _other_picture(was, part)))
-    surplus = [message for message, _ in kept[len(aim.parts) :] if message]
+    surplus = [message for message, _ in kept[len(parts) :] if message]
     return [*rows, *leaving, *(_removal(stand, aim.copy, message, DASH) for message in surplus)]
 
 
@@ -165,9 +167,9 @@ def _removal(stand: Stand, key: int, message: int, part: Part, *, photo: bool = 
     return Retract(key, message, part, photo, notice=part is not DASH)
 
 
-def _target(stand: Stand) -> int | None:
+def _target(stand: Stand, besides: frozenset[int]) -> int | None:
     """What the word replies to: the release's own copy, the notice in its place, or the newest digest."""
-    own = [message for message in stand.copy(OWN).messages if message]
+    own = [message for message in stand.copy(OWN).messages if message and message not in besides]
     digests = [copy.messages[0] for key, copy in sorted(stand.copies.items(), reverse=True) if key > 0 and copy.stands]
     found = [*own[:1], *([stand.notice] if stand.notice else []), *digests]
     return found[0] if found else None

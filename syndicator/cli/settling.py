@@ -41,17 +41,18 @@ def deliveries_settle(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
 ) -> None:
-    """Say what became of an unknown delivery, or of one that waits to be sent again. Nothing is sent.
+    """Say what became of an unknown delivery, or of one that waits to be sent again. It is not sent.
 
-    With the message's number, corrections and withdrawals change the post itself.
+    With the message's number, corrections and withdrawals change the post itself; those that came before do so now.
     """
 
-    async def work(desk: Desk) -> None:
+    async def work(desk: Desk) -> str:
         async with desk.database.writing() as session:
-            await settle_by_hand(session, delivery, outcome=outcome.value, messages=message or (), now=desk.clock())
+            now = desk.clock()
+            return await settle_by_hand(session, delivery, outcome=outcome.value, messages=message or (), now=now)
 
-    context.obj.at_desk(work)
+    follows = context.obj.at_desk(work)
     if as_json:
-        show_one({"id": delivery, "state": outcome.value}, "", as_json=True)
+        show_one({"id": delivery, "state": outcome.value, "follows": follows}, "", as_json=True)
     else:
-        say(f"delivery {delivery} is {outcome.value} now")
+        say(f"delivery {delivery} is {outcome.value} now" + (f"; {follows}" if follows else ""))

@@ -88,8 +88,9 @@ def fate(
             return Fate(DeliveryState.FAILED, reason, answer=answer or None)
         case Gone(reason, answer):
             return Fate(DeliveryState.FAILED, reason, answer=answer or None, pause=reason)
-        case Moved(address):
-            return Fate(DeliveryState.DEFERRED, f"moved to {address}", due_at=now, counted=False, move_to=address)
+        case Moved(address, answer):
+            reason, kept = f"moved to {address}", answer or None
+            return Fate(DeliveryState.DEFERRED, reason, due_at=now, counted=False, move_to=address, answer=kept)
         case Later():
             return _later(outcome, delivery, attempts, policy, now)
         case _:

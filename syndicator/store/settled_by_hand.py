@@ -8,6 +8,8 @@ Rules, in order:
    withdrawals find it then. Without a number they treat it as one that cannot be reached, and say what they have to
    say anew.
 3. The reason says that it was done by hand; the row is never sent again.
+4. What has followed the release since could not reach that post. With its number the newest of it is opened again, and
+   changes or deletes the post without another word; without it, the operator is told what is left to do by hand.
 """
 
 from __future__ import annotations
@@ -19,15 +21,19 @@ from typing import Any, Literal
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, State
 from syndicator.domain.places import Place
-from syndicator.store.tables import DELIVERY, MESSAGE, SUBSCRIBER
+from syndicator.store.batching import regroup, urgency
+from syndicator.store.tables import DELIVERY, HUB_LEASE, MESSAGE, RELEASE, SUBSCRIBER
 
 __all__ = ["BY_HAND", "SETTLED", "settle_by_hand"]
 
 SETTLED = (DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
 BY_HAND = "settled by hand"
 _TOLD_BY_REPLY = (MessageKind.CORRECTION, MessageKind.WITHDRAWAL)
+_BRINGING = (MessageKind.RELEASE, MessageKind.CORRECTION)
+_FOLLOWING = (MessageKind.CORRECTION, MessageKind.EDIT, MessageKind.WITHDRAWAL)
+_STILL_TO_GO = (DeliveryState.DUE, DeliveryState.DEFERRED, DeliveryState.SENDING)
 
 
 async def settle_by_hand(
@@ -37,8 +43,10 @@ async def settle_by_hand(
     outcome: Literal["sent", "failed"],
     messages: Sequence[int] = (),
     now: datetime,
-) -> None:
+) -> str:
     """Write what became of it. `messages` are the numbers under which it stands in its chat, in order.
+
+    Returns what follows from it, in one line, or "".
 
     Raises:
         LookupError: there is no such delivery.
@@ -61,14 +69,59 @@ async def settle_by_hand(
     )
     if (await session.execute(changed)).first() is None:
         raise ValueError(f"delivery {delivery} has just been taken up: look again")
+    if outcome != "sent" or MessageKind(row["kind"]) not in _BRINGING:
+        return ""
+    return await _follow(session, row, messages, now)
+
+
+async def _follow(session: AsyncSession, row: Mapping[str, Any], messages: Sequence[int], now: datetime) -> str:
+    """Rule 4."""
+    query = (
+        select(DELIVERY.c.id, DELIVERY.c.state, DELIVERY.c.answer, MESSAGE.c.key, SUBSCRIBER.c.channel)
+        .add_columns(urgency().label("priority"))
+        .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+        .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
+        .where(MESSAGE.c.release_id == row["release_id"], DELIVERY.c.subscriber_id == row["subscriber_id"])
+        .where(MESSAGE.c.kind.in_(_FOLLOWING), MESSAGE.c.id > row["message_id"])
+        .order_by(MESSAGE.c.id.desc())
+        .limit(1)
+    )
+    newest = (await session.execute(query)).mappings().first()
+    if newest is None:
+        return "withdrawn since: delete the post by hand" if row["release_state"] == State.WITHDRAWN else ""
+    if row["channel"] != ChannelKind.TELEGRAM:
+        return ""
+    if not messages:
+        return f"{newest['key']} has followed since: without its number the post stays as it is, change it by hand"
+    state = DeliveryState(newest["state"])
+    if state is DeliveryState.SENDING:
+        return f"{newest['key']} is being sent just now: look whether the post follows"
+    answer = _with_numbers(newest["answer"] or {}, row, messages)
+    await session.execute(update(DELIVERY).where(DELIVERY.c.id == newest["id"]).values(answer=answer))
+    if state not in _STILL_TO_GO:
+        moving = [(newest["id"], newest["channel"], newest["priority"])]
+        await regroup(session, moving, state, size=1, now=now, attempts=0, crashes=0, reason="")
+    return f"the post follows now, by {newest['key']}"
+
+
+def _with_numbers(answer: Mapping[str, Any], row: Mapping[str, Any], messages: Sequence[int]) -> dict[str, Any]:
+    """What a follow-up knows, with these messages behind its copy: nobody knows what they show."""
+    chat = {"chat": Place.parse(row["resolved"] or row["address"]).chat}
+    numbers, seals = list(answer.get("messages", ())), list(answer.get("seals", ()))
+    seals += [""] * (len(numbers) - len(seals) + len(messages))
+    kept = {key: value for key, value in answer.items() if key != "gone"}
+    return {**chat, **kept, "messages": [*numbers, *messages], "seals": seals, "adrift": []}
 
 
 async def _row(session: AsyncSession, delivery: int) -> Mapping[str, Any]:
     query = (
-        select(DELIVERY.c.state, DELIVERY.c.answer, MESSAGE.c.kind, SUBSCRIBER.c.channel, SUBSCRIBER.c.address)
-        .add_columns(SUBSCRIBER.c.resolved)
+        select(*(DELIVERY.c[name] for name in ("state", "answer", "message_id", "subscriber_id")))
+        .add_columns(MESSAGE.c.kind, MESSAGE.c.release_id, RELEASE.c.state.label("release_state"))
+        .add_columns(SUBSCRIBER.c.channel, SUBSCRIBER.c.address, SUBSCRIBER.c.resolved)
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .outerjoin(RELEASE, RELEASE.c.id == MESSAGE.c.release_id)
         .where(DELIVERY.c.id == delivery)
     )
     found = (await session.execute(query)).mappings().first()
@@ -80,14 +133,14 @@ async def _row(session: AsyncSession, delivery: int) -> Mapping[str, Any]:
 def _answer(row: Mapping[str, Any], messages: Sequence[int]) -> dict[str, Any]:
     """The answer with these numbers in the places that were open, then behind the last."""
     answer = {"chat": Place.parse(row["resolved"] or row["address"]).chat, **row["answer"]}
-    doubts = [(int(place), str(seal)) for place, seal in answer.pop("doubt", ())]
+    doubts = [list(one) for one in answer.pop("doubt", ())]
     numbers, seals = list(answer.get("messages", ())), list(answer.get("seals", ()))
     seals += [""] * (len(numbers) - len(seals))
     if not doubts and MessageKind(row["kind"]) in _TOLD_BY_REPLY:
         return {**answer, "reply": messages[-1]}
     for place, number in enumerate(messages):
-        at, seal = doubts[place] if place < len(doubts) else (len(numbers), "")
+        at, seal, *_ = doubts[place] if place < len(doubts) else (len(numbers), "")
         numbers.insert(at, number)
         seals.insert(at, seal)
-    left = [[at, seal] for at, seal in doubts[len(messages) :]]
+    left = doubts[len(messages) :]
     return {**answer, "messages": numbers, "seals": seals, **({"doubt": left} if left else {})}

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.database import Database
@@ -74,7 +74,8 @@ def row(sqlite_url):
 @pytest.mark.parametrize("found", ["sent", "failed"])
 def test_what_nobody_can_tell_of_is_what_the_operator_found(operator, ledger, row, state, found):
     number = of(state)
-    assert operator.json("deliveries", "settle", "--id", number, "--as", found) == {"id": number, "state": found}
+    said = operator.json("deliveries", "settle", "--id", number, "--as", found)
+    assert said == {"id": number, "state": found, "follows": ""}
     after = row(number)
     assert (after["state"], after["reason"], after["batch_id"]) == (found, "settled by hand", None)
     assert operator("deliveries", "retry", "--state", "unknown").stderr == (
@@ -119,6 +120,38 @@ def test_a_posts_number_is_kept_where_it_was_missing(operator, ledger, row, numb
 )
 def test_what_makes_no_sense_is_refused_in_one_line(operator, ledger, words, line):
     assert operator.refused("deliveries", "settle", *words) == line
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "said", "after"),
+    [
+        ("sent", (77,), "the post follows now, by correction:1:0", "due"),
+        ("failed", (77,), "the post follows now, by correction:1:0", "due"),
+        ("deferred", (77,), "the post follows now, by correction:1:0", "deferred"),
+        ("sending", (77,), "correction:1:0 is being sent just now: look whether the post follows", "sending"),
+        ("sent", (), "correction:1:0 has followed since: without its number the post stays as it is", "sent"),
+    ],
+)
+def test_what_followed_meanwhile_reaches_the_post_that_was_found(
+    operator, ledger, row, sqlite_url, state, given, said, after
+):
+    number = 10 + of("unknown")
+
+    async def follow():
+        database = Database(sqlite_url)
+        async with database.writing() as session:
+            values = {"subscriber_id": number, "state": state, "answer": {"reply": 9, "gone": True, "messages": []}}
+            await session.execute(update(DELIVERY).where(DELIVERY.c.id == 21).values(values))
+        await database.close()
+
+    asyncio.run(follow())
+    options = (x for one in given for x in ("--message", one))
+    assert said in operator("deliveries", "settle", "--id", number, "--as", "sent", *options).stderr
+    follower = row(21)
+    assert follower["state"] == after
+    if after != "sending" and given:
+        kept = {"chat": f"@c{of('unknown')}", "reply": 9, "messages": [77], "seals": [""], "adrift": []}
+        assert follower["answer"] == kept
 
 
 def test_a_list_of_the_unknown_says_what_can_be_done(operator, ledger):

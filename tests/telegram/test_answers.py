@@ -30,8 +30,9 @@ ALL = [SEND, SHOW, REPLY, EDIT, CAPTION, PICTURE, DELETE, RETRACT]
         *(
             (one, BadRequest(words), Meaning.DONE)
             for one in (EDIT, CAPTION, PICTURE, RETRACT)
-            for words in ("Message to edit not found", "Message can't be edited", "MESSAGE_ID_INVALID")
+            for words in ("Message to edit not found", "MESSAGE_ID_INVALID")
         ),
+        *((one, BadRequest("Message can't be edited"), Meaning.STUCK) for one in (EDIT, CAPTION, PICTURE, RETRACT)),
         (DELETE, BadRequest("Message to delete not found"), Meaning.DONE),
         (DELETE, BadRequest("Message can't be deleted"), Meaning.FIXED),
         (DELETE, BadRequest("MESSAGE_DELETE_FORBIDDEN"), Meaning.FIXED),
