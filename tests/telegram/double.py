@@ -5,7 +5,8 @@ In a test: `async with TelegramDouble() as double`, then `double.say(...)`, `dou
 everything, POST /control takes `{"do": "say", "chat": 7, "text": "/start"}` and the like.
 
 Where things are: `rules` (what is refused unseen), `limits` (429), `updates` (polling and webhooks), `faults`, `world`
-(chats, messages, what people see), `calls` (the methods); here the server, and what tests order.
+(chats, messages, what people see), `rights` (who may do what there), `people` (what they and other administrators do),
+`calls` (the methods) and `posting` (those that write); here the server.
 
 `limits=True` turns on the limits of calls; `clock` (seconds since 1970) is the server's time for limits, the 48 hours
 of deletion, the 24 hours of updates: give it the test's own time, or move it on with `pass_time`.
@@ -28,18 +29,17 @@ if __name__ == "__main__":
 
 from tests.telegram import rules
 from tests.telegram.calls import Calls
-from tests.telegram.faults import DONE, NONSENSE, PAGES, SILENT, Fault, due
+from tests.telegram.faults import NONSENSE, PAGES, SILENT, Fault, due
 from tests.telegram.limits import Limits
+from tests.telegram.people import People
 from tests.telegram.rules import Refusal, Upload
 from tests.telegram.updates import Updates
-from tests.telegram.world import BOT, World, membership
 
 TOKEN = "4242:double-secret-token"
 ORDERS = ("say", "tap", "block", "fault", "channel", "post", "migrate", "deactivate", "rights", "pass_time", "rest")
-PERSON = {"is_bot": False, "first_name": "Aysel"}
 
 
-class TelegramDouble(World):
+class TelegramDouble(People):
     """One bot's world, and the server that it talks to."""
 
     def __init__(self, token=TOKEN, port=0, *, limits=False, clock=None, local=False):
@@ -52,116 +52,7 @@ class TelegramDouble(World):
         self._do = Calls(self, self.limits, self.updates)
         self._queries = 0
 
-    # -- the world
-    def channel(
-        self,
-        name,
-        number,
-        *,
-        may_post=True,
-        kind="channel",
-        member=None,
-        threads=None,
-        title="Press office",
-        permissions=None,
-    ):
-        """A chat of the office's own; `member` is what the bot is there (a ChatMember without its user).
-
-        `threads` are the topics of a forum: numbers, or {number: "open" or "closed"}.
-        """
-        there = membership(kind, may_post=may_post, member=member)
-        self.make_chat(name, number, kind=kind, member=there, threads=threads, title=title, permissions=permissions)
-
-    def say(self, chat, text, language="az", kind="private", reply_to=None):
-        """A person writes."""
-        if kind == "private":
-            self.started.add(chat)
-            self.blocked.discard(chat)
-        said = self.put(chat, text=text, by="other")
-        message = {
-            "message_id": said["id"],
-            "date": said["date"],
-            "chat": {"id": chat, "type": kind, "title" if kind != "private" else "first_name": "Aysel"},
-            "from": {"id": abs(chat), **PERSON, "language_code": language},
-            "text": text,
-        }
-        if text.startswith("/"):
-            message["entities"] = [{"type": "bot_command", "offset": 0, "length": len(text.split()[0])}]
-        if reply_to is not None:
-            message["reply_to_message"] = self.shown(self.standing[chat, reply_to])
-        return self._update("message", message)
-
-    def post(self, name, text="Ours"):
-        """Another administrator posts in a channel, or another member writes in a group; takes a number there."""
-        chat = self.chat(name)
-        message = self.put(chat.id, text=text, by="other")
-        self._update("channel_post" if chat.type == "channel" else "message", self.shown(message))
-        return message["id"]
-
-    def tap(self, chat, label, *, data=None, message=None):
-        """A person presses the button that ends with `label` on the newest message that has it."""
-        found = next(
-            (
-                (one, button)
-                for one in reversed(self.seen(chat))
-                if message is None or one["id"] == message
-                for row in one["keyboard"]
-                for button in row
-                if button["text"].endswith(label)
-            ),
-            None,
-        )
-        if found is None and data is None:
-            raise AssertionError(f"no button {label!r} in chat {chat}: {[m['keyboard'] for m in self.seen(chat)]}")
-        one = found[0] if found else self.seen(chat)[-1]
-        self._queries += 1
-        number = f"q{self._queries}"
-        self._do.queries[number] = self.clock()
-        return self._update(
-            "callback_query",
-            {
-                "id": number,
-                "chat_instance": str(chat),
-                "from": {"id": chat, **PERSON},
-                "data": data or found[1]["callback_data"],
-                "message": self.shown(one),
-            },
-        )
-
-    def block(self, chat, status="kicked"):
-        """A person blocks the bot, or with status `member` takes it back."""
-        (self.blocked.add if status == "kicked" else self.blocked.discard)(chat)
-        new = {"user": BOT, "status": status, **({"until_date": 0} if status == "kicked" else {})}
-        return self._my_member({"id": chat, "type": "private", "first_name": "Aysel"}, {"status": "member"}, new)
-
-    def deactivate(self, chat):
-        """A person deletes the account; nobody is told."""
-        self.deactivated.add(chat)
-
-    def rights(self, name, member):
-        """Somebody changes what the bot is in a chat: {"status": "left"}, or other rights of an administrator."""
-        chat = self.chat(name)
-        old, chat.member = chat.member, membership(chat.type, member=member)
-        return self._my_member(chat.public(), old, chat.member)
-
-    def migrate(self, name, to):
-        """A group becomes a supergroup: another id, and none of its messages is known there."""
-        old = self.chat(name)
-        old.moved_to = to
-        new = self.make_chat(
-            old.name,
-            to,
-            kind="supergroup",
-            member=old.member,
-            threads=None,
-            title=old.title,
-            permissions=old.permissions,
-        )
-        del self.names[old.name]
-        self.names[old.name if old.name.startswith("@") else to] = new
-        body = {"message_id": self.next_message(old.id), "date": int(self.clock()), "chat": old.public()}
-        return self._update("message", {**body, "migrate_to_chat_id": to})
-
+    # -- what tests order beside what people do
     def fault(self, kind, *, method="sendMessage", chat=None, times=1, skip=0, **details):
         """The next calls fail; see `faults` for the kinds. `method` may be "*"."""
         self.faults.append(Fault(kind, method, chat, times, skip, details))
@@ -272,6 +163,8 @@ class TelegramDouble(World):
             given = rules.decoded(method, given, files)
             self.calls.append((method, given))
             fault = due(self.faults, method, given.get("chat_id"))
+            if fault is None or fault.arrives:
+                self._count(fault, method, given)
             if fault is not None:
                 return await self._broken(request, fault, method, given, files)
             answer = {"ok": True, "result": await self._do(method, given, files)}
@@ -281,6 +174,14 @@ class TelegramDouble(World):
         await self._notify()
         return web.json_response(answer)
 
+    def _count(self, fault, method, given):
+        try:
+            self._do.count(method, given)
+        except Refusal:
+            if fault is not None:
+                fault.times += 1  # the next call meets it
+            raise
+
     def _check_token(self, token):
         if token != self.token:
             raise Refusal(401, "Unauthorized")
@@ -288,9 +189,10 @@ class TelegramDouble(World):
     async def _broken(self, request, fault, method, given, files):
         """What the caller gets instead of an answer."""
         fault.refuse()
-        if fault.kind in DONE:
+        answer = {"ok": True, "result": True}
+        if fault.is_done:
             with suppress(Refusal):  # whatever the server would have said, nobody hears it
-                await self._do(method, given, files)
+                answer["result"] = await self._do(method, given, files)
         await self._notify()
         if fault.kind in SILENT:
             await self._released.wait()
@@ -299,23 +201,24 @@ class TelegramDouble(World):
         if fault.kind in PAGES:
             text = "<html>nothing here</html>"
             return web.Response(status=PAGES[fault.kind], text=text, content_type="text/html")
+        if fault.kind == "cut":
+            await _half(request, json.dumps(answer).encode())
         if request.transport:
             request.transport.abort()
         return web.Response()
 
     # -- inside
-    def _my_member(self, chat, old, new):
-        body = {"chat": chat, "from": {"id": abs(chat["id"]), **PERSON}, "date": int(self.clock())}
-        return self._update("my_chat_member", {**body, "old_chat_member": {"user": BOT, **old}, "new_chat_member": new})
-
-    def _update(self, kind, body):
-        update = self.updates.add(kind, body)
-        asyncio.get_running_loop().create_task(self._notify())
-        return update
-
     async def _notify(self):
         async with self._changed:
             self._changed.notify_all()
+
+
+async def _half(request, body):
+    """An answer of that length, of which the first half comes."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = len(body)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
 
 
 async def _read(request):

@@ -1,8 +1,12 @@
 """What goes wrong on the line, on order: by method, chat, how often, and after how many that go well.
 
 Kinds: `flood` (retry_after), `refuse` (code, text), `migrate` (to); `502`, `not_json`, `proxy`, `too_large`, `empty`,
-`no_result`, `strange`; `drop_before`, `drop_after`, `stall` (the call is done, its answer never comes), `stall_before`
-(it is not).
+`no_result`, `strange`; `cut` (the call is done, and half of its answer comes); `drop_before`, `drop_after`, `stall`
+(the call is done, its answer never comes), `stall_before` (it is not). With `done=True` also `502`, `proxy`,
+`too_large`, `empty`, `no_result` and `strange` answer for a call that is done.
+
+A call that arrives counts against the limits, and a 429 is told before any fault; one that `drop_before` or
+`stall_before` took has not arrived.
 A server that refuses connections is `TelegramDouble.down()`.
 """
 
@@ -15,9 +19,10 @@ from tests.telegram.rules import Refusal
 
 NONSENSE = {"empty": {}, "no_result": {"ok": True}, "strange": {"ok": True, "result": [[1]]}}
 PAGES = {"502": 502, "not_json": 200, "proxy": 403, "too_large": 413}
-DONE = {"drop_after", "stall", "not_json"}  # the call is carried out, and the caller does not learn it
-CUT = {"drop_before", "drop_after"}
+DONE = {"drop_after", "stall", "not_json", "cut"}  # the call is carried out, and the caller does not learn it
+CUT = {"drop_before", "drop_after", "cut"}
 SILENT = {"stall", "stall_before"}
+LOST = {"drop_before", "stall_before"}  # the call never arrives
 KINDS = {"flood", "refuse", "migrate", *NONSENSE, *PAGES, *DONE, *CUT, *SILENT}
 
 
@@ -41,6 +46,16 @@ class Fault:
 
     def hits(self, method, chat):
         return self.times > 0 and self.method in (method, "*") and self.chat in (None, chat)
+
+    @property
+    def is_done(self):
+        """Whether the call is carried out all the same."""
+        return self.kind in DONE or bool(self.details.get("done"))
+
+    @property
+    def arrives(self):
+        """Whether the server hears of the call."""
+        return self.kind not in LOST
 
     def refuse(self):
         """Raise what the server itself would say."""

@@ -5,7 +5,8 @@ Rules, in order:
 1. Parameters are checked against `botapi.json`, an extract of the published description (see make_botapi.py). The real
    server passes over what it does not know; here it is refused, since it is always a mistake of ours.
 2. Formats are judged by Telegram's own parser (tdjson); what it finds by itself (hashtags, links, mentions) is added as
-   a client would show it. Lengths are counted after parsing, in UTF-16 units.
+   a client would show it. Lengths are counted after parsing, in UTF-16 units, and before the white space around a text
+   is cut off: it is kept without.
 3. Texts of refusals are those of the public server (https://github.com/tdlib/telegram-bot-api, Client.cpp) where they
    are known; refusals of our own strictness say so.
 """
@@ -160,6 +161,16 @@ def parsed(text, mode="", limit=TEXT):
     if len(entities) > ENTITIES:
         raise bad("too many entities")
     return text, entities
+
+
+def trimmed(text, entities):
+    """As the server keeps them: nothing stands before the first seen character or entity, and none behind the last."""
+    first = min([one["offset"] for one in entities], default=units(text))
+    left = min(first, units(text) - units(text.lstrip(" \n")))
+    kept = text.rstrip(" \n").encode("utf-16-le")[2 * left :].decode("utf-16-le")
+    moved = [{**one, "offset": one["offset"] - left} for one in entities]
+    moved = [{**one, "length": min(one["length"], units(kept) - one["offset"])} for one in moved]
+    return kept, [one for one in moved if one["length"] > 0]
 
 
 def is_seen(text):

@@ -176,10 +176,11 @@ async def test_a_second_attempt_goes_on_behind_the_parts_that_were_accepted(
     assert len(double.seen(7)) == second.answer["parts"] == 3
 
 
+@pytest.mark.parametrize("kind", ["drop_after", "cut", "502", "empty", "no_result", "strange"])
 async def test_a_part_that_nobody_can_tell_of_keeps_no_other_from_going_out(
-    double, channel, letter, release, reader, now
+    double, channel, letter, release, reader, now, kind
 ):
-    double.fault("drop_after", skip=1)
+    double.fault(kind, skip=1, done=True)
     (found,) = await channel().send([letter(release(urgent=True, body=LONG))], now)
     assert isinstance(found, Unknown)
     first, _, third = double.seen(7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tests.telegram import make_botapi, rules
 from tests.telegram.double import TelegramDouble
+from tests.telegram.faults import NONSENSE
 from tests.telegram.limits import Limits
 from tests.telegram.pictures import png
 
@@ -169,6 +170,21 @@ async def test_entities_are_those_that_telegram_would_make(call, double):
         ("url", 10, 12),
     ]
     assert double.seen(7)[0]["entities"] == ["textEntityTypeBold", "textEntityTypeCode"]
+
+
+@pytest.mark.parametrize(
+    ("html", "kept", "marks"),
+    [
+        (" \n a b \n\n", "a b", []),
+        ("\n<b>a</b> \n", "a", [("bold", 0, 1)]),
+        (" <b> a </b>\n", " a", [("bold", 0, 2)]),
+        ("<b>a</b><i> \n</i>", "a", [("bold", 0, 1)]),
+    ],
+)
+async def test_the_white_space_around_a_text_is_not_kept(call, html, kept, marks):
+    sent = await call("sendMessage", chat_id=7, text=html, parse_mode="HTML")
+    assert sent["text"] == kept
+    assert [(one["type"], one["offset"], one["length"]) for one in sent.get("entities", [])] == marks
 
 
 async def test_entities_may_be_given_and_must_lie_within(call):
@@ -331,6 +347,17 @@ async def test_who_may_not_be_written_to_is_said_why(call, double, order, chat, 
     assert double.messages == []
 
 
+@pytest.mark.parametrize(
+    "how",
+    [{"permissions": {"can_send_photos": False}}, {"member": {"status": "restricted", "can_send_messages": True}}],
+)
+async def test_a_group_may_take_texts_and_no_pictures(form, call, double, how):
+    double.channel("@g", -5, kind="supergroup", **{"member": {"status": "member"}, **how})
+    assert (await call("sendMessage", chat_id="@g", text="x"))["text"] == "x"
+    refused = await form("sendPhoto", {"one": png()}, chat_id="@g", photo="attach://one")
+    assert refused == bad("not enough rights to send photos to the chat")
+
+
 async def test_a_group_that_becomes_a_supergroup_has_another_id_and_knows_no_old_message(call, double, line):
     double.channel(-5, -5, kind="group")
     old = await call("sendMessage", chat_id=-5, text="x")
@@ -433,7 +460,9 @@ async def test_topics_of_a_forum(call, double):
     sent = await call("sendMessage", chat_id="@forum", text="a", message_thread_id=3)
     assert (sent["message_thread_id"], sent["is_topic_message"]) == (3, True)
     assert await call("sendMessage", chat_id="@forum", text="a", message_thread_id=4) == bad("TOPIC_CLOSED")
-    assert await call("sendMessage", chat_id="@forum", text="a", message_thread_id=1) == bad("message thread not found")
+    general = {"chat_id": "@forum", "message_thread_id": 1}
+    assert await call("sendMessage", text="a", **general) == bad("message thread not found")
+    assert await call("sendChatAction", action="typing", **general) == bad("message thread not found")
     assert "message_thread_id" not in await call("sendMessage", chat_id="@forum", text="a")
 
 
@@ -689,15 +718,42 @@ async def test_a_webhook_is_called_side_by_side_for_different_chats_up_to_its_li
         ("502", None, 0),
         ("proxy", None, 0),
         ("not_json", None, 1),
+        ("cut", aiohttp.ClientPayloadError, 1),
+        ("502 done", None, 1),
+        ("proxy done", None, 1),
     ],
 )
 async def test_faults_happen_before_or_after_the_call_is_done(double, line, kind, raises, stands):
-    double.fault(kind, chat=7)
+    name, *done = kind.split()
+    double.fault(name, chat=7, **({"done": True} if done else {}))
     url, wait = f"{double.url}/bot{double.token}/sendMessage", aiohttp.ClientTimeout(total=0.1)
     with pytest.raises(raises) if raises else nullcontext():
         async with line.post(url, json={"chat_id": 7, "text": "x"}, timeout=wait) as answer:
             assert (await answer.read()).startswith(b"<html>")
     assert len(double.seen(7)) == stands
+
+
+@pytest.mark.parametrize("kind", ["empty", "no_result", "strange"])
+@pytest.mark.parametrize("done", [False, True])
+async def test_an_answer_that_says_nothing_may_stand_for_a_call_that_was_done(double, line, kind, done):
+    double.fault(kind, chat=7, done=done)
+    url = f"{double.url}/bot{double.token}/sendMessage"
+    async with line.post(url, json={"chat_id": 7, "text": "x"}) as answer:
+        assert await answer.json() == NONSENSE[kind]
+    assert len(double.seen(7)) == done
+
+
+@pytest.mark.parametrize(("kind", "counts"), [("502", True), ("drop_after", True), ("drop_before", False)])
+async def test_a_call_that_arrives_counts_whatever_becomes_of_it(double, line, kind, counts):
+    double.limits.on = True
+    double.fault(kind, chat=7, times=3)
+    url = f"{double.url}/bot{double.token}/sendMessage"
+    for _ in range(3):
+        with suppress(aiohttp.ClientError):
+            async with line.post(url, json={"chat_id": 7, "text": "x"}) as answer:
+                assert answer.status == 502
+    async with line.post(url, json={"chat_id": 7, "text": "x"}) as answer:
+        assert answer.status == (429 if counts else 200)
 
 
 async def test_faults_are_for_a_method_a_chat_so_often_and_after_so_many(call, double):
