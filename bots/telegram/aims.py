@@ -15,7 +15,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -125,7 +125,8 @@ class Writer:
         aims = []
         for one in letter.earlier:
             if one.items and before.copy(one.delivery).stands:
-                parts = self._renderings.digest(one.items, self._reader(letter), view.now, view.zone, followed=True)
+                reader, more = self._reader(letter), _more(one.answer)
+                parts = self._renderings.digest(one.items, reader, view.now, view.zone, followed=True, more=more)
                 if parts:
                     aims.append(Aim(one.delivery, _within(parts, before, one.delivery, letter), more=not letter.hushed))
         return tuple(aims)
@@ -149,6 +150,12 @@ class Writer:
 def _told(one: Earlier) -> bool:
     """Whether that withdrawal was said; a copy may be gone without a word, as a picture that was to become a text."""
     return one.kind is MessageKind.WITHDRAWAL and bool(one.answer.get("reply") or one.answer.get("notice"))
+
+
+def _more(answer: Mapping[str, object]) -> int:
+    """How many releases a digest did not show; see `channel.facts`."""
+    more = answer.get("more")
+    return more if isinstance(more, int) and more > 0 else 0
 
 
 def _within(parts: tuple[Part, ...], before: Stand, key: int, letter: Letter) -> tuple[Part, ...]:

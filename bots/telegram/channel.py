@@ -71,8 +71,13 @@ def rank_of(letter: Letter) -> Rank:
 def facts(letter: Letter, task: Task) -> dict[str, object]:
     """What the ledger keeps of the text that was sent."""
     variant = letter.release.variant(letter.lang) if letter.release is not None else None
-    parts = sum(len(aim.parts) for aim in task.aims if aim.copy == OWN)
-    return {"parts": parts, "revision": variant.revision.number if variant else 0, "lang": letter.lang}
+    own = [part for aim in task.aims if aim.copy == OWN for part in aim.parts]
+    revision = variant.revision.number if variant else 0
+    kept: dict[str, object] = {"parts": len(own), "revision": revision, "lang": letter.lang}
+    listed = own[0].listed if own and letter.kind is MessageKind.DIGEST else None
+    if listed is not None and len(listed.numbers) < len(letter.items):
+        kept |= {"shown": listed.numbers, "more": listed.more}
+    return kept
 
 
 def _told(outcome: Outcome | BaseException) -> Outcome:

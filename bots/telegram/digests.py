@@ -9,19 +9,21 @@ Rules, in order:
 3. What was corrected says so, with its newest note. What was withdrawn is left out; a copy that follows a withdrawal
    says that something was, and nothing more of it.
 4. A message is never cut inside an entry. At most `MOST` entries stand in at most `PARTS` messages; what is more is
-   counted, and the site has it.
+   counted, and the site has it. What is not shown was not told: the ledger hears which ones were (`Listed`), and a copy
+   that follows still counts the others.
 5. With nothing left to tell there is no message; a copy that follows says at least what became of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from bots.telegram.parts import BOLD, ITALIC, Button, Part, one_line, short_line
+from bots.telegram.parts import BOLD, ITALIC, Button, Listed, Part, one_line, short_line
 from bots.telegram.richtext import Limits, Rich, Run, joined, shortened, size
 from syndicator.domain.letters import Item
 from syndicator.domain.model import Release, Revision, Standing, Urgency, Variant
@@ -47,11 +49,19 @@ def standing_of(release: Release, now: datetime) -> Standing:
 
 
 def digest(
-    items: Sequence[Item], reader: Translator, site: Site, now: datetime, zone: ZoneInfo, *, followed: bool = False
+    items: Sequence[Item],
+    reader: Translator,
+    site: Site,
+    now: datetime,
+    zone: ZoneInfo,
+    *,
+    followed: bool = False,
+    more: int = 0,
 ) -> tuple[Part, ...]:
     """The messages of a digest; none where nothing is left of it.
 
-    `zone` is the reader's. With `followed` it is a copy that stands in the chat already and follows what changed.
+    `zone` is the reader's. With `followed` it is a copy that stands in the chat already and follows what changed;
+    `more` is how many beside these items it did not show.
     """
     once = list({item.release.number: item for item in items}.values())
     shown = [item for item in once if standing_of(item.release, now) is Standing.PUBLIC]
@@ -65,10 +75,13 @@ def digest(
     heading: Rich = (Run(f"🗞 {_heading([*shown, *gone], reader, zone)}", BOLD),)
     entries = [shortened(_entry(item, reader, site), limits) for item in shown[:MOST]]
     while True:
-        ending = _ending(len(shown) - len(entries), len(gone), reader)
+        hidden = more + len(shown) - len(entries)
+        ending = _ending(hidden, len(gone), reader)
         packed = _packed([heading, *entries, *ending], limits)
         if len(packed) <= PARTS:
-            return button.parts(packed)
+            first, *others = button.parts(packed)
+            numbers = tuple(item.release.number for item in shown[: len(entries)])
+            return (replace(first, listed=Listed(numbers, hidden)), *others)
         entries.pop()
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from bots.telegram.richtext import Limits, Mark, Rich, Run, clean, html, plain, shortened, units, visible
 from syndicator.domain.model import Attachment
 
-__all__ = ["BOLD", "ITALIC", "Button", "Part", "Style", "one_line", "short_line"]
+__all__ = ["BOLD", "ITALIC", "Button", "Listed", "Part", "Style", "one_line", "short_line"]
 
 CAPTION = 1024  # UTF-16 units after parsing
 MESSAGE = 4096
@@ -46,11 +46,20 @@ class Style:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What a digest shows: releases by number, and how many `more` the site has."""
+
+    numbers: tuple[int, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One message. `button` and `url` stand on the last part; `preview` is the page whose picture is shown, or "".
 
     `plain` is the same text without markup, and `link` the page in words; both together stay within the limits.
     With `photo` it is that picture, and the text is its caption. `Style.without_photo` renders what takes its place.
+    The first message of a digest has in `listed` what all of it shows.
     """
 
     html: str
@@ -60,6 +69,7 @@ class Part:
     link: str = ""
     preview: str = ""
     photo: Attachment | None = None
+    listed: Listed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,17 +180,18 @@ class Renderings:
         zone: ZoneInfo | None = None,
         *,
         followed: bool = False,
+        more: int = 0,
     ) -> tuple[Part, ...]:
         """The messages of a digest; none where nothing of it is left.
 
         Days are those of `zone` (the office's where none is given). With `followed`, a copy that was sent is rendered
-        again: it says that something was withdrawn since.
+        again: it says that something was withdrawn since, and that there were `more` than it showed.
         """
         versions = tuple((*_version(i.release, i.lang), digests.standing_of(i.release, now)) for i in items)
         at = zone or self._site.zone
         return self._once(
-            ("digest", versions, reader.lang, at.key, followed),
-            lambda: digests.digest(items, reader, self._site, now, at, followed=followed),
+            ("digest", versions, reader.lang, at.key, followed, more),
+            lambda: digests.digest(items, reader, self._site, now, at, followed=followed, more=more),
         )
 
     def correction(

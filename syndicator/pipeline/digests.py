@@ -8,8 +8,9 @@ Rules, in order:
 2. A window that was told has a run, unique in the database: however often the process dies, whatever the clock does,
    and with two processes it is one. A window in which nothing came out leaves no trace.
 3. Missed ones are made up by one digest, `reach` back at most.
-4. What this room keeps in mind saves questions only: who waits for digests, for a minute; which windows it has seen to.
-5. A pause that its reader asked for ends at its time.
+4. What this room keeps in mind saves questions only: who waits for digests, for some minutes; which windows it has seen
+   to. Who newly subscribes is asked for alone.
+5. A pause that its reader asked for ends at its time, and what came out before it is told then.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["GRACE", "Digests", "schedule_of"]
 log = structlog.get_logger()
 
 GRACE = timedelta(seconds=60)  # from the close of a window until it is told
-MIND = timedelta(seconds=60)  # how long the answer to who waits for digests is good
+MIND = timedelta(minutes=5)  # how long the answer to who waits for digests is good
 
 Group = tuple[Cadence, str]
 
@@ -81,9 +82,12 @@ class Digests:
         async with self._database.reading() as session:
             newest = await digests.newest_subscription(session)
             known = self._asked_at is not None and self._asked_at <= now < self._asked_at + MIND
-            if not known or newest != self._newest:
+            if not known:
                 self._groups = dict(_zoned(await digests.groups(session)))
-                self._asked_at, self._newest = now, newest
+                self._asked_at = now
+            elif newest != self._newest:
+                self._groups = {**self._groups, **dict(_zoned(await digests.groups(session, self._newest)))}
+            self._newest = newest
             return await subscriptions.next_resume(session)
 
     async def _close_due(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # a window is one short transaction
@@ -110,8 +114,10 @@ class Digests:
 
     async def _end_rests(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # one transaction
         async with self._database.writing() as session:
-            ended = await subscriptions.resume_due(session, self._clock())
-        log.info("pauses ended that had been asked for", people=ended)
+            now = self._clock()
+            ended = await subscriptions.resume_due(session, now)
+            await digests.reopen(session, ended, now, self._reach)
+        log.info("pauses ended that had been asked for", people=len(ended))
         self._wake()
         return Done()
 

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. An answer that cannot be written down (a locked file, a full disk, a database that restarts) is owed: it is kept,
    tried again, and paid before anything else is claimed. Its rows stand `sending` meanwhile: nobody sends them again.
-2. What an answer means for the subscriber (gone, moved, a resolved id) is written in the same transaction.
+2. What an answer means for the subscriber (gone, moved, a resolved id) is written in the same transaction. So is what a
+   channel could not show of a digest: where it says what it has `shown`, the rest was not told.
 3. If the process dies while it owes, the rows are what any crash leaves: `sending`, sent once more at the next start.
 4. What is to be claimed next may be claimed in the same transaction: a message then costs one synced commit, not two.
    Where the two together cannot be written, the answers are, alone, as rule 1 says.
@@ -23,11 +24,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.settings import Settings
 from syndicator.domain.letters import Outcome
-from syndicator.domain.model import ChannelKind, SubscriberRole
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, SubscriberRole
 from syndicator.domain.ports import Clock
 from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, fate
 from syndicator.metrics import Metrics
-from syndicator.store import ledger, subscriptions
+from syndicator.store import digests, ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Settlement
 
@@ -37,6 +38,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
+WAITING = (DeliveryState.DUE, DeliveryState.DEFERRED)
 WAITS = (0.2, 1.0, 4.0)  # seconds between the tries of one payment; after them the job fails and is tried again
 
 
@@ -184,6 +186,10 @@ def _settlement(claimed: Claimed, f: Fate) -> Settlement:
 
 async def _follow(session: AsyncSession, claimed: Claimed, f: Fate) -> None:
     """What the answer means for the subscriber, beside this delivery."""
+    if claimed.message.kind is MessageKind.DIGEST and f.answer and f.state not in WAITING:
+        shown = f.answer.get("shown")
+        if isinstance(shown, list | tuple):
+            await digests.keep_shown(session, claimed.id, shown)
     if f.pause:
         await subscriptions.pause(session, claimed.subscriber, f.pause)
     if f.move_to:

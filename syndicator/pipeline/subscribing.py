@@ -14,7 +14,7 @@ Rules, in order:
    time that they named.
 6. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
 7. Who leaves a digest's pace (for one at once, or from weekly to daily) or its time zone is told at once, in one
-   digest, what had not come yet: nothing is lost between two windows.
+   digest, what had not come yet: nothing is lost between two windows. Who asks for a pause is told it when that ends.
 8. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
 """
 
@@ -137,7 +137,7 @@ class Subscribing:
             subscription = await subscriptions.confirm(session, number, now)
             if subscription is None:
                 return None
-            await subscriptions.back(session, subscription.subscriber, now)
+            await self._back(session, subscription.subscriber, now)
             return await self._account(session, subscription.subscriber), subscription
 
     async def account(self, purpose: str, token: str, now: datetime) -> Account | None:
@@ -192,21 +192,26 @@ class Subscribing:
             await subscriptions.set_quiet(session, number, quiet)
             return await self._account(session, number)
 
-    async def rest(self, account: Account, until: datetime | None) -> Account:
-        """They want nothing until then, None: until they say so. What comes meanwhile is not made up."""
+    async def rest(self, account: Account, until: datetime | None, *, now: datetime) -> Account:
+        """They want nothing until then, None: until they say so. What comes meanwhile is not made up (rule 7)."""
         number = account.subscriber.id
         async with self._database.writing() as session:
+            for one in await self._digested(session, number):
+                await self._catch_up(session, one, now, rests=True)
             await subscriptions.rest(session, number, until)
             found = await self._account(session, number)
         self._wake()
         return found
 
-    async def resume(self, account: Account) -> Account:
+    async def resume(self, account: Account, *, now: datetime) -> Account:
         """They say that it is over: what was paused goes on, also what they had asked for."""
         number = account.subscriber.id
         async with self._database.writing() as session:
             await subscriptions.resume(session, number)
-            return await self._account(session, number)
+            await digests.reopen(session, [number], now, self._reach)
+            found = await self._account(session, number)
+        self._wake()
+        return found
 
     async def end(self, account: Account, subscription: int, *, reason: str, now: datetime) -> Account:
         """End one; one that is not theirs or has ended is left alone."""
@@ -228,11 +233,20 @@ class Subscribing:
 
         A pause that was asked for goes on (`is_resting`).
         """
+        found = await self.known(chat)
+        if found is not None and (not found.subscriber.is_paused or found.subscriber.is_resting):
+            return found
         async with self._database.writing() as session:
             subscriber = await self._ensure(session, ChannelKind.TELEGRAM, str(chat), language, now)
             if subscriber.is_paused:
-                await subscriptions.back(session, subscriber.id, now)
+                await self._back(session, subscriber.id, now)
             return await self._account(session, subscriber.id)
+
+    async def known(self, chat: int | str) -> Account | None:
+        """The account of a chat that has one; nothing is written."""
+        async with self._database.reading() as session:
+            subscriber = await subscriptions.find(session, ChannelKind.TELEGRAM, str(chat))
+            return None if subscriber is None else await self._account(session, subscriber.id)
 
     async def choose(
         self,
@@ -323,14 +337,26 @@ class Subscribing:
         subscriber = await subscriptions.by_id(session, number)
         if subscriber is None or subscriber.timezone == timezone:
             return
-        for one in await subscriptions.of(session, number):
-            if one.state is SubscriptionState.ACTIVE and one.cadence is not Cadence.IMMEDIATE:
-                await self._catch_up(session, one, now)
+        for one in await self._digested(session, number):
+            await self._catch_up(session, one, now)
 
-    async def _catch_up(self, session: AsyncSession, old: Subscription, now: datetime) -> None:
+    async def _digested(self, session: AsyncSession, number: int) -> Sequence[Subscription]:
+        """Their subscriptions that are told in digests."""
+        live = await subscriptions.of(session, number)
+        return [one for one in live if one.state is SubscriptionState.ACTIVE and one.cadence is not Cadence.IMMEDIATE]
+
+    async def _catch_up(self, session: AsyncSession, old: Subscription, now: datetime, *, rests: bool = False) -> None:
         subscriber = await subscriptions.by_id(session, old.subscriber)
         if subscriber is not None and not subscriber.is_paused:
-            await digests.catch_up(session, old.id, old.cadence, subscriber.timezone, now, self._reach)
+            zone = subscriber.timezone
+            await digests.catch_up(session, old.id, old.cadence, zone, now, self._reach, rests=rests)
+
+    async def _back(self, session: AsyncSession, number: int, now: datetime) -> None:
+        """They show that they are there; if they rest no more, what was put by for them is told."""
+        await subscriptions.back(session, number, now)
+        subscriber = await subscriptions.by_id(session, number)
+        if subscriber is not None and not subscriber.is_paused:
+            await digests.reopen(session, [number], now, self._reach)
 
     async def _account(self, session: AsyncSession, number: int) -> Account:
         subscriber = await subscriptions.by_id(session, number)

@@ -1,16 +1,18 @@
-"""To whom a digest goes, and what it tells each: one message a person, by set-based SQL in steps of some 20,000 people.
+"""To whom a digest goes, and what it tells each: one message a person, by set-based SQL in steps of 5,000 people.
 
 Rules, in order:
 
 1. Active people whose subscription of that cadence, in that zone, takes a release of the window get it, once, in the
-   version that `fanout` would choose; another language too where they take one: by then languages have settled.
+   version that `fanout` would choose; another language too where they take one: by then languages have settled. It is
+   that version which became news within the window: a late translation is news to none of another language's readers.
 2. Nobody gets the past: the subscription is older than that version, or took the place of one ("changed") that was
    older and took it too. So whoever ticks one more topic, or goes over from daily to weekly, loses nothing.
 3. What the ledger says they were told is left out: as a release by itself (sent, on its way, unknown, or waiting:
-   what was promised at once goes out at once, `heirs`), or in another digest.
-4. Before the first step every release of the window is matched with the filters of today. That waits for the release's
-   own fan-out, though not for ever.
+   what was promised at once goes out at once, `heirs`), or in another digest, since it first came out.
+4. Before the first step every release of the window is matched with the filters of today, in a run for one person with
+   theirs alone. That waits for the release's own fan-out, though not for ever.
 5. Rows and what they tell are one transaction; who has a row of the run gets no second one.
+6. A run for somebody who rests is put by until they do no more (`digests`).
 """
 
 from __future__ import annotations
@@ -22,22 +24,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, case, func, select
+from sqlalchemy import RowMapping, and_, exists, func, or_, select
 from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import MessageKind, Standing, State, Urgency
+from syndicator.domain.model import MessageKind, Standing, State, SubscriberRole, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 from syndicator.store.catalogue import shown
+from syndicator.store.digests import became_news, opened
 from syndicator.store.loading import many
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message
-from syndicator.store.stepping import PEOPLE, Step, advance, typed, write_step
-from syndicator.store.tables import DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIPTION, VARIANT
+from syndicator.store.people import rests
+from syndicator.store.stepping import PEOPLE, Step, advance, next_high, typed, write_step
+from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, VARIANT
 
 __all__ = ["write_digest"]
 
+AT_A_TIME = 5_000  # people a transaction: on SQLite nobody else writes meanwhile
 MATCHED_AT_A_TIME = 25  # releases a transaction
 PATIENCE = timedelta(minutes=10)  # how long a run waits for fan-outs of its releases
 PAUSE = timedelta(seconds=5)
@@ -78,6 +83,11 @@ ITEMS = """
         SELECT d.subscriber_id, i.release_id FROM delivery d CROSS JOIN digest_item i
         WHERE d.message_id IN :runs AND d.subscriber_id > :low AND d.subscriber_id <= :high AND i.delivery_id = d.id
             AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing)
+    ),
+    alone AS MATERIALIZED (
+        SELECT d.subscriber_id, d.message_id FROM delivery d
+        WHERE d.message_id IN :messages AND d.subscriber_id > :low AND d.subscriber_id <= :high
+            AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing)
     )
     SELECT r.subscriber_id, r.channel, r.language, r.subscription_id, n.number, n.lang
     FROM readers r CROSS JOIN offers n
@@ -89,9 +99,7 @@ ITEMS = """
                 AND w.confirmed_at <= n.opened AND w.ended_at > n.opened
                 AND b.release_id = n.number AND b.filter_id = w.filter_id))
         AND (r.subscriber_id, n.number) NOT IN (SELECT t.subscriber_id, t.release_id FROM told t)
-        AND NOT EXISTS (
-            SELECT 1 FROM delivery d WHERE d.message_id = n.message AND d.subscriber_id = r.subscriber_id
-                AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing))
+        AND (r.subscriber_id, n.message) NOT IN (SELECT t.subscriber_id, t.message_id FROM alone t)
 """
 
 RECIPIENTS = """
@@ -142,7 +150,8 @@ async def write_digest(
         await advance(session, message.id, again_at=until)
         return None
     if ready < len(numbers):
-        await _match(session, numbers[ready : ready + MATCHED_AT_A_TIME], taxonomy, step.now)
+        filters = await _filters_of(session, message.subscription)
+        await _match(session, numbers[ready : ready + MATCHED_AT_A_TIME], taxonomy, filters, step.now)
         said = {"releases": numbers, "ready": min(ready + MATCHED_AT_A_TIME, len(numbers))}
         await advance(session, message.id, matched=said, again_at=None)
         return 0
@@ -151,8 +160,9 @@ async def write_digest(
         return None
     if message.subscription is not None:
         return await _to_one(session, step, run, numbers, order)
-    written = await _write(session, step, run, EVERYBODY, numbers, order)
-    await advance(session, message.id, cursor=step.high)
+    high = min(step.high, await next_high(session, step.low, AT_A_TIME) or step.high)
+    written = await _write(session, replace(step, high=high), run, EVERYBODY, numbers, order)
+    await advance(session, message.id, cursor=high)
     return written
 
 
@@ -160,9 +170,16 @@ async def _to_one(
     session: AsyncSession, step: Step, run: RowMapping, numbers: Sequence[int], order: Sequence[str]
 ) -> int:
     """A run of somebody's own: one row at most."""
-    query = select(SUBSCRIPTION.c.subscriber_id).where(SUBSCRIPTION.c.id == step.message.subscription)
-    who = int(await session.scalar(query) or 0)
-    written = await _write(session, replace(step, low=who - 1, high=who), run, ONE, numbers, order)
+    query = (
+        select(SUBSCRIBER.c.id, rests().label("rests"))
+        .join_from(SUBSCRIPTION, SUBSCRIBER, SUBSCRIBER.c.id == SUBSCRIPTION.c.subscriber_id)
+        .where(SUBSCRIPTION.c.id == step.message.subscription)
+    )
+    who = (await session.execute(query)).one_or_none()
+    if who is None or who.rests:
+        await advance(session, step.message.id, fanned_out_at=step.now, again_at=step.now)
+        return 0
+    written = await _write(session, replace(step, low=who.id - 1, high=who.id), run, ONE, numbers, order)
     await advance(session, step.message.id, fanned_out_at=step.now)
     return written
 
@@ -177,10 +194,22 @@ async def _busy(session: AsyncSession, message: Message, numbers: Sequence[int],
     return max(now + PAUSE, settled or now) if waiting else None
 
 
-async def _match(session: AsyncSession, numbers: Sequence[int], taxonomy: Taxonomy, now: datetime) -> None:
+async def _filters_of(session: AsyncSession, subscription: int | None) -> list[int] | None:
+    """Of a run for one person, the filters that count: the subscription's, and of those whose place it took."""
+    if subscription is None:
+        return None
+    reader = select(SUBSCRIPTION.c.subscriber_id).where(SUBSCRIPTION.c.id == subscription).scalar_subquery()
+    replaced = and_(SUBSCRIPTION.c.subscriber_id == reader, SUBSCRIPTION.c.ended_reason == "changed")
+    query = select(SUBSCRIPTION.c.filter_id).where(or_(SUBSCRIPTION.c.id == subscription, replaced)).distinct()
+    return list(await session.scalars(query))
+
+
+async def _match(
+    session: AsyncSession, numbers: Sequence[int], taxonomy: Taxonomy, filters: Sequence[int] | None, now: datetime
+) -> None:
     for release in (await many(session, numbers)).values():
         if standing(release.state, release.public_at, release.opened_at, now) is Standing.PUBLIC:
-            await write_matches(session, release, taxonomy, now)
+            await write_matches(session, release, taxonomy, now, filters=filters)
 
 
 async def _write(
@@ -188,15 +217,13 @@ async def _write(
 ) -> int:
     """Rows of this step, and what each of them tells."""
     dialect = session.get_bind().dialect.name
-    news = await _news(session, numbers, order, step.now, dialect)
+    news = await _news(session, run, numbers, order, step.now)
     if not news:
         return 0
-    others = select(DIGEST_RUN.c.message_id).where(
-        DIGEST_RUN.c.ends_at > run["begins_at"], DIGEST_RUN.c.message_id != run["message_id"]
-    )
     values: dict[str, Any] = {
         "news": json.dumps(news),
-        "runs": list(await session.scalars(others)),
+        "messages": sorted({row[1] for row in news}),
+        "runs": await _other_runs(session, step, run, numbers),
         "known": list(order),
         "nothing": "{}",
         "zone": run["zone"],
@@ -205,7 +232,7 @@ async def _write(
     }
     if dialect == "postgresql":  # for this transaction: it expects few readers and offers, and loops over their product
         await session.execute(sql("SET LOCAL enable_nestloop = off"))
-    people = f"{PEOPLE['person']}{whom.people}"
+    people = f"{PEOPLE[SubscriberRole.PERSON]}{whom.people}"
     recipients, items = (
         text.replace("@items", ITEMS).replace("@news", NEWS[dialect]).replace("@wanted", whom.wanted)
         for text in (RECIPIENTS, WRITE_ITEMS)
@@ -218,13 +245,28 @@ async def _write(
     return written
 
 
+async def _other_runs(session: AsyncSession, step: Step, run: RowMapping, numbers: Sequence[int]) -> list[int]:
+    """Messages of all digests that may have told somebody of this step of these releases, however long ago."""
+    first = select(func.min(RELEASE.c.opened_at)).where(RELEASE.c.id.in_(numbers)).scalar_subquery()
+    of_them = exists().where(
+        DELIVERY.c.message_id == DIGEST_RUN.c.message_id,
+        DELIVERY.c.subscriber_id > step.low,
+        DELIVERY.c.subscriber_id <= step.high,
+    )
+    query = select(DIGEST_RUN.c.message_id).where(
+        DIGEST_RUN.c.ends_at > first, DIGEST_RUN.c.message_id != run["message_id"], of_them
+    )
+    return list(await session.scalars(query))
+
+
 async def _news(
-    session: AsyncSession, numbers: Sequence[int], order: Sequence[str], now: datetime, dialect: str
-) -> list[tuple[object, ...]]:
-    """The rows of `NEWS`: releases that may be shown now, and who may be told which version of them."""
-    opened = case((VARIANT.c.opened_at > RELEASE.c.opened_at, VARIANT.c.opened_at), else_=RELEASE.c.opened_at)
+    session: AsyncSession, run: RowMapping, numbers: Sequence[int], order: Sequence[str], now: datetime
+) -> list[tuple[Any, ...]]:
+    """The rows of `NEWS`: releases that may be shown now, and who may be told which version of them (rule 1)."""
+    dialect = session.get_bind().dialect.name
+    columns = [RELEASE.c.id, RELEASE.c.urgency, VARIANT.c.lang, MESSAGE.c.id.label("message")]
     query = (
-        select(RELEASE.c.id, RELEASE.c.urgency, VARIANT.c.lang, opened.label("opened"), MESSAGE.c.id.label("message"))
+        select(*columns, opened().label("opened"), became_news().label("news"))
         .join_from(RELEASE, VARIANT, VARIANT.c.release_id == RELEASE.c.id)
         .join(MESSAGE, and_(MESSAGE.c.release_id == RELEASE.c.id, MESSAGE.c.kind == MessageKind.RELEASE))
         .where(RELEASE.c.id.in_(numbers), shown(now, withdrawn=False), VARIANT.c.said_state != State.DRAFT)
@@ -233,12 +275,12 @@ async def _news(
     versions: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for row in await session.execute(query):
         versions[row.id].setdefault(row.lang, row)
-    found: list[tuple[object, ...]] = []
+    found: list[tuple[Any, ...]] = []
     for number, by_lang in versions.items():
         fallback = next((lang for lang in order if lang in by_lang), "")
         asked = [("", lang) for lang in by_lang] + [(lang, lang if lang in by_lang else fallback) for lang in order]
         for reader, lang in [*asked, ("*", fallback)]:
-            if lang:
+            if lang and by_lang[lang].news >= run["begins_at"]:
                 row = by_lang[lang]
                 other, urgent = int(reader not in ("", lang)), int(row.urgency == Urgency.URGENT)
                 found.append((number, row.message, reader, lang, other, urgent, _moment(row.opened, dialect)))

@@ -2,14 +2,18 @@
 
 Rules, in order:
 
-1. A run is a window of one cadence and zone, its message, and the public releases of which a version came out within
-   it. It is unique on (cadence, zone, end): two processes that close the same window make one. Without releases there
-   is none.
+1. A run is a window of one cadence and zone, its message, and the public releases of which a version became news within
+   it: it came out, or came back after a withdrawal. It is unique on (cadence, zone, end): two processes that close the
+   same window make one. Without releases there is none.
 2. A run whose end lies ahead was made while the clock stood wrong. It is struck: it counts as a window no more, and
    what it told stays told, so that nothing is lost and nothing comes twice.
 3. Who leaves a digest's pace or zone is not left between two windows: what is outstanding for them is told by a run of
-   their own, at once. Its zone has the number of the subscription that it is made for behind it.
-4. To whom a run goes is written by `digesting`.
+   their own, at once. Its zone has the number of the subscription that it is made for behind it. It begins where the
+   last one of their own ended, so that leaving again costs nothing.
+4. Who asks for a pause gets such a run too, but it is put by: closed, with the time in its message's `again_at`, which
+   no other closed message has. It is opened again when the pause has ended, unless it is too old by then.
+5. To whom a run goes is written by `digesting`.
+6. What its channel could not show of a digest, it has not told: the item goes again.
 """
 
 from __future__ import annotations
@@ -18,31 +22,72 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, and_, case, cast, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import Cadence, MessageKind, Priority, State, SubscriberRole, SubscriptionState
+from syndicator.domain.model import Cadence, DeliveryState, MessageKind, Priority, State, SubscriberRole
 from syndicator.domain.windows import Window
 from syndicator.store.catalogue import shown
-from syndicator.store.tables import DIGEST_ITEM, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, VARIANT
+from syndicator.store.tables import (
+    DELIVERY,
+    DIGEST_ITEM,
+    DIGEST_RUN,
+    MESSAGE,
+    RELEASE,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+    VARIANT,
+)
 from syndicator.store.upsert import insert_for
 
-__all__ = ["bare", "catch_up", "close", "groups", "items_of", "last_end", "newest_subscription", "strike"]
+__all__ = [
+    "bare",
+    "became_news",
+    "catch_up",
+    "close",
+    "groups",
+    "items_of",
+    "keep_shown",
+    "last_end",
+    "newest_subscription",
+    "opened",
+    "reopen",
+    "strike",
+]
 
 MOMENT = timedelta(microseconds=1)  # what comes out in the moment of leaving is within
 STRUCK = "!"  # stands behind the zone and the key of a run that was struck, and its number behind that
 OLDEST = timedelta(days=31)  # a translation of what was published longer ago is no news in a digest either
+PAGE = 500  # people whose runs are opened again by one statement
 
 
-async def groups(session: AsyncSession) -> Sequence[tuple[Cadence, str]]:
-    """Each cadence and zone in which somebody waits for a digest."""
+async def groups(session: AsyncSession, after: int = 0) -> Sequence[tuple[Cadence, str]]:
+    """Each cadence and zone in which somebody waits for a digest, by a subscription that is newer than `after`.
+
+    It reads who takes digests, by an index that holds no others.
+    """
     query = (
         select(SUBSCRIPTION.c.cadence, SUBSCRIBER.c.timezone)
         .distinct()
         .join_from(SUBSCRIPTION, SUBSCRIBER, SUBSCRIBER.c.id == SUBSCRIPTION.c.subscriber_id)
         .where(
-            SUBSCRIPTION.c.state == SubscriptionState.ACTIVE,
-            SUBSCRIPTION.c.cadence != Cadence.IMMEDIATE,
+            # Written out, as the index has it: SQLite takes it for nothing less (`store.indexed`).
+            SUBSCRIPTION.c.state == literal_column("'active'"),
+            SUBSCRIPTION.c.cadence != literal_column("'immediate'"),
+            SUBSCRIPTION.c.id > after,
             SUBSCRIBER.c.role != SubscriberRole.CHANNEL,
         )
         .order_by(SUBSCRIPTION.c.cadence, SUBSCRIBER.c.timezone)
@@ -77,32 +122,20 @@ async def strike(session: AsyncSession, now: datetime) -> int:
     return len(found)
 
 
-async def close(session: AsyncSession, cadence: Cadence, zone: str, window: Window, now: datetime) -> int | None:
-    """The run of a closed window, with its message; how many releases, or None: it was told already, or is empty."""
-    return await _run(session, cadence, zone, window, now)
-
-
-async def catch_up(
-    session: AsyncSession, subscription: int, cadence: Cadence, zone: str, now: datetime, reach: timedelta
+async def close(
+    session: AsyncSession,
+    cadence: Cadence,
+    zone: str,
+    window: Window,
+    now: datetime,
+    *,
+    subscription: int | None = None,
+    put_by: bool = False,
 ) -> int | None:
-    """Rule 3, for a subscription that was `cadence` in `zone` until now; releases that may be outstanding, if any."""
-    query = (
-        select(DIGEST_RUN.c.begins_at, DIGEST_RUN.c.ends_at, MESSAGE.c.fanned_out_at)
-        .join_from(DIGEST_RUN, MESSAGE, MESSAGE.c.id == DIGEST_RUN.c.message_id)
-        .where(DIGEST_RUN.c.cadence == cadence, DIGEST_RUN.c.zone == zone, DIGEST_RUN.c.ends_at <= now)
-        .order_by(DIGEST_RUN.c.ends_at.desc())
-        .limit(1)
-    )
-    last = (await session.execute(query)).one_or_none()
-    begins = now - reach
-    if last is not None:  # while its people are still being written, this one may not have been reached
-        begins = max(begins, last.begins_at if last.fanned_out_at is None else last.ends_at)
-    return await _run(session, cadence, f"{zone}#{subscription}", Window(begins, now + MOMENT), now, subscription)
+    """The run of a closed window, with its message; how many releases, or None: it was told already, or is empty.
 
-
-async def _run(
-    session: AsyncSession, cadence: Cadence, zone: str, window: Window, now: datetime, subscription: int | None = None
-) -> int | None:
+    With `subscription` it is for its reader alone; rule 4 says when it is put by.
+    """
     numbers = await _news(session, window, now)
     if not numbers:
         return None
@@ -111,10 +144,12 @@ async def _run(
         "kind": MessageKind.DIGEST,
         "subscription_id": subscription,
         "major": 0,
-        "priority": Priority.NORMAL,
+        "priority": Priority.DIGEST,
         "cursor": 0,
         "matched": {"releases": numbers},
         "created_at": now,
+        "fanned_out_at": now if put_by else None,
+        "again_at": now if put_by else None,
     }
     query = insert_for(session, MESSAGE).values(message).on_conflict_do_nothing(index_elements=["key"])
     made = await session.scalar(query.returning(MESSAGE.c.id))
@@ -125,19 +160,115 @@ async def _run(
     return len(numbers)
 
 
+async def catch_up(
+    session: AsyncSession,
+    subscription: int,
+    cadence: Cadence,
+    zone: str,
+    now: datetime,
+    reach: timedelta,
+    *,
+    rests: bool = False,
+) -> int | None:
+    """Rule 3, for a subscription that was `cadence` in `zone` until now; releases that may be outstanding, if any.
+
+    With `rests` its reader wants nothing for a while: the run is put by (rule 4), and holds as well what was written
+    for them and has not gone out, since that will not.
+    """
+    reader = select(SUBSCRIPTION.c.subscriber_id).where(SUBSCRIPTION.c.id == subscription)
+    who = int(await session.scalar(reader) or 0)
+    told = await _told_until(session, who, cadence, zone, now)
+    begins = now - reach if told is None else max(told, now - reach)
+    if rests:
+        begins = min(begins, await _first_waiting(session, who) or begins)
+    window = Window(begins, now + MOMENT)
+    own = f"{zone}#{subscription}"
+    return await close(session, cadence, own, window, now, subscription=subscription, put_by=rests)
+
+
+async def _told_until(session: AsyncSession, who: int, cadence: Cadence, zone: str, now: datetime) -> datetime | None:
+    """Until when they were told: by the last run of their group, or by one of their own."""
+    runs = select(DIGEST_RUN.c.begins_at, DIGEST_RUN.c.ends_at, MESSAGE.c.fanned_out_at).join_from(
+        DIGEST_RUN, MESSAGE, MESSAGE.c.id == DIGEST_RUN.c.message_id
+    )
+    of_group = runs.where(DIGEST_RUN.c.cadence == cadence, DIGEST_RUN.c.zone == zone, DIGEST_RUN.c.ends_at <= now)
+    theirs = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id == who)
+    own = runs.where(MESSAGE.c.subscription_id.in_(theirs), DIGEST_RUN.c.ends_at <= now)
+    ends = []
+    for query, is_own in ((of_group, False), (own, True)):
+        last = (await session.execute(query.order_by(DIGEST_RUN.c.ends_at.desc()).limit(1))).one_or_none()
+        if last is not None:  # while people of a group are still being written, this one may not have been reached
+            ends.append(last.ends_at if is_own or last.fanned_out_at is not None else last.begins_at)
+    return max(ends, default=None)
+
+
+async def _first_waiting(session: AsyncSession, who: int) -> datetime | None:
+    """Where the oldest window begins of which a digest waits to go out to them."""
+    query = (
+        select(func.min(DIGEST_RUN.c.begins_at))
+        .join_from(DELIVERY, DIGEST_RUN, DIGEST_RUN.c.message_id == DELIVERY.c.message_id)
+        .where(DELIVERY.c.subscriber_id == who, DELIVERY.c.state.in_((DeliveryState.DUE, DeliveryState.DEFERRED)))
+    )
+    found: datetime | None = await session.scalar(query)
+    return found
+
+
+async def reopen(session: AsyncSession, people: Sequence[int], now: datetime, reach: timedelta) -> int:
+    """What was put by for these people, who rest no more, is told now (rule 4); how many runs."""
+    young = select(DIGEST_RUN.c.message_id).where(DIGEST_RUN.c.ends_at > now - reach)
+    opened = 0
+    for start in range(0, len(people), PAGE):
+        theirs = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id.in_(people[start : start + PAGE]))
+        put_by = (
+            update(MESSAGE)
+            .where(MESSAGE.c.subscription_id.in_(theirs), MESSAGE.c.kind == MessageKind.DIGEST)
+            .where(MESSAGE.c.again_at.is_not(None), MESSAGE.c.fanned_out_at.is_not(None), MESSAGE.c.id.in_(young))
+            .values(fanned_out_at=None, again_at=None)
+        )
+        opened += len((await session.execute(put_by.returning(MESSAGE.c.id))).all())
+    return opened
+
+
+def opened() -> ColumnElement[datetime]:
+    """When a version could first be seen; release and variant are joined."""
+    return case((VARIANT.c.opened_at > RELEASE.c.opened_at, VARIANT.c.opened_at), else_=RELEASE.c.opened_at)
+
+
+def became_news() -> ColumnElement[datetime]:
+    """The same, or when the release came back after a withdrawal: that is the major revision next to it."""
+    gone = MESSAGE.alias()
+    withdrawn = exists().where(
+        gone.c.release_id == MESSAGE.c.release_id,
+        gone.c.kind == MessageKind.WITHDRAWAL,
+        gone.c.major == MESSAGE.c.major - 1,
+    )
+    came_back = (
+        select(func.max(MESSAGE.c.created_at))
+        .where(MESSAGE.c.release_id == RELEASE.c.id, MESSAGE.c.kind == MessageKind.CORRECTION, withdrawn)
+        .correlate(RELEASE)
+        .scalar_subquery()
+    )
+    return case((came_back > opened(), came_back), else_=opened())
+
+
 async def _news(session: AsyncSession, window: Window, now: datetime) -> list[int]:
-    """Announced releases that are public now, of which a version came out within the window, oldest first."""
-    opened = case((VARIANT.c.opened_at > RELEASE.c.opened_at, VARIANT.c.opened_at), else_=RELEASE.c.opened_at)
+    """Announced releases that are public now, of which a version became news within the window, oldest first."""
     came_out = exists().where(
         VARIANT.c.release_id == RELEASE.c.id,
         VARIANT.c.said_state != State.DRAFT,
-        opened >= window.begins_at,
-        opened < window.ends_at,
+        became_news() >= window.begins_at,
+        became_news() < window.ends_at,
     )
     announced = exists().where(MESSAGE.c.release_id == RELEASE.c.id, MESSAGE.c.kind == MessageKind.RELEASE)
     recent = and_(RELEASE.c.public_at > window.begins_at - OLDEST, RELEASE.c.public_at < window.ends_at)
     query = select(RELEASE.c.id).where(shown(now, withdrawn=False), recent, came_out, announced)
     return list(await session.scalars(query.order_by(RELEASE.c.public_at, RELEASE.c.id)))
+
+
+async def keep_shown(session: AsyncSession, delivery: int, shown_there: Sequence[int]) -> None:
+    """Rule 6: of what that digest was to tell, its reader was shown these releases."""
+    others = DIGEST_ITEM.c.release_id.not_in(list(shown_there))
+    await session.execute(delete(DIGEST_ITEM).where(DIGEST_ITEM.c.delivery_id == delivery, others))
 
 
 async def items_of(session: AsyncSession, deliveries: Sequence[int]) -> Mapping[int, Sequence[tuple[int, str]]]:

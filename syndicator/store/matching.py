@@ -7,6 +7,7 @@ Rules, in order:
 2. Topics are compared with the release's topics and all their ancestors.
 3. Words are judged in Python, once per distinct word and language, by the same `filters.hits` that `wants` uses.
 4. What no longer fits is taken out: the rows always say what holds now. Writing them twice changes nothing.
+5. For one reader's sake only their filters are matched: one person's tap costs no look at everybody's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,26 +43,46 @@ from syndicator.store.upsert import insert_for
 __all__ = ["write_matches"]
 
 
-async def write_matches(session: AsyncSession, release: Release, taxonomy: Taxonomy, now: datetime) -> list[str]:
-    """`match` rows of this release for every live filter; idempotent. Returns its topics and those above them."""
-    facts = Facts.of(release)
-    about = sorted(taxonomy.closure(facts.topics))
-    asked = list(await session.scalars(select(FILTER_TERM.c.value).where(FILTER_TERM.c.field == "q").distinct()))
-    for lang, tokens in facts.tokens.items():
+async def write_matches(
+    session: AsyncSession,
+    release: Release,
+    taxonomy: Taxonomy,
+    now: datetime,
+    *,
+    filters: Collection[int] | None = None,
+) -> list[str]:
+    """`match` rows of this release for every live filter, or for `filters`; idempotent.
+
+    Returns its topics and those above them.
+    """
+    about = sorted(taxonomy.closure(release.topics))
+    words = select(FILTER_TERM.c.value).where(FILTER_TERM.c.field == "q").distinct()
+    asked = list(await session.scalars(words if filters is None else words.where(FILTER_TERM.c.filter_id.in_(filters))))
+    texts = Facts.of(release).tokens if asked else dict.fromkeys(release.langs, frozenset[str]())
+    for lang, tokens in texts.items():
         fit = and_(
-            _kind(release.kind),
-            _topics(about),
-            _language(lang, facts.tokens.keys()),
-            _words(session, hits(asked, tokens)),
+            _kind(release.kind), _topics(about), _language(lang, texts.keys()), _words(session, hits(asked, tokens))
         )
-        await _replace(session, release.number, lang, fit, now)
+        await _replace(session, release.number, lang, fit, filters, now)
     return about
 
 
-async def _replace(session: AsyncSession, number: int, lang: str, fit: ColumnElement[bool], now: datetime) -> None:
+async def _replace(
+    session: AsyncSession,
+    number: int,
+    lang: str,
+    fit: ColumnElement[bool],
+    filters: Collection[int] | None,
+    now: datetime,
+) -> None:
     here = and_(MATCH.c.release_id == number, MATCH.c.lang == lang)
+    live: ColumnElement[bool] = exists().where(
+        SUBSCRIPTION.c.filter_id == FILTER.c.id, SUBSCRIPTION.c.state != SubscriptionState.ENDED
+    )
+    if filters is not None:
+        here = and_(here, MATCH.c.filter_id.in_(filters))
+        fit, live = and_(FILTER.c.id.in_(filters), fit), true()
     await session.execute(delete(MATCH).where(here, MATCH.c.filter_id.not_in(select(FILTER.c.id).where(fit))))
-    live = exists().where(SUBSCRIPTION.c.filter_id == FILTER.c.id, SUBSCRIPTION.c.state != SubscriptionState.ENDED)
     rows = select(literal(number), FILTER.c.id, literal(lang), literal(now, UtcTime)).where(live, fit)
     insert = insert_for(session, MATCH).from_select(["release_id", "filter_id", "lang", "created_at"], rows)
     await session.execute(insert.on_conflict_do_nothing(index_elements=["release_id", "filter_id", "lang"]))

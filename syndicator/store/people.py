@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, case, exists, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, OtherLanguage, SubscriberRole, SubscriptionState
@@ -41,6 +41,7 @@ __all__ = [
     "pause",
     "resolve",
     "rest",
+    "rests",
     "resume",
     "resume_due",
     "set_language",
@@ -168,6 +169,12 @@ async def pause(session: AsyncSession, subscriber: int, reason: str) -> None:
     await _set(session, subscriber, state=PAUSED, state_reason=why)
 
 
+def rests() -> ColumnElement[bool]:
+    """Whether a subscriber is paused by their own wish, and perhaps by ours besides."""
+    asked = or_(SUBSCRIBER.c.state_reason == ASKED, SUBSCRIBER.c.state_reason.endswith(WHILE_RESTING))
+    return and_(SUBSCRIBER.c.state == PAUSED, asked)
+
+
 async def rest(session: AsyncSession, subscriber: int, until: datetime | None) -> None:
     """They want nothing until then (None: until they say so). Asked again, the new time counts."""
     await _set(session, subscriber, state=PAUSED, state_reason=ASKED, resume_at=until)
@@ -189,15 +196,15 @@ async def back(session: AsyncSession, subscriber: int, now: datetime) -> None:
     await session.execute(update(SUBSCRIBER).where(blocked).values(active))
 
 
-async def resume_due(session: AsyncSession, now: datetime) -> int:
-    """End every rest whose time has come; who was blocked meanwhile stays so. Returns how many had rested."""
+async def resume_due(session: AsyncSession, now: datetime) -> Sequence[int]:
+    """End every rest whose time has come; who was blocked meanwhile stays so. Returns who rests no more."""
     due = SUBSCRIBER.c.resume_at.is_not(None) & (SUBSCRIBER.c.resume_at <= now)
     rested = due & (SUBSCRIBER.c.state_reason == ASKED)
     active = {"state": ACTIVE, "state_reason": "", "resume_at": None}
-    ended = await session.execute(update(SUBSCRIBER).where(rested).values(active).returning(SUBSCRIBER.c.id))
+    ended = list(await session.scalars(update(SUBSCRIBER).where(rested).values(active).returning(SUBSCRIBER.c.id)))
     why = func.replace(SUBSCRIBER.c.state_reason, WHILE_RESTING, "")
     await session.execute(update(SUBSCRIBER).where(due).values(state_reason=why, resume_at=None))
-    return len(ended.all())
+    return ended
 
 
 async def next_resume(session: AsyncSession) -> datetime | None:

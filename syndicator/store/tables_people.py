@@ -100,6 +100,13 @@ class Subscription(SQLModel, table=True):
             postgresql_where=text("state <> 'ended'"),
         ),
         Index("ix_subscription_filter_state", "filter_id", "state"),
+        Index(
+            "ix_subscription_digests",
+            "subscriber_id",
+            "cadence",
+            sqlite_where=text("cadence <> 'immediate' AND state = 'active'"),
+            postgresql_where=text("cadence <> 'immediate' AND state = 'active'"),
+        ),
     )
     id: int | None = primary_id()
     subscriber_id: int = reference("subscriber.id")

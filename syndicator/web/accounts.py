@@ -162,7 +162,7 @@ async def _act(parts: Parts, account: Account, form: Form, lang: str) -> str:
             await parts.subscribing.end(account, chosen.id, reason="unsubscribed", now=now)
             return "ended"
         case "resume":
-            await parts.subscribing.resume(account)
+            await parts.subscribing.resume(account, now=now)
             return "resumed"
         case "end-all":
             await parts.subscribing.end_all(account, reason="unsubscribed", now=now)

@@ -126,7 +126,7 @@ async def test_only_what_shows_that_somebody_is_there_resumes(press, ask):
     )
     account = await press.subscribing.set_reading(account, language="en")
     assert account.subscriber.state == "paused"
-    account = await press.subscribing.resume(account)
+    account = await press.subscribing.resume(account, now=press.now)
     assert account.subscriber.state == "active"
 
 

@@ -97,12 +97,12 @@ class FakeChats:
         self._of(account).quiet = str(quiet or "")
         return self._of(account).account
 
-    async def rest(self, account, until):
+    async def rest(self, account, until, *, now):
         person = self._of(account)
         person.rests, person.until = True, until
         return person.account
 
-    async def resume(self, account):
+    async def resume(self, account, *, now):
         person = self._of(account)
         person.rests, person.paused, person.until = False, False, None
         return person.account

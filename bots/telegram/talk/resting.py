@@ -55,12 +55,12 @@ class Resting:
         if press.value not in _SPANS:
             return self.screen(turn)
         span = _SPANS[press.value]
-        turn = turn.after(await self._chats.rest(turn.account, None if span is None else turn.now + span))
+        turn = turn.after(await self._chats.rest(turn.account, None if span is None else turn.now + span, now=turn.now))
         return self._home.screen(turn)
 
     async def resume(self, turn: Turn, _press: Press) -> Screen:
         """The pause is over."""
-        turn = turn.after(await self._chats.resume(turn.account))
+        turn = turn.after(await self._chats.resume(turn.account, now=turn.now))
         return self._telling.summary(turn, turn.t("The pause is over."))
 
     async def stop_pressed(self, turn: Turn, _press: Press) -> Screen:

@@ -69,11 +69,11 @@ class Chats(Protocol):
         """The hours in which only what is urgent is sent; None for none."""
         ...
 
-    async def rest(self, account: Account, until: datetime | None) -> Account:
+    async def rest(self, account: Account, until: datetime | None, *, now: datetime) -> Account:
         """Nothing until then; None: until they say so."""
         ...
 
-    async def resume(self, account: Account) -> Account:
+    async def resume(self, account: Account, *, now: datetime) -> Account:
         """The pause is over."""
         ...
 
