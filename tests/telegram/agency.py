@@ -132,7 +132,7 @@ class Agency:
                 return
             for job in sorted(due, key=lambda one: one.priority):
                 while isinstance(verdict := await handlers[job.name](job, Never()), Again):
-                    if verdict.at > self.clock():
+                    if verdict.due > self.clock():
                         break
         raise AssertionError("the work never ends")
 

@@ -294,3 +294,16 @@ async def test_an_answer_does_not_wait_for_a_broadcast_in_full_run(opened):
     assert 20 < sent < 900
     assert sorted(waits)[-2] < 1, waits  # one of them may meet a busy machine
     assert max(waits) < 3, waits
+
+
+async def test_whoever_gives_the_bot_its_right_back_has_the_posts_that_waited_at_once(opened, now):
+    agency = await opened(Clock(now), channels=[{"chat": "@press"}])
+    agency.double.channel("@press", -1001)
+    await agency.carry("@press")
+    await agency.dealt(agency.double.rights("@press", {"status": "left"}))
+    await agency.publish("fees", en="Visa fees fall", az="Viza")
+    await agency.pass_time(minutes=40)
+    assert agency.double.seen("@press") == []
+    await agency.dealt(agency.double.rights("@press", {"status": "administrator", "can_post_messages": True}))
+    await agency.pass_time(seconds=1)
+    assert len(agency.double.seen("@press")) == 1
