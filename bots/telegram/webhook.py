@@ -3,9 +3,11 @@
 Rules, in order:
 
 1. A call without our secret is 403, compared in constant time; a body that is too large is 413.
-2. 2xx is answered after the update was handled, so a crash brings it again. What takes long is 503 with Retry-After,
+2. What has our secret and is no update is 400. An update that cannot be read is 200: as an error it would come again
+   for a day, and be read no better. Each is one line in the log.
+3. 2xx is answered after the update was handled, so a crash brings it again. What takes long is 503 with Retry-After,
    and goes on meanwhile: the repetition finds it under way, or done.
-3. The webhook is looked at now and then: somebody who set another, or took it away, is told to the operator, and ours
+4. The webhook is looked at now and then: somebody who set another, or took it away, is told to the operator, and ours
    is set again; so is what Telegram says of deliveries that failed.
 
 https://core.telegram.org/bots/api#setwebhook
@@ -23,7 +25,7 @@ from telegram import Bot, Update, WebhookInfo
 
 from bots.telegram.desk import Desk
 from bots.telegram.polling import ALLOWED_UPDATES, Sleep
-from bots.telegram.trouble import Trouble
+from bots.telegram.trouble import Trouble, fault
 
 __all__ = ["WEBHOOK_PATH", "Webhook"]
 
@@ -95,22 +97,35 @@ class Webhook:
 
     async def receive(self, request: web.Request) -> web.Response:
         """One call of Telegram's."""
-        given = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
-        if not self._secret or not hmac.compare_digest(given.encode(), self._secret.encode()):
+        secret = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "").encode(errors="surrogateescape")
+        if not self._secret or not hmac.compare_digest(secret, self._secret.encode()):
             return web.Response(status=403)
         body = await _bounded(request)
         if body is None:
             return web.Response(status=413)
         if not self.open:
             return web.Response(status=503, headers=_LATER)
-        try:
-            update = Update.de_json(json.loads(body), self._bot)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return web.Response(status=400)
+        update = self._read(body)
+        if not isinstance(update, Update):
+            return web.Response(status=update)
         self._desk.take(update)
         if not await self._desk.done([update.update_id], PATIENCE):
             return web.Response(status=503, headers=_LATER)
         return web.Response()
+
+    def _read(self, body: bytes) -> Update | int:
+        """The update, or the status of one that cannot be read."""
+        try:
+            given = json.loads(body)
+            number = int(given["update_id"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            log.warning("telegram: a call to our webhook is no update", error=fault(error))
+            return 400
+        try:
+            return Update.de_json(given, self._bot)
+        except Exception as error:  # noqa: BLE001  # whatever such numbers do to the library
+            log.warning("telegram: an update cannot be read, and is passed over", update=number, error=fault(error))
+            return 200
 
 
 async def _bounded(request: web.Request) -> bytes | None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from telegram.error import InvalidToken, NetworkError
+from yarl import URL
 
 from bots.telegram.app import TelegramBot
 from config.settings import TelegramSettings
@@ -478,6 +479,34 @@ async def test_a_webhook_call_that_is_not_telegrams_is_turned_away(double, hooke
     headers = {"X-Telegram-Bot-Api-Secret-Token": secret}
     async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
         assert answer.status == status
+
+
+@pytest.mark.parametrize(("body", "status"), [("no", 400), ('{"update_id": "x"}', 400), ("unreadable", 200)])
+async def test_a_call_with_our_secret_that_cannot_be_read_is_one_line_and_never_comes_again(
+    double, hooked, capsys, body, status
+):
+    double.updates._doors, url = {}, double.updates._doors["https://press.example.org"] + HOOK
+    update = double.say(7, "/help")
+    update["message"]["date"] = 1e30
+    body = json.dumps(update) if body == "unreadable" else body
+    headers = {"X-Telegram-Bot-Api-Secret-Token": SECRET}
+    capsys.readouterr()
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+        assert answer.status == status
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "telegram:" in one]
+    assert "no update" in line or "cannot be read" in line
+    assert "Traceback" not in line
+
+
+async def test_a_secret_that_is_no_text_is_a_wrong_one(double, hooked, capsys):
+    door = URL(double.updates._doors["https://press.example.org"])
+    reader, writer = await asyncio.open_connection(door.host, door.port)
+    head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n"
+    writer.write(head.encode() + b"X-Telegram-Bot-Api-Secret-Token: \xff\xfe\r\n\r\n{}")
+    assert (await reader.readline()).split()[1] == b"403"
+    writer.close()
+    await writer.wait_closed()
+    assert "Traceback" not in capsys.readouterr().out
 
 
 async def test_a_webhook_call_with_our_secret_is_handled_once(double, hooked):
