@@ -18,9 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from syndicator.domain.filters import BadFilter, Facts, Filter, hits, parse
+from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.model import OtherLanguage, Release, SubscriptionState
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
@@ -33,8 +31,6 @@ __all__ = ["MAX_ASKED", "Browsing", "Cursor", "Entry", "Page"]
 
 PER_PAGE = 5
 MAX_ASKED = 200  # characters of a search
-_CHUNK = 20
-_ROUNDS = 25  # looks into one language for one page; beyond, all was found before in another
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN = re.compile(r"([0-9])\.(-?[0-9a-z]{1,14})\.([0-9a-z]{1,8})")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -119,7 +115,16 @@ class Browsing:
         at, place = cursor.language, cursor.place
         async with self._database.reading() as session:
             while at < len(langs) and len(found) <= PER_PAGE:
-                rows = await self._in_language(session, words, langs[: at + 1], place, PER_PAGE + 1 - len(found), now)
+                rows = await releases.listing_after(
+                    session,
+                    words,
+                    self._taxonomy,
+                    lang=langs[at],
+                    now=now,
+                    limit=PER_PAGE + 1 - len(found),
+                    after=place,
+                    found_in=langs[:at],
+                )
                 found += [(release, langs[at]) for release in rows]
                 at, place = at + 1, None
         shown = found[:PER_PAGE]
@@ -131,21 +136,6 @@ class Browsing:
     def _languages(self, account: Account) -> Sequence[str]:
         own = account.subscriber.language
         return (own, *(lang for lang in self._site.languages if lang != own))
-
-    async def _in_language(
-        self, session: AsyncSession, words: Filter, langs: Sequence[str], after: Place | None, need: int, now: datetime
-    ) -> Sequence[Release]:
-        """What has the words in the last of these languages and in none of those before it."""
-        found: list[Release] = []
-        for _ in range(_ROUNDS):
-            rows = await releases.listing_after(
-                session, words, self._taxonomy, lang=langs[-1], now=now, limit=_CHUNK, after=after
-            )
-            found += [release for release in rows if not _has(release, words, langs[:-1])]
-            if len(found) >= need or len(rows) < _CHUNK:
-                break
-            after = _place(rows[-1])
-        return found[:need]
 
     def _entries(self, found: Iterable[tuple[Release, str]]) -> tuple[Entry, ...]:
         entries = []
@@ -171,15 +161,6 @@ def _filters(account: Account, site: Site) -> Sequence[Filter]:
         langs = (who.language, *(lang for lang in site.languages if lang != who.language))
         found = [one if one.langs else replace(one, langs=langs) for one in found or [Filter()]]
     return found or [Filter()]
-
-
-def _has(release: Release, words: Filter, langs: Sequence[str]) -> bool:
-    """Whether one of these languages of it has all the words."""
-    if not langs:
-        return False
-    facts = Facts.of(release)
-    asked = frozenset(words.words)
-    return any(hits(asked, facts.tokens[lang]) == asked for lang in langs if lang in facts.tokens)
 
 
 def _place(release: Release) -> Place:

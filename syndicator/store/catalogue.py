@@ -158,16 +158,21 @@ async def listing_after(
     since: datetime | None = None,
     until: datetime | None = None,
     by_update: bool = False,
+    found_in: Sequence[str] = (),
 ) -> Sequence[Release]:
     """Public releases for a filter that stand behind `after`, newest first.
 
     `since` (included) and `until` (not included) bound the time of publication, or with `by_update` that of the last
-    correction.
+    correction. Left out is what has the filter's words in one of the languages `found_in`.
     """
     # Of two upper bounds SQLite takes any one for the index: so both are the nearest, or deep parts would cost more.
     newest = min([now, *([until] if until else []), *([after.public_at] if after else [])])
     query = _wanted(session, filter_, taxonomy, lang).where(shown(newest, withdrawn=False))
     query = query.where(_within(since, until, by_update=by_update))
+    if found_in:
+        other = VARIANT.alias()
+        theirs = (other.c.release_id == RELEASE.c.id, other.c.said_state != State.DRAFT, other.c.lang.in_(found_in))
+        query = query.where(~exists().where(*theirs, words.fits(session, other.c.id, filter_.words)))
     if after is not None:
         here = tuple_(literal(after.public_at, RELEASE.c.public_at.type), literal(after.number, Integer))
         query = query.where(tuple_(RELEASE.c.public_at, RELEASE.c.id) < here)
