@@ -30,6 +30,8 @@ LOCALE_DIR = Path(__file__).parent / "locale"
 
 _WRITTEN_AS = {"en": "en_GB"}  # the day before the month, as az and ru have it, and as `moment` writes it
 
+_OWN_NAMES = {"az": "azərbaycanca"}  # as a speaker says what a text is written in; CLDR has the adjective
+
 
 class Translator:
     """The texts of one language."""
@@ -65,7 +67,7 @@ class Translator:
     @property
     def language_name(self) -> str:
         """This language's own name for itself, with a capital."""
-        name = self.locale.languages.get(self.lang) or self.lang
+        name = _OWN_NAMES.get(self.lang) or self.locale.languages.get(self.lang) or self.lang
         first = "İ" if self.lang == "az" and name[0] == "i" else name[0].upper()
         return first + name[1:]
 

@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. A filter is said as one line; one that cannot be read is shown as it stands.
+1. A filter is said as one line; one that cannot be read is shown as it stands. Its words are folded; where a text is at
+   hand in which somebody typed them (`typed`), they are spelled as there.
 2. A size is rounded to one decimal of the largest unit that it fills, and named as the reader's language names it:
    1.2 MB, 1,2 МБ. What would round to 1,000 of a unit is one of the next.
 3. A span is said in whole days where it is some, else in hours.
@@ -10,6 +11,8 @@ Rules, in order:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from babel import Locale
@@ -17,11 +20,19 @@ from babel.numbers import format_decimal
 from babel.units import format_unit
 
 from syndicator.domain.filters import BadFilter, Filter, parse
-from syndicator.domain.folding import unescape
+from syndicator.domain.folding import tokens, unescape
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 
-__all__ = ["filter_in_words", "kind_name", "language_name", "link_works_for", "size_in_words", "stored_in_words"]
+__all__ = [
+    "filter_in_words",
+    "kind_name",
+    "language_name",
+    "link_works_for",
+    "size_in_words",
+    "spelling",
+    "stored_in_words",
+]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
@@ -48,15 +59,15 @@ def language_name(lang: str, t: Translator) -> str:
     return t.locale.languages.get(lang) or lang
 
 
-def stored_in_words(text: str, taxonomy: Taxonomy, t: Translator) -> str:
+def stored_in_words(text: str, taxonomy: Taxonomy, t: Translator, *, typed: str = "") -> str:
     """A stored filter in words; one that an older version wrote and this one refuses is shown as it stands."""
     try:
-        return filter_in_words(parse(text), taxonomy, t)
+        return filter_in_words(parse(text), taxonomy, t, typed=typed)
     except BadFilter:
         return text
 
 
-def filter_in_words(wanted: Filter, taxonomy: Taxonomy, t: Translator) -> str:
+def filter_in_words(wanted: Filter, taxonomy: Taxonomy, t: Translator, *, typed: str = "") -> str:
     """What somebody gets with this filter, as one line."""
     said = [_names(wanted.topics, taxonomy, t) if wanted.topics else t("All topics")]
     if wanted.without:
@@ -64,11 +75,22 @@ def filter_in_words(wanted: Filter, taxonomy: Taxonomy, t: Translator) -> str:
     if wanted.kinds:
         said.append(t("only {kinds}", kinds=", ".join(kind_name(kind, t) for kind in wanted.kinds)))
     if wanted.words:
-        quoted = [t("“{word}”", word=unescape(word)) for word in wanted.words]
+        spelled = spelling(wanted.words, typed)
+        quoted = [t("“{word}”", word=spelled[word]) for word in wanted.words]
         said.append(t("with the words {words}", words=", ".join(quoted)))
     if wanted.langs:
         said.append(t("in this order: {languages}", languages=", ".join(language_name(x, t) for x in wanted.langs)))
     return "; ".join(said)
+
+
+def spelling(words: Collection[str], typed: str) -> Mapping[str, str]:
+    """How each of a filter's words is shown: as it first stands in that text, or else folded."""
+    found = {word: unescape(word) for word in words}
+    for run in reversed(re.findall(r"\w+", typed)):
+        said = tokens(run)
+        if len(said) == 1 and said[0] in found:
+            found[said[0]] = run
+    return found
 
 
 def _names(slugs: tuple[str, ...], taxonomy: Taxonomy, t: Translator) -> str:

@@ -5,7 +5,8 @@ Rules, in order:
 1. Only private chats are talked to; groups and channels are passed over in silence, also when they add the bot.
 2. A press is answered at once, then done; the same press again changes nothing. What is on the screen is what the
    ledger has, and nobody has to find "Done".
-3. Nothing is dead: a button that no version knows any more, and words that no command takes, get an answer.
+3. Nothing is dead: a button that no version knows any more, and words that no command takes, get an answer. Of words it
+   is said that they were not understood; one button looks for them in the releases, another tells what the bot can do.
 4. Writing to the bot resumes a chat that had blocked it, with its topics; blocking pauses it.
 5. What went wrong on our side is logged and said; the person is never left with a dead button.
 6. Parts know nothing of each other; this file knows only what they bring (`talk.turns`).
@@ -33,7 +34,7 @@ from telegram.ext import (
 
 from bots.telegram.talk.own import own_parts
 from bots.telegram.talk.saying import answer, say, show
-from bots.telegram.talk.screens import Screen, pressed
+from bots.telegram.talk.screens import SEEK, Press, Screen, pressed, sought
 from bots.telegram.talk.turns import Chats, Command, Heard, Part, PressHandler, Turn
 from bots.telegram.talk.waiting import Answers
 from bots.telegram.talk.welcome import Welcome
@@ -76,7 +77,7 @@ class Dialogue:
         self._welcome = Welcome(site, texts)
         parts = (*own_parts(chats, site=site, texts=texts, taxonomy=taxonomy, schedule=schedule), *more)
         self._commands = sorted((one for part in parts for one in part.commands), key=lambda one: one.place)
-        self._presses: Mapping[str, PressHandler] = _joined(part.presses for part in parts)
+        self._presses: Mapping[str, PressHandler] = _joined((*(part.presses for part in parts), {"help": self._helped}))
         self._questions = _joined(_in_every_language(part.questions, texts) for part in parts)
         _joined({one.name: one} for one in self._commands)  # no name twice
 
@@ -118,7 +119,7 @@ class Dialogue:
             await say(self._answers, turn.bot, turn.chat, self._help(turn))
 
     async def words(self, update: Update, _: _Context) -> None:
-        """The answer to a question of ours, or something that we do not understand: then what the bot can do."""
+        """The answer to a question of ours, or something that we do not understand."""
         message = update.effective_message
         asked = message.reply_to_message if message else None
         heard = self._questions.get((asked.text or "").strip()) if asked and asked.from_user else None
@@ -126,7 +127,7 @@ class Dialogue:
         if turn is None:
             return
         ours = asked is not None and asked.from_user is not None and asked.from_user.id == turn.bot.id
-        await say(self._answers, turn.bot, turn.chat, await heard(turn) if heard and ours else self._help(turn))
+        await say(self._answers, turn.bot, turn.chat, await heard(turn) if heard and ours else self._strange(turn))
 
     async def standing(self, update: Update, _: _Context) -> None:
         """The person blocked or unblocked the bot."""
@@ -156,6 +157,12 @@ class Dialogue:
 
     def _help(self, turn: Turn) -> Screen:
         return self._welcome.help(turn.lang, self.menu(turn.lang))
+
+    async def _helped(self, turn: Turn, _press: Press) -> Screen:
+        return self._help(turn)
+
+    def _strange(self, turn: Turn) -> Screen:
+        return self._welcome.strange(turn.lang, sought(turn.said) if SEEK in self._presses else "")
 
     def _outdated(self, turn: Turn) -> Screen:
         return self._welcome.outdated(turn.lang)

@@ -53,7 +53,7 @@ def correction(
 
 def withdrawal(release: Release, lang: str, reader: Translator, site: Site) -> tuple[Part, ...]:
     """The notice of a release that was withdrawn; it needs no text in `lang`."""
-    button = Button(reader("Read on the site"), site.release(lang, release.number, ""))
+    button = Button(reader("Details"), site.release(lang, release.number, ""))
     date = reader.date(release.public_at, site.zone)
     rows: list[Rich] = [
         (Run(f"🚫 {reader('Withdrawn')}", BOLD),),

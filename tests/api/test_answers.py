@@ -202,7 +202,7 @@ async def test_the_front_door_says_who_publishes_and_where_the_rest_is(visitor, 
     said = await (await visitor.get("/api/v1/")).json()
     assert [one["language"] for one in said["languages"]] == ["az", "en", "ru"]
     assert [one["count"] for one in said["languages"]] == [1, 1, 0]
-    assert said["languages"][0]["name"] == "Azərbaycan"
+    assert said["languages"][0]["name"] == "Azərbaycanca"
     assert said["hubs"] == ["https://press.example.org/hub"]
     for name in ("releases", "changes", "topics", "openapi"):
         assert (await visitor.get(said[name].removeprefix("https://press.example.org"))).status == 200

@@ -26,6 +26,7 @@ class Person:
     quiet: str = ""
     timezone: str = "Asia/Baku"
     other_language: OtherLanguage = OtherLanguage.URGENT
+    agreed: str = ""
 
     @property
     def account(self) -> Account:
@@ -59,7 +60,7 @@ class Person:
             ended_reason="",
             consent_at=LONG_AGO,
             consent_source="telegram",
-            consent_text="",
+            consent_text=self.agreed,
         )
 
 
@@ -83,7 +84,7 @@ class FakeChats:
         self.consents.append(consent)
         person = self._of(account)
         person.cadence = cadence or (person.cadence if person.filter is not None else Cadence.IMMEDIATE)
-        person.filter = filter_
+        person.filter, person.agreed = filter_, consent.text if consent else ""
         return person.account
 
     async def set_reading(self, account, *, language=None, timezone=None, other_language=None, now=None):

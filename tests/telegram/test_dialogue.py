@@ -17,7 +17,7 @@ from syndicator.domain.windows import Schedule
 from tests.telegram.chats import Person, labels
 
 WORDS = {
-    "az": ("Azərbaycan", "Vizalar", "Hazırdır", "Bütün mövzular", "abunə"),
+    "az": ("Azərbaycanca", "Vizalar", "Hazırdır", "Bütün mövzular", "abunə"),
     "en": ("English", "Visas", "Done", "All topics", "subscribed"),
     "ru": ("Русский", "Визы", "Готово", "Все темы", "подписаны"),
 }
@@ -28,7 +28,7 @@ async def test_three_taps_from_start_to_subscribed(double, talk, chats, lang):
     language, topic, done, _, subscribed = WORDS[lang]
     await talk(double.say(7, "/start", language="de"))
     (screen,) = double.seen(7)
-    assert all(name in labels(screen) for name in ("Azərbaycan", "English", "Русский"))
+    assert all(name in labels(screen) for name in ("Azərbaycanca", "English", "Русский"))
     await talk(double.tap(7, language))
     await talk(double.tap(7, topic))
     await talk(double.tap(7, done))
@@ -104,9 +104,21 @@ async def test_the_language_can_be_changed(double, talk, chats):
     assert "/topics — выбрать темы" in double.seen(7)[-1]["text"]
 
 
-async def test_what_is_not_understood_gets_help(double, talk):
-    await talk(double.say(7, "salam", language="en"))
-    assert "/stop" in double.seen(7)[0]["text"]
+@pytest.mark.parametrize(
+    ("lang", "said", "asked"),
+    [
+        ("az", "Bunu başa düşmədim.", "Botun imkanları"),
+        ("en", "I did not understand that.", "What this bot can do"),
+        ("ru", "Не понимаю этого сообщения.", "Что умеет бот"),
+    ],
+)
+async def test_what_is_not_understood_is_said_in_one_line_and_a_button_tells_what_the_bot_can_do(
+    double, talk, lang, said, asked
+):
+    await talk(double.say(7, "salam", language=lang))
+    assert double.seen(7)[0]["text"] == said
+    await talk(double.tap(7, asked))
+    assert "/stop — " in double.seen(7)[0]["text"]
 
 
 async def test_groups_are_passed_over_in_silence(double, talk):
@@ -172,11 +184,12 @@ def test_every_button_of_a_large_topic_file_fits_in_64_bytes(texts, rules, now):
     rows = [{"slug": f"t{n}" + "x" * (n % 60), "name": {"en": "N" * 200}} for n in range(45)]
     boxes = Boxes(None, Telling(Taxonomy.from_mapping({"topic": rows}), Schedule(time(8), 0)))
     turn = Turn(Person(7, "en", Filter()).account, texts("en"), now, 7, None)
-    for page in range(4):
+    for page in range(7):
         screen = boxes.screen(turn, page)
         markup = screen.keyboard.to_dict()
         rules.check_keyboard(markup)
-        assert sum(len(row) for row in markup["inline_keyboard"]) <= 100
+        assert len(markup["inline_keyboard"]) <= 12, "more does not fit on a phone"
+        assert markup["inline_keyboard"][-1][0]["text"] == "Done"
     assert all(boxes.slug(topic_key(row["slug"])) == row["slug"] for row in rows)
 
 

@@ -169,7 +169,7 @@ async def addresses(agency):
 
 async def signed_up(agency, chat, lang="en", cadence=None):
     await agency.write(chat, "/start visas", language=lang)
-    await agency.press(chat, {"az": "Azərbaycan", "en": "English", "ru": "Русский"}[lang])
+    await agency.press(chat, {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}[lang])
 
 
 @pytest.mark.parametrize("lang", LANGS)

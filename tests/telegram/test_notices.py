@@ -67,6 +67,7 @@ def test_a_withdrawal_says_of_what_day_and_why_and_repeats_nothing(renderings, t
     assert date in part.plain
     assert part.plain.endswith(why)
     assert part.url == "https://press.example.org/en/releases/12"
+    assert part.button == {"az": "Ətraflı", "en": "Details", "ru": "Подробнее"}[lang], "there is nothing to read there"
     for secret in ("cheaper", "Monday", "In short", "visas"):
         assert secret not in part.html + part.plain + part.url + part.link
 

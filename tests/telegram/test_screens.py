@@ -18,7 +18,7 @@ from telegram import ForceReply
 
 from bots.telegram import dialogue
 from bots.telegram.talk.own import own_parts
-from bots.telegram.talk.screens import Press, Screen, pressed
+from bots.telegram.talk.screens import SEEK, Press, Screen, pressed, sought
 from bots.telegram.talk.turns import Turn
 from bots.telegram.talk.welcome import Welcome
 from syndicator.domain.deeplink import MAX_PAYLOAD
@@ -117,7 +117,7 @@ def test_two_hundred_topics_with_long_names_stand_on_pages_and_a_long_choice_is_
     room = Room(rules, site, texts, taxonomy)
     room.person.cadence = Cadence.WEEKLY
     seen = set()
-    for page in range(12):
+    for page in range(26):
         screen = asyncio.run(room.presses["p"](room.turn(), Press("p", "", page)))
         room.judge(screen)
         seen |= {button.callback_data for row in screen.keyboard.inline_keyboard for button in row}
@@ -181,6 +181,20 @@ def test_an_office_of_one_language_does_not_ask_for_it(rules, site, taxonomy):
     asked = asyncio.run(room.start(room.turn("visas")))
     assert room.person.filter == Filter(topics=("visas",))
     assert "Вы подписаны на темы:\n• Визы" in asked.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("viza  rüsumu\n2026", "viza rüsumu 2026"), ("a:b", "a b"), ("/quiet 22-8", ""), ("😀 !!!", ""), ("", ""),
+        ("сколько стоит виза для студента из Баку", "сколько стоит виза для"), ("x" * 60, ""), ("ё" * 28, "ё" * 28),
+        ("ё" * 29, ""),
+    ],
+)  # fmt: skip
+def test_as_many_whole_words_are_offered_for_a_search_as_a_button_carries(typed, words):
+    assert sought(typed) == words
+    assert len(str(Press(SEEK, topic=words)).encode()) <= 64
+    assert pressed(str(Press(SEEK, topic=words))).topic == words
 
 
 def test_a_screen_is_cut_by_what_telegram_counts(rules):

@@ -17,25 +17,25 @@ from tests.telegram.chats import labels
 LANGS = ("az", "en", "ru")
 SAID = {
     "az": SimpleNamespace(
-        language="Azərbaycan", words="Sözlər", other_words="Başqa sözlər…", often="Tezlik", daily="Gündə bir dəfə",
+        language="Azərbaycanca", words="Sözlər", other_words="Başqa sözlər…", often="Tezlik", daily="Gündə bir dəfə",
         quiet="Sakit saatlar", hours="Başqa saatlar…", zone="Saat qurşağı", place="Başqa yer…", berlin="Berlin (UTC+1)",
         other="Başqa dillər", always="Həmişə", pause="Fasilə", week="1 həftə", resume="Davam edin",
         rests="Fasilə istəmisiniz", stop="Abunəlikdən çıxın", back="Geri qaytarın", next="22 noyabr 2026, 08:00",
-        with_words="bu sözlərlə: “asan”, “viza”",
+        with_words="bu sözlərlə: “ASAN”, “Viza”",
     ),
     "en": SimpleNamespace(
         language="English", words="Words", other_words="Other words…", often="How often", daily="Once a day",
         quiet="Quiet hours", hours="Other hours…", zone="Time zone", place="Another place…", berlin="Berlin (UTC+1)",
         other="Other languages", always="Always", pause="Pause", week="1 week", resume="Resume",
         rests="You asked for a pause", stop="Unsubscribe", back="Take it back", next="22 November 2026, 08:00",
-        with_words="with the words “asan”, “viza”",
+        with_words="with the words “ASAN”, “Viza”",
     ),
     "ru": SimpleNamespace(
         language="Русский", words="Слова", other_words="Другие слова…", often="Частота", daily="Раз в день",
         quiet="Тихие часы", hours="Другие часы…", zone="Часовой пояс", place="Другое место…", berlin="Берлин (UTC+1)",
         other="Другие языки", always="Всегда", pause="Пауза", week="1 неделя", resume="Возобновить",
         rests="Вы попросили паузу", stop="Отписаться", back="Вернуть как было", next="22 ноября 2026, 08:00",
-        with_words="со словами: «asan», «viza»",
+        with_words="со словами: «ASAN», «Viza»",
     ),
 }  # fmt: skip
 
@@ -125,7 +125,23 @@ async def test_words_that_cannot_be_used_change_nothing_and_the_reason_is_said(d
 async def test_whoever_writes_words_and_nothing_else_gets_them_on_every_topic(double, talk, chats):
     await talk(double.say(7, "/words visa", language="en"))
     assert chats.people[7].filter == Filter(words=("visa",))
-    assert "All topics; with the words “visa”" in double.seen(7)[0]["text"]
+    assert "We send you: all topics; with the words “visa”" in double.seen(7)[0]["text"]
+
+
+async def test_words_are_shown_as_they_were_typed_whatever_else_is_set_later(double, talk, settled):
+    person = await settled("az")
+    await talk(double.say(7, "/words viza rüsumu"))
+    await talk(double.say(7, "/settings"))
+    await talk(double.tap(7, "Tezlik"))
+    await talk(double.tap(7, "Gündə bir dəfə"))
+    await talk(double.say(7, "/topics"))
+    await talk(double.tap(7, "Qaçqınlar"))
+    assert "“rüsumu”" in double.seen(7)[-1]["text"]
+    await talk(double.say(7, "/words"))
+    assert "✕ rüsumu" in labels(double.seen(7)[-1])
+    await talk(double.tap(7, "✕ viza"))
+    assert "✕ rüsumu" in labels(double.seen(7)[-1])
+    assert person.filter.words == ("rusumu",)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +327,7 @@ async def test_an_answer_to_somebody_elses_words_is_no_answer(double, talk, sett
     await talk(said)
     await talk(double.say(7, "22-8", reply_to=said["message"]["message_id"]))
     assert person.quiet == ""
-    assert "/settings" in double.seen(7)[-1]["text"]
+    assert "did not understand" in double.seen(7)[-1]["text"]
 
 
 async def test_a_question_of_before_a_change_of_language_can_still_be_answered(double, talk, settled):

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. Every tick holds at once; "Done" only shows what holds.
 2. A topic is named by its slug, a long one by a digest of it (`domain.deeplink.topic_key`).
-3. Topics stand in the order of the topic file, children behind their parents, twenty on a page.
+3. Topics stand in the order of the topic file, children behind their parents, so many on a page that "Done" is in view
+   on a phone. Where that is not all of them, the screen says in words what is chosen.
 4. What else a chat's filter has (words, kinds) stays when a topic comes or goes; topics that left the file go.
    Nobody ever gets more than they ticked: without the last topic there is nothing, not everything.
 """
@@ -25,7 +26,7 @@ from syndicator.store.subscriptions import Consent
 
 __all__ = ["Boxes"]
 
-PAGE = 20
+PAGE = 8
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
@@ -73,7 +74,7 @@ class Boxes:
             said = turn.t("At most {limit} topics can be chosen; “All topics” takes every one.", limit=MAX_VALUES)
             return self.screen(turn, press.page, said)
         if wanted != had:
-            said = self._telling.choice(turn.t, wanted) if wanted is not None else turn.t("nothing chosen yet")
+            said = self._telling.choice(turn, wanted) if wanted is not None else turn.t("nothing chosen")
             consent = Consent(turn.now, "telegram", said)
             turn = turn.after(await self._chats.choose(turn.account, wanted, consent=consent, now=turn.now))
         return self.screen(turn, press.page)
@@ -95,8 +96,8 @@ class Boxes:
         if turn.subscriber.is_resting:
             rows.append([button(t("Resume"), Press("back"))])
         said = t("What should we send you? Tick one topic or more. Changes hold at once.")
-        besides = chosen is not None and chosen != Filter(topics=chosen.topics)
-        whole = t("We send you: {choice}", choice=self._telling.choice(t, chosen)) if chosen and besides else ""
+        besides = chosen is not None and (pages > 1 or chosen != Filter(topics=chosen.topics))
+        whole = t("We send you: {choice}", choice=self._telling.within(turn, chosen)) if chosen and besides else ""
         return Screen(lines(said, note, whole, self._telling.pause(turn)), InlineKeyboardMarkup(rows))
 
     def _wanted(self, had: Filter | None, press: Press) -> Filter | None:

@@ -8,7 +8,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from bots.telegram.talk.home import Home, back_home, other_language_in_words
+from bots.telegram.talk.home import Home, back_home
 from bots.telegram.talk.screens import Press, Screen, column, lines, radio
 from bots.telegram.talk.telling import Telling
 from bots.telegram.talk.turns import Chats, Part, Turn
@@ -19,6 +19,11 @@ __all__ = ["Habits"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
+_OTHER = {
+    OtherLanguage.NEVER: _("Never"),
+    OtherLanguage.URGENT: _("Only what is urgent"),
+    OtherLanguage.ALWAYS: _("Always"),
+}
 _CADENCES = {Cadence.IMMEDIATE: _("At once"), Cadence.DAILY: _("Once a day"), Cadence.WEEKLY: _("Once a week")}
 
 
@@ -42,7 +47,8 @@ class Habits:
             return Screen(said, column([(t("Choose topics"), Press("m")), back_home(t)]))
         wanted = next((one for one in _CADENCES if one == press.value), None)
         if wanted is not None and wanted is not turn.cadence:
-            consent = Consent(turn.now, "telegram", t(_CADENCES[wanted]))
+            said = f"{self._telling.choice(turn, chosen)}; {t(_CADENCES[wanted])}"
+            consent = Consent(turn.now, "telegram", said)
             account = await self._chats.choose(turn.account, chosen, cadence=wanted, consent=consent, now=turn.now)
             turn = turn.after(account)
         if wanted is not None:
@@ -50,7 +56,7 @@ class Habits:
         choices = [(t(name), Press("cad", one)) for one, name in _CADENCES.items()]
         said = lines(
             t("How often shall we write to you? Now: {cadence}.", cadence=self._telling.how_often(turn)),
-            t("Corrections of what you have got come at once in any case."),
+            t("Corrections and withdrawals of what you have got come at once in any case."),
         )
         return Screen(said, column([*radio(choices, list(_CADENCES).index(turn.cadence)), back_home(t)]))
 
@@ -62,7 +68,7 @@ class Habits:
         if wanted is not None:
             turn = turn.after(await self._chats.set_reading(turn.account, other_language=wanted))
             return self._home.screen(turn, t("✅ Changed."))
-        rows = [(other_language_in_words(t, one), Press("oth", one)) for one in choices]
+        rows = [(t(_OTHER[one]), Press("oth", one)) for one in choices]
         said = t("Some releases are not published in your language. Shall we send them to you in another one?")
         held = choices.index(turn.subscriber.other_language)
         return Screen(said, column([*radio(rows, held), back_home(t)]))

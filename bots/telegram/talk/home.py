@@ -22,9 +22,9 @@ __all__ = ["Home", "back_home", "hours_in_words", "other_language_in_words", "qu
 _ = str  # marks a text for the catalogues where it is not yet translated
 
 _OTHER = {
-    OtherLanguage.NEVER: _("Never"),
-    OtherLanguage.URGENT: _("Only what is urgent"),
-    OtherLanguage.ALWAYS: _("Always"),
+    OtherLanguage.NEVER: _("never"),
+    OtherLanguage.URGENT: _("only what is urgent"),
+    OtherLanguage.ALWAYS: _("always"),
 }
 
 
@@ -66,7 +66,7 @@ class Home:
 
     def _held(self, turn: Turn) -> list[str]:
         t, who, chosen = turn.t, turn.subscriber, turn.chosen
-        topics = t("nothing chosen yet") if chosen is None else self._telling.choice(t, chosen)
+        topics = t("nothing chosen") if chosen is None else self._telling.within(turn, chosen)
         language = language_name(who.language, t)
         return [
             t("Subscription: {choice}", choice=topics),
@@ -100,5 +100,5 @@ def hours_in_words(t: Translator, quiet: Quiet | None) -> str:
 
 
 def other_language_in_words(t: Translator, choice: OtherLanguage) -> str:
-    """Whether another language will do."""
+    """Whether another language will do, in the middle of a sentence."""
     return t(_OTHER[choice])

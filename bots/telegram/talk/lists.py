@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from telegram import InlineKeyboardMarkup
 
 from bots.telegram.richtext import clean, visible
-from bots.telegram.talk.screens import Press, Screen, button, question
+from bots.telegram.talk.screens import SEEK, Press, Screen, button, question
 from bots.telegram.talk.turns import Command, Part, Turn
 from syndicator.domain.filters import MAX_WORDS, BadFilter, Cause, Filter
 from syndicator.domain.site import Site
@@ -27,7 +27,8 @@ __all__ = ["Lists", "zone_of"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
-QUESTION = _("What are you looking for? Send the words.")
+QUESTION = _("What are you looking for? Send the words; beginnings are enough: “vis” finds “visa” and “visas”.")
+_NOTHING = _("Nothing was found with all of these words. Try beginnings: “vis” finds “visa” and “visas”.")
 _MARK = "🔎 "
 _TITLE = 250
 
@@ -46,7 +47,7 @@ class Lists:
                 Command("latest", _("the newest releases"), 40, self.latest),
                 Command("search", _("search the releases"), 41, self.search),
             ],
-            presses={"new": self.more_latest, "find": self.more_found},
+            presses={"new": self.more_latest, "find": self.more_found, SEEK: self.look},
             questions={QUESTION: self.search},
         )
 
@@ -62,6 +63,10 @@ class Lists:
     async def search(self, turn: Turn) -> Screen:
         """/search, or the answer to its question; without words, the question."""
         return await self._search(turn, turn.said, Cursor())
+
+    async def look(self, turn: Turn, press: Press) -> Screen:
+        """The search that the button carries."""
+        return await self._search(turn, press.topic, Cursor())
 
     async def more_found(self, turn: Turn, press: Press) -> Screen | None:
         """The next page of a search, or the first; its words stand in the list's first line."""
@@ -93,7 +98,7 @@ class Lists:
         page = await self._browsing.search(words, turn.account, cursor, turn.now)
         heading = _MARK + said
         if not page.entries:
-            nothing = t("There is nothing more.") if cursor.place else t("Nothing was found with all of these words.")
+            nothing = t("There is nothing more.") if cursor.place else t(_NOTHING)
             heading = f"{heading}\n\n{nothing}"
         return self._screen(turn, heading, page, "find", cursor)
 

@@ -63,7 +63,7 @@ class QuietHours:
         said = lines(
             note,
             t("In quiet hours we send you only what is urgent; the rest comes when they end."),
-            t("Corrections of what you have got come without a sound."),
+            t("Corrections and withdrawals of what you have got come at once, without a sound unless they are urgent."),
             t("Your clock: {zone}.", zone=zone_now(turn.zone, turn.now, t)),
         )
         choices = [(t("Off"), Press("qui", "off"))]

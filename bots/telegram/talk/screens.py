@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from telegram import ForceReply, InlineKeyboardButton, InlineKeyboardMarkup
 
 from bots.telegram.richtext import clean, units, visible
+from syndicator.domain.folding import tokens
 
 __all__ = [
+    "SEEK",
     "File",
     "Press",
     "Screen",
@@ -32,10 +34,14 @@ __all__ = [
     "pressed",
     "question",
     "radio",
+    "sought",
 ]
 
 MAX_TEXT = 4096
+SEEK = "look"  # the press that searches for the words which it carries
 _LABEL = 60
+_CARRIED = 50  # characters of a press
+_OCTETS = 64
 _HINT = 64
 _PRESS = re.compile(r"([a-z]{1,4}):([^:]{0,10}):([0-9]{0,3}):([^:]{0,50})")
 
@@ -82,6 +88,14 @@ def pressed(data: str | None) -> Press | None:
     if found is None:
         return None
     return Press(found[1], found[2], int(found[3] or 0), found[4])
+
+
+def sought(text: str) -> str:
+    """As many whole words of what somebody wrote as fit into a press of `SEEK`; "" for a command, and for no words."""
+    words = "" if text.lstrip().startswith("/") else " ".join(clean(text).replace(":", " ").split())
+    while words and (len(words) > _CARRIED or len(str(Press(SEEK, topic=words)).encode()) > _OCTETS):
+        words = words.rpartition(" ")[0]
+    return words if tokens(words) else ""
 
 
 def label(name: str, otherwise: str) -> str:

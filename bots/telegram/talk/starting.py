@@ -104,7 +104,7 @@ class Starting:
 
     async def _hold(self, turn: Turn, wanted: Filter, cadence: Cadence | None = None) -> Screen:
         if wanted != turn.chosen or cadence not in (None, turn.cadence):
-            consent = Consent(turn.now, "telegram", self._telling.choice(turn.t, wanted))
+            consent = Consent(turn.now, "telegram", self._telling.choice(turn, wanted))
             turn = turn.after(
                 await self._chats.choose(turn.account, wanted, cadence=cadence, consent=consent, now=turn.now)
             )
@@ -113,8 +113,8 @@ class Starting:
     def _which(self, turn: Turn, had: Filter, wanted: Filter) -> Screen:
         t = turn.t
         said = lines(
-            t("Now you get: {choice}", choice=self._telling.choice(t, had)),
-            t("The link brings: {choice}", choice=self._telling.choice(t, wanted)),
+            t("Now you get: {choice}", choice=self._telling.within(turn, had)),
+            t("The link brings: {choice}", choice=self._telling.within(turn, wanted)),
             t("Which of the two shall it be?"),
         )
         _, payload = payload_of(wanted)

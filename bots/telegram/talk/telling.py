@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. A choice is said as pages and mails say it (`syndicator.wording`), cut where it would crowd out the rest.
+1. A choice is said as pages and mails say it (`syndicator.wording`), cut where it would crowd out the rest. Its words
+   are spelled as the person typed them, as far as that is known: their record of consent has it.
 2. A moment is said in the reader's own zone.
 3. Who rests is told so on every screen that says what they get, with the button that ends it.
 """
@@ -34,9 +35,14 @@ class Telling:
     taxonomy: Taxonomy
     schedule: Schedule
 
-    def choice(self, t: Translator, wanted: Filter) -> str:
+    def choice(self, turn: Turn, wanted: Filter) -> str:
         """A filter as one line."""
-        return cut(filter_in_words(wanted, self.taxonomy, t), _CHOICE)
+        return cut(filter_in_words(wanted, self.taxonomy, turn.t, typed=turn.typed), _CHOICE)
+
+    def within(self, turn: Turn, wanted: Filter) -> str:
+        """The same in the middle of a sentence."""
+        said, everything = self.choice(turn, wanted), turn.t("All topics")
+        return said if wanted.topics else turn.t("all topics") + said.removeprefix(everything)
 
     def how_often(self, turn: Turn) -> str:
         """The cadence as one line, with the moment at which the next digest comes."""
@@ -67,13 +73,14 @@ class Telling:
             return Screen(lines(note, said, self.pause(turn)), self._ways(turn, t("Choose topics")))
         hint = t("Everything can be changed in /settings; /stop ends it.")
         often = t("How often: {cadence}.", cadence=self.how_often(turn))
-        return Screen(lines(note, self._chosen(t, chosen), often, self.pause(turn), hint), self._ways(turn))
+        return Screen(lines(note, self._chosen(turn, chosen), often, self.pause(turn), hint), self._ways(turn))
 
-    def _chosen(self, t: Translator, chosen: Filter) -> str:
+    def _chosen(self, turn: Turn, chosen: Filter) -> str:
+        t = turn.t
         if chosen == Filter():
             return t("You are subscribed to all topics.")
         if chosen != Filter(topics=chosen.topics):
-            return "\n".join([t("You are subscribed to:"), self.choice(t, chosen)])
+            return "\n".join([t("You are subscribed to:"), self.choice(turn, chosen)])
         names = [f"• {self.topic(slug, t)}" for slug in chosen.topics]
         return "\n".join([t("You are subscribed to:"), *names])
 

@@ -133,6 +133,11 @@ class Turn:
         return next(active, None)
 
     @property
+    def typed(self) -> str:
+        """What they wrote, now and when they agreed: words are stored folded, and shown as they were typed."""
+        return "\n".join([self.said, *(one.consent_text for one in reversed(self.account.subscriptions))])
+
+    @property
     def chosen(self) -> Filter | None:
         """What the chat gets; None for nothing."""
         if self.subscription is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from telegram import InlineKeyboardMarkup
 
-from bots.telegram.talk.screens import Press, Screen, column, lines
+from bots.telegram.talk.screens import SEEK, Press, Screen, column, lines
 from syndicator.domain.site import Site
 from syndicator.i18n import Texts
 
@@ -45,6 +45,12 @@ class Welcome:
             t("The site: {address}", address=self._site.home(lang)),
         )
         return Screen(said)
+
+    def strange(self, lang: str, words: str = "") -> Screen:
+        """Words that no command and no question takes; `words` are those that a search would look for, if any."""
+        t = self._texts(lang)
+        rows = [("🔎 " + t("Search for “{words}”", words=words), Press(SEEK, topic=words))] if words else []
+        return Screen(t("I did not understand that."), column([*rows, (t("What this bot can do"), Press("help"))]))
 
     def outdated(self, lang: str) -> Screen:
         """A button that nothing knows any more."""

@@ -4,13 +4,13 @@ Rules, in order:
 
 1. As a reply to one of our messages it is about that one; alone, about the last one that went out, and about every
    subscription that the chat has. The ledger answers, by the chat's own rows.
-2. A subscription is told whole: what it takes, how often, since when, and the record of consent.
+2. A subscription is told whole, and once: what it takes, how often, since when, and the record of consent.
 3. What may not be shown any more is not repeated: a withdrawn release is named by its number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from zoneinfo import ZoneInfo
 
 from bots.telegram.richtext import clean
@@ -61,14 +61,15 @@ class Why:
         t, zone = turn.t, zone_of(turn, self._site)
         because = await self._personal.why(turn.account.subscriber.id, turn.replied, turn.now)
         if turn.replied is not None and because is not None:
-            return self._screen(turn, self._because(t("You got this message because of:"), because, t, zone))
+            return self._screen(turn, self._because(t("Why you got this message:"), because, t, zone))
         if turn.replied is not None:
             told = t("We have no record of this message: it is an answer to you, or not one of ours.")
         elif because is not None:
-            told = self._because(t("The last message that we sent you came because of:"), because, t, zone)
+            told = self._because(t("The last message that we sent you:"), because, t, zone)
         else:
             told = t("We have sent you nothing yet.")
-        return self._screen(turn, lines(told, self._all(turn, zone)))
+        said = because.subscriptions[:_SHOWN] if because and turn.replied is None else ()
+        return self._screen(turn, lines(told, self._all(turn, zone, {one.id for one in said})))
 
     def _screen(self, turn: Turn, said: str) -> Screen:
         hint = turn.t("To change what you get: /topics. To end it: /stop.")
@@ -76,18 +77,23 @@ class Why:
 
     def _because(self, heading: str, because: Because, t: Translator, zone: ZoneInfo) -> str:
         named = [self._subscription(one, t, zone) for one in because.subscriptions[:_SHOWN]]
-        return lines(_about(because, t, zone), heading, *(named or [t("A subscription that is not kept any more.")]))
+        gone = t("The subscription that it came from is not kept any more.")
+        about = f"{heading}\n{_about(because, t, zone)}"
+        return lines(about, *([t("It came by this subscription of yours:"), *named] if named else [gone]))
 
-    def _all(self, turn: Turn, zone: ZoneInfo) -> str:
+    def _all(self, turn: Turn, zone: ZoneInfo, said: Collection[int] = ()) -> str:
+        """All that they have, but for what was `said` already."""
         t = turn.t
         live = [one for one in turn.account.subscriptions if one.state is SubscriptionState.ACTIVE]
         if not live:
             return t("You have chosen nothing, so we send you nothing.")
-        named = [self._subscription(one, t, zone) for one in live[:_SHOWN]]
-        return lines(t("All that you are subscribed to:"), *named)
+        named = [self._subscription(one, t, zone) for one in live[:_SHOWN] if one.id not in said]
+        heading = t("Your other subscriptions:") if said else t("All that you are subscribed to:")
+        return lines(heading, *named) if named else ""
 
     def _subscription(self, one: Subscription, t: Translator, zone: ZoneInfo) -> str:
-        said = [f"• {stored_in_words(one.filter, self._taxonomy, t)}", t(_CADENCES[one.cadence])]
+        choice = stored_in_words(one.filter, self._taxonomy, t, typed=one.consent_text)
+        said = [f"• {choice}", t(_CADENCES[one.cadence])]
         since = one.confirmed_at or one.created_at
         said.append(t("Subscribed on {moment}", moment=t.moment(since, zone)))
         if one.ended_at is not None:

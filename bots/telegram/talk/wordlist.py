@@ -18,15 +18,16 @@ from bots.telegram.talk.screens import Press, Screen, column, label, lines, ques
 from bots.telegram.talk.telling import Telling
 from bots.telegram.talk.turns import Chats, Command, Part, Turn
 from syndicator.domain.filters import MAX_WORDS, BadFilter, Cause, Filter
-from syndicator.domain.folding import unescape
-from syndicator.i18n import Translator
 from syndicator.store.subscriptions import Consent
+from syndicator.wording import spelling
 
 __all__ = ["Words"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
-_ASKED = _("Which words must be in what we send you? Write them in one message, for example: visa fee")
+_ASKED = _(
+    "Which words must be in what we send you? Write them in one message; beginnings are enough, for example: visa fee"
+)
 _REFUSED = {
     Cause.WORDLESS: _("There is no letter or digit in that. Please write words."),
     Cause.WORDS: _("These are too many words: {count} are the most. Please leave out those that matter least."),
@@ -45,7 +46,7 @@ class Words:
     def part(self) -> Part:
         """What the dialogue gets."""
         return Part(
-            commands=[Command("words", _("only what has these words"), 20, self.hear)],
+            commands=[Command("words", _("filter by words"), 20, self.hear)],
             presses={"wrd": self.press},
             questions={_ASKED: self.hear},
         )
@@ -72,7 +73,7 @@ class Words:
 
     async def _hold(self, turn: Turn, wanted: Filter) -> Screen:
         if wanted != turn.chosen:
-            said = self._telling.choice(turn.t, wanted)
+            said = self._telling.choice(turn, wanted)
             consent = Consent(turn.now, "telegram", said)
             turn = turn.after(await self._chats.choose(turn.account, wanted, consent=consent, now=turn.now))
         return self.screen(turn)
@@ -86,16 +87,13 @@ class Words:
             "written e, i, е."
         )
         none = t("You have set no words: what we send you depends on its topics alone.")
-        held = t("We send you: {choice}", choice=self._telling.choice(t, chosen)) if chosen and words else ""
+        held = t("We send you: {choice}", choice=self._telling.within(turn, chosen)) if chosen and words else ""
         ask = (t("Other words…") if words else t("Set words…"), Press("wrd", "ask"))
-        rows = [(f"✕ {_shown(word, t)}", Press("wrd", "-", 0, _key(word))) for word in words]
+        spelled = spelling(words, turn.typed)
+        rows = [(f"✕ {label(spelled[word], t('words'))}", Press("wrd", "-", 0, _key(word))) for word in words]
         if len(words) > 1:
             rows.append((t("Without words"), Press("wrd", "none")))
         return Screen(lines(note, held, rule if words else none), column([*rows, ask, back_home(t)]))
-
-
-def _shown(word: str, t: Translator) -> str:
-    return label(unescape(word), t("words"))
 
 
 def _key(word: str) -> str:
