@@ -1,6 +1,7 @@
 """A broadcast to many people over Telegram, at the limits the Bot API is known to have: `python -m tests.soak`.
 
-Two runs of the real program against the double with its limits on, in real time; tests run small ones.
+Two runs of the real program against the double with its limits on, in real time; tests run small ones. `--delay` is the
+round trip to it, in seconds.
 
 1. Steady: nobody is missed, nobody gets it twice, there is no 429, and the rate reaches 95 % of the budget. Meanwhile
    people write to the bot and are answered: how long the slowest waited is told.
@@ -41,11 +42,10 @@ OPEN = ("due", "sending", "deferred")
 class Metered:
     """The double in a process of its own, and what it wrote down."""
 
-    def __init__(self, folder: Path, people: int) -> None:
+    def __init__(self, folder: Path, people: int, delay: float = 0) -> None:
         self._file = folder / "taken.jsonl"
-        self._process = subprocess.Popen(
-            [sys.executable, str(METERED), str(self._file), "--people", str(people)], stdout=subprocess.PIPE, text=True
-        )
+        order = [sys.executable, str(METERED), str(self._file), "--people", str(people), "--delay", str(delay)]
+        self._process = subprocess.Popen(order, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         told = json.loads(self._process.stdout.readline())
         self._root, self._token = told["api_root"], told["token"]
@@ -100,9 +100,9 @@ class Steady:
         )
 
 
-def steady(folder: Path, people: int, *, ask_every: float = 5.0) -> Steady:
-    """One release to that many people."""
-    double = Metered(folder, people)
+def steady(folder: Path, people: int, *, ask_every: float = 5.0, delay: float = 0) -> Steady:
+    """One release to that many people; `delay` is the seconds there and back."""
+    double = Metered(folder, people, delay)
     program = double.post_for(make_program(folder, warm=True))
     begun, asked = time.monotonic(), dict[int, float]()
     try:
@@ -221,13 +221,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", default=["steady", "killed"], help="steady, killed")
     parser.add_argument("--people", type=int, default=10_000)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds to Telegram and back, in the steady run")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()
     right = True
     for name in chosen.runs:
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
             if name == "steady":
-                found: Steady | Killed = steady(Path(folder), chosen.people)
+                found: Steady | Killed = steady(Path(folder), chosen.people, delay=chosen.delay)
             else:
                 found = killed(Path(folder), chosen.people, seed=chosen.seed)
         print(f"{name}: {found}", flush=True)  # noqa: T201  # the result
