@@ -72,7 +72,7 @@ def texts_in(agency, chat=7):
 @pytest.mark.parametrize("lang", LANGS)
 async def test_a_persons_whole_way_from_a_link_to_being_forgotten(agency, texts, lang):  # noqa: PLR0915  # it is one way
     t, titles, double = texts(lang), TITLES[lang], agency.double
-    # Three taps from a page's button: start, language, done.
+    # From a page's button one tap: the link brings the choice, only the language is asked for.
     payload = bot_link("press_bot", Filter(topics=("visas",))).address.partition("?start=")[2]
     await agency.write(7, f"/start {payload}", language="de")
     await agency.press(7, t.language_name)
