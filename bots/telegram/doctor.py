@@ -13,6 +13,7 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
@@ -51,6 +52,9 @@ def telegram_questions(settings: TelegramSettings, clock: Clock, base_url: str =
         name = f"telegram {channel.chat}" + (f", topic {place.thread}" if place.thread else "")
         if name not in dict(asked):
             asked.append((name, partial(_ask_place, line, place)))
+    if len(settings.channels) > 1:
+        places = [place_address(channel.chat, channel.thread) for channel in settings.channels]
+        asked.append(("telegram channels", lambda: _ask_twins(line, places)))
     if settings.audit_chat:
         chats = {Place.parse(channel.chat).chat for channel in settings.channels}
         asked.append(("telegram audit chat", lambda: _ask_audit_chat(line, Place.parse(settings.audit_chat), chats)))
@@ -117,6 +121,21 @@ async def _ask_place(line: Line, place: Place) -> str:
         await _ask_topic(line, place)
         topic = f", topic {place.thread}"
     return f"the bot may post, edit and delete in the {kind} “{title}”{topic}"
+
+
+async def _ask_twins(line: Line, written: Sequence[str]) -> str:
+    """Whether no place is named twice; what number a name has only Telegram knows."""
+    seen: dict[object, str] = {}
+    for one in written:
+        place = Place.parse(one)
+        name, thread = place.key
+        if isinstance(name, str):
+            with suppress(RefusedCall):  # its own question says so
+                name = int((await line.ask("getChat", chat_id=place.chat)).get("id", 0)) or name
+        if (name, thread) in seen:
+            raise ValueError(f"{one} is the same place as {seen[name, thread]}: leave out one of telegram.channels")
+        seen[name, thread] = one
+    return f"{len(seen)} places, none named twice"
 
 
 async def _ask_chat(line: Line, place: Place) -> tuple[str, str, bool]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from config.settings import AnySource, DirectorySource, Settings, SqlSource
 from config.topics import load_topics
+from syndicator.pipeline.channels import public_channels
 from syndicator.sources.sql import SqlSource as SqlStore
 from syndicator.store import migrate
 from syndicator.store.database import Database, MissingDatabase, shown
@@ -31,10 +32,15 @@ def questions(settings: Settings, open_sql: Callable[[SqlSource], SqlStore]) -> 
     async def database() -> str:
         return await _database(settings.database.url)
 
+    async def channels() -> str:
+        return f"{len(public_channels(settings, settings.as_site(), load_topics(settings.topics_path)))} places"
+
     async def secret() -> str:
         return "set" if settings.site.secret else "minted into the database"
 
     found: list[Question] = [("topics", topics), ("database", database), ("secret", secret)]
+    if settings.telegram.channels:
+        found.append(("channels", channels))
     found += [(f"source {source.name}", _source(source, open_sql)) for source in settings.sources]
     folders = {"feeds": settings.feeds.directory, "media": settings.media.directory}
     if settings.email.transport == "file":

@@ -122,3 +122,19 @@ async def test_a_database_is_looked_at_and_a_newer_one_is_named(ask, database, d
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ValueError, match="9999"):
         await ask("database", database_url)
+
+
+@pytest.mark.parametrize(
+    ("channels", "says"),
+    [
+        ([{"chat": "@press"}, {"chat": "t.me/PRESS/"}], "is the same place as @press"),
+        ([{"chat": "@press", "filter": "topic:unheard"}], "@press: filter: "),
+        ([{"chat": "@press"}, {"chat": "@press", "thread": 5}], None),
+    ],
+)
+async def test_configured_channels_are_looked_at_as_a_start_would(ask, channels, says):
+    if says is None:
+        assert await ask("channels", telegram={"channels": channels}) == "2 places"
+    else:
+        with pytest.raises(ValueError, match=says):
+            await ask("channels", telegram={"channels": channels})

@@ -42,6 +42,7 @@ async def test_a_bot_that_may_post_is_told_so_and_nothing_is_sent(ask, double):
     waiting = double.pending
     found = await ask("@press", "https://t.me/press/", "-200", "@owned", "7")
     assert found.pop("telegram bot").startswith("@press_double_bot answers, our clock agrees; ")
+    assert str(found.pop("telegram channels")).startswith("https://t.me/press/ is the same place as @press: ")
     assert found == {
         "telegram webhook": "none, as polling wants; 1 updates wait",
         "telegram @press": "the bot may post, edit and delete in the channel “Press office”",
@@ -72,6 +73,21 @@ async def test_a_bot_that_may_not_post_is_told_what_to_do(ask, double, kind, mem
     found = (await ask("@press"))["telegram @press"]
     assert isinstance(found, (OSError, ValueError))
     assert says in str(found)
+
+
+@pytest.mark.parametrize(
+    ("chats", "says"),
+    [
+        (("@press", "-100"), "-100 is the same place as @press: leave out one of telegram.channels"),
+        (("-100", "@press"), "@press is the same place as -100: leave out one of telegram.channels"),
+        (("@press", "@nowhere", "-200"), "3 places, none named twice"),
+        (({"chat": "@press", "thread": 5}, {"chat": "-100", "thread": 6}), "2 places, none named twice"),
+    ],
+)
+async def test_a_place_named_twice_is_told_by_name_and_by_number(ask, double, chats, says):
+    double.channel("@press", -100)
+    double.channel("@group", -200, kind="supergroup")
+    assert str((await ask(*chats))["telegram channels"]) == says
 
 
 async def test_a_chat_that_is_not_there_is_named(ask):

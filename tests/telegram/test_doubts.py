@@ -254,3 +254,17 @@ async def test_a_post_that_is_found_by_hand_after_its_withdrawal_goes(opened):
     assert "withdrawal" in said
     await road.pass_time(minutes=5)
     assert texts_in(double, "@news") == [notice], "the post has gone, and nothing is said twice"
+
+
+@pytest.mark.parametrize("names", [("@news", "-100123"), ("-100123", "@news")])
+async def test_a_chat_that_is_named_twice_gets_its_posts_once_and_the_operator_hears_of_it(opened, names):
+    road, double = await opened(channels=[{"chat": name, "language": "en"} for name in names])
+    with capture_logs() as logs:
+        road.write("Visas cost 10")
+        await road.pass_time(minutes=5)
+        road.write("Parks open", key="parks")
+        await road.pass_time(minutes=5)
+    assert len(texts_in(double, "@news")) == 2
+    said = [(one["chat"], one["same"]) for one in logs if one["log_level"] == "error"]
+    assert said == [(names[1], names[0])]
+    assert len(await rows(road, "failed")) == 2
