@@ -152,6 +152,7 @@ class Killed:
     report: killing.Report
     floods: int
     unknown: int
+    kills: int
 
     @property
     def right(self) -> bool:
@@ -182,7 +183,7 @@ def killed(folder: Path, people: int, *, seed: int, lives: tuple[float, float] =
         wanted = [(str(FIRST + n), 0) for n in range(people)]
         report = killing.judge(wanted, _arrivals(double.lines(), held), sending, time.monotonic() - begun)
         floods = sum(text is None for _, _, text in double.lines())
-        return Killed(report, floods, program.count("unknown", channel="telegram"))
+        return Killed(report, floods, program.count("unknown", channel="telegram"), len(held))
     finally:
         if program.process is not None and not program.dead():
             program.kill()
