@@ -15,8 +15,8 @@ from syndicator.domain.model import State
 
 @pytest.fixture
 def told(site, taxonomy, texts, now):
-    def made(items, lang="en", zone=None, followed=False):
-        return Renderings(site, taxonomy).digest(items, texts(lang), now, zone, followed=followed)
+    def made(items, lang="en", zone=None, **values):
+        return Renderings(site, taxonomy).digest(items, texts(lang), now, zone, **values)
 
     return made
 
@@ -144,6 +144,17 @@ def test_what_is_too_much_is_counted(told, item, lang, more, said):
     parts = told([item(n, n) for n in range(1, 26 + more)], lang)
     assert parts[-1].plain.endswith(said)
     assert "Title 26" not in "".join(part.plain for part in parts)
+
+
+def test_it_says_which_ones_it_shows_and_its_copy_still_counts_the_others(told, item):
+    items = [item(number, hours=number) for number in range(1, 31)]
+    first, *others = told(items)
+    assert (first.listed.numbers, first.listed.more) == (tuple(range(1, 26)), 5)
+    assert not any(one.listed for one in others)
+    *_, last = told(items[:25], followed=True, more=5)
+    assert last.plain.endswith("And 5 more on the site.")
+    *_, last = told([*items[:24], item(25, 25, state=State.WITHDRAWN)], followed=True, more=5)
+    assert last.plain.endswith("And 5 more on the site.\n\n🚫 1 release has been withdrawn since.")
 
 
 def test_a_digest_is_rendered_once_for_as_long_as_nothing_in_it_changes(site, taxonomy, texts, item, now):
