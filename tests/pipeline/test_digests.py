@@ -19,72 +19,19 @@ from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.digests import GRACE, Digests
 from syndicator.store import ledger, releases
 from syndicator.store.database import Database
-from syndicator.store.subscriptions import Consent
 from tests.pipeline.conftest import Never, Press
-
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-EIGHT = datetime(
-    2026, 11, 22, 4, 0, tzinfo=UTC
-)  # eight in the morning in Baku, on a Sunday; it is one in the afternoon
+from tests.pipeline.readers import DAY, EIGHT, HOUR, Reader, at, publish, work
 
 
-class Reader:
-    """Somebody who talks to the bot."""
-
-    def __init__(self, press: Press, chat: int) -> None:
-        self.press, self.number = press, chat
-
-    @property
-    def doors(self):
-        return self.press.subscribing
-
-    async def account(self, language="en"):
-        return await self.doors.chat(self.number, language=language, now=self.press.now)
-
-    async def choose(self, cadence=None, filter_=Filter()):  # noqa: B008  # frozen
-        consent = Consent(self.press.now, "telegram", "I want it")
-        return await self.doors.choose(
-            await self.account(), filter_, cadence=cadence, consent=consent, now=self.press.now
-        )
-
-    @property
-    def letters(self):
-        return [letter for letter in self.press.telegram.sent if letter.address == str(self.number)]
-
-    @property
-    def got(self):
-        """A text a letter: the titles of a digest's releases, or the release's own."""
-        return ["+".join(title(item.release) for item in one.items) or title(one.release) for one in self.letters]
-
-
-def title(release):
-    return release.key
+@pytest.fixture
+def press(sqlite_database, site, taxonomy, now):
+    """On SQLite: `tests/store/test_digests.py` asks both databases; here is what comes before and after."""
+    return Press(sqlite_database, site, taxonomy, now)
 
 
 @pytest.fixture
 def room(press):
     return Digests(press.database, DigestSettings(), clock=lambda: press.now, wake=press.wake)
-
-
-async def work(press, *rooms):
-    """Whatever is due now, as the engine would."""
-    for room in rooms:
-        for job in await room.pending(press.now):
-            if job.due <= press.now:
-                await room.handlers()[job.name](job, Never())
-    await press.spread()
-    await press.send()
-
-
-async def at(press, moment, *rooms):
-    press.now = moment
-    await work(press, *rooms)
-
-
-async def publish(press, key, **values):
-    await press.harvest(press.change(key, **values))
-    await press.spread()
-    await press.send()
 
 
 async def test_a_daily_reader_gets_one_message_in_the_morning(press, room):
@@ -151,8 +98,9 @@ async def test_the_hour_is_changed_between_two_digests(press, room):
     assert reader.got == ["fees", "before 7", "before 10", "before 9"]
 
 
-async def test_two_processes_close_a_window_once(press, three):
+async def test_two_processes_close_a_window_once(shared, three):
     """On PostgreSQL: both find the same window due, at the same moment."""
+    press = shared
     reader = Reader(press, 1)
     await reader.choose(Cadence.DAILY)
     await publish(press, "fees")
@@ -169,9 +117,14 @@ async def test_two_processes_close_a_window_once(press, three):
 
 
 @pytest.fixture
-async def three(press):
+def shared(database, site, taxonomy, now):
+    return Press(database, site, taxonomy, now)
+
+
+@pytest.fixture
+async def three(shared):
     """The same database, opened by three programs; SQLite has one writer, and the test passes there too."""
-    opened = [press.database, *(Database(press.database.url) for _ in range(2))]
+    opened = [shared.database, *(Database(shared.database.url) for _ in range(2))]
     yield opened
     for one in opened[1:]:
         await one.close()
@@ -205,7 +158,7 @@ async def fresh(sqlite_template, tmp_path, site, taxonomy, now):
         await one.close()
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 async def test_whatever_the_clock_does_each_release_is_told_once(fresh, steps):
     press = fresh()
