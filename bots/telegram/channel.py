@@ -8,8 +8,8 @@ Rules, in order:
    time; with claiming, settling and those that wait up to two seconds for their own chat, twice as many are needed.
 4. What is withdrawn between the claim and the sending is not sent: the one question is asked here of what was read, and
    where a wait lies between reading and sending the store is asked once more (`still`).
-5. A release goes at the office's channels before people, and what is urgent before both; what only follows silently
-   goes last (`Rank`).
+5. What is told goes to the office's channels before all people, be it urgent to those, and what is urgent before other
+   news; what only follows silently goes last (`Rank`).
 6. A refused picture makes the letter a text.
 7. While the line is down nothing is claimed, and one call after the other finds out whether it is back (`reach`).
 """
@@ -60,12 +60,14 @@ log = structlog.get_logger()
 
 def rank_of(letter: Letter) -> Rank:
     """Who goes first where several wait."""
+    if letter.role is SubscriberRole.CHANNEL and letter.kind is not MessageKind.EDIT:
+        return Rank.CHANNEL
     urgent = letter.release is not None and letter.release.urgency is Urgency.URGENT
     if urgent or letter.kind in _FIRST:
         return Rank.URGENT
     if letter.kind is MessageKind.EDIT:
         return Rank.LATER
-    return Rank.CHANNEL if letter.role is SubscriberRole.CHANNEL else Rank.NORMAL
+    return Rank.NORMAL
 
 
 def facts(letter: Letter, task: Task) -> dict[str, object]:

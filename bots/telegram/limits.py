@@ -47,10 +47,13 @@ _LOOKED_AT = 16  # of those who wait before one; how many more there are says no
 
 
 class Rank(IntEnum):
-    """Who goes first where several wait; the smaller number."""
+    """Who goes first where several wait; the smaller number.
 
-    URGENT = 0
-    CHANNEL = 1
+    The office's channels are few: they come even before what is urgent to very many people.
+    """
+
+    CHANNEL = 0
+    URGENT = 1
     NORMAL = 2
     LATER = 3
 

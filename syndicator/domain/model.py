@@ -139,11 +139,19 @@ class DeliveryState(StrEnum):
 
 
 class Priority(IntEnum):
-    """Which work goes first; the smaller number wins."""
+    """Which work goes first; the smaller number wins.
+
+    The office's own channels are few, and everybody reads them: whatever they are told goes before all that many people
+    are told, be it a correction. Messages have no priority of theirs; the batches for them do (`store.batching`).
+    """
 
     CONFIRMATION = 0
+    CHANNEL_URGENT = 4
+    CHANNEL = 6
     URGENT = 10
     NORMAL = 20
+    DIGEST = 25
+    """What can wait for the morning can wait for a release, too."""
     LATER = 30
     """What failed before, on a channel where one that hangs would hold up the others: it has workers of its own."""
 

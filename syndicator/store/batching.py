@@ -7,6 +7,8 @@
 3. Batches of callbacks are as small as what is asked side by side, so that one that hangs holds up few. What failed
    there before, or is slow, comes into batches of a less urgent priority (`Priority.LATER`): the dead are kept apart
    from the living, and never stand before fresh news.
+4. The office's own channels come before all people, across messages: a correction that a hundred thousand people are
+   told for an hour keeps no post from them. What only edits (`Priority.LATER`) stays behind for them, too.
 """
 
 from __future__ import annotations
@@ -17,22 +19,33 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, case, delete, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import ChannelKind, DeliveryState, Priority
+from syndicator.domain.model import ChannelKind, DeliveryState, Priority, SubscriberRole
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
-__all__ = ["PAGE", "batch_of", "close_idle", "forget_closed", "regroup", "urgency"]
+__all__ = ["PAGE", "batch_of", "close_idle", "forget_closed", "priority_of", "regroup", "urgency"]
 
 PAGE = 32  # deliveries to callbacks in one batch
 CHATS = 50  # deliveries to chats in one
 
 WAITING = (DeliveryState.DUE, DeliveryState.SENDING)
+_OURS = {Priority.URGENT: Priority.CHANNEL_URGENT, Priority.NORMAL: Priority.CHANNEL}
 
 
 def urgency() -> ColumnElement[int]:
     """The priority of the batch that a delivery comes into; message, subscriber and lease, if any, are joined."""
     troubled = or_(DELIVERY.c.attempts > 0, HUB_LEASE.c.failures > 0, HUB_LEASE.c.slow > 0)
     later = and_(SUBSCRIBER.c.channel == ChannelKind.WEBSUB, troubled)
-    return case((later, int(Priority.LATER)), else_=MESSAGE.c.priority)
+    ours = SUBSCRIBER.c.role == SubscriberRole.CHANNEL
+    return case(
+        (later, int(Priority.LATER)),
+        *((and_(ours, MESSAGE.c.priority == before), int(after)) for before, after in _OURS.items()),
+        else_=MESSAGE.c.priority,
+    )
+
+
+def priority_of(message: Priority, role: SubscriberRole) -> Priority:
+    """The priority of a batch for readers of that role (rule 4); `urgency` says the same of a row."""
+    return _OURS.get(message, message) if role is SubscriberRole.CHANNEL else message
 
 
 def batch_of(channel: str, size: int) -> int:

@@ -11,8 +11,8 @@ Rules, in order:
    and who got the first would not get their own any more. Until then the message stays open; then only they are
    looked for.
 4. A correction, an edit and a withdrawal go to who was sent the old text (`following`), a digest to whom it is due.
-5. The office's public channels come first, in batches of their own, in the language there is; people follow in the
-   order of their ids.
+5. The office's public channels come first, in batches of their own that go before all people's, of whatever message
+   (`batching`), in the language there is; people follow in the order of their ids.
 6. A release that may not be shown now gets no row. While its time has not come (again) the message stays open.
 7. Each step reads message and release in its own transaction. A release that changed since its matches were written
    (a translation came, a topic was ticked) is matched again, and everybody is looked at from the beginning.
@@ -29,7 +29,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import DeliveryState, MessageKind, Release, Standing, Urgency
+from syndicator.domain.model import DeliveryState, MessageKind, Release, Standing, SubscriberRole, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 from syndicator.store.digesting import write_digest
@@ -162,9 +162,9 @@ async def _tell(
         return None
     written = await _revive(session, step)
     values = _matching(release, how.order) | {"again": again}
-    for role in ("channel", "person") if step.is_first else ("person",):
-        values["others"] = role == "channel" or settled is None or settled <= how.now
-        written += await write_step(session, step, MATCHED, PEOPLE[role], values)
+    for role in step.roles:
+        values["others"] = role is SubscriberRole.CHANNEL or settled is None or settled <= how.now
+        written += await write_step(session, step, MATCHED, PEOPLE[role], values, role=role)
     await advance(session, message.id, cursor=step.high)
     return written
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import MessageKind, Release
+from syndicator.domain.model import MessageKind, Release, SubscriberRole
 from syndicator.store.people import ASKED
 from syndicator.store.stepping import Step, write_step
 
@@ -57,8 +57,8 @@ LISTENS = """NOT (p.channel NOT IN :channels) AND (
     OR (p.channel IN :edits AND (p.state = 'active' OR (p.state = 'paused' AND p.state_reason = :asked))))"""
 
 FOLLOWERS = {
-    "person": f"p.id > :low AND p.id <= :high AND p.role <> 'channel' AND {LISTENS}",
-    "channel": f"p.role = 'channel' AND {LISTENS}",
+    SubscriberRole.PERSON: f"p.id > :low AND p.id <= :high AND p.role <> 'channel' AND {LISTENS}",
+    SubscriberRole.CHANNEL: f"p.role = 'channel' AND {LISTENS}",
 }
 
 
@@ -71,7 +71,7 @@ async def write_followers(session: AsyncSession, step: Step, release: Release, l
         "asked": ASKED,
     }
     written = 0
-    for role in ("channel", "person") if step.is_first else ("person",):
-        recipients = TOLD.replace("{had}", HAD.replace("{", "{{").replace("}", "}}"))
-        written += await write_step(session, step, recipients, FOLLOWERS[role], values)
+    recipients = TOLD.replace("{had}", HAD.replace("{", "{{").replace("}", "}}"))
+    for role in step.roles:
+        written += await write_step(session, step, recipients, FOLLOWERS[role], values, role=role)
     return written

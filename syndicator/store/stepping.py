@@ -2,10 +2,12 @@
 
 Rules, in order:
 
-1. Who is owed the message is a query of its own (`fanout`, `following`, `digests`); here its rows become deliveries.
-   It yields `subscriber_id`, `channel`, `lang`, `subscription_id` (perhaps none) and `choice`, and choice 1 counts.
+1. Who is owed the message is a query of its own (`fanout`, `following`, `digesting`); here its rows become deliveries.
+   It yields `subscriber_id`, `channel`, `lang`, `subscription_id` (perhaps none) and `choice`; of several rows for one
+   person only the one whose `choice` is 1 becomes a delivery.
 2. Who has a row of the message gets no second one, so that a step may be repeated.
-3. Batches are made for as many as there may be; those left empty go again.
+3. Batches are made for as many as there may be; those left empty go again. Those of the office's own channels come
+   before all others (`batching.priority_of`).
 4. Only channels that have words for the message (`Channel.tells`) get rows of it.
 """
 
@@ -20,8 +22,8 @@ from typing import Any
 from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import ChannelKind, MessageKind
-from syndicator.store.batching import batch_of
+from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole
+from syndicator.store.batching import batch_of, priority_of
 from syndicator.store.messages import Message
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, UtcTime
 
@@ -33,9 +35,9 @@ Tells = Mapping[ChannelKind, Collection[MessageKind]]
 # The double NOT keeps SQLite from its index on (channel, address), by which each step would look at everybody of a
 # channel; PostgreSQL takes it away, and knows how many there are.
 PEOPLE = {
-    "person": """p.id > :low AND p.id <= :high AND p.role <> 'channel' AND p.state = 'active'
+    SubscriberRole.PERSON: """p.id > :low AND p.id <= :high AND p.role <> 'channel' AND p.state = 'active'
         AND NOT (p.channel NOT IN :channels)""",
-    "channel": "p.role = 'channel' AND p.state = 'active' AND NOT (p.channel NOT IN :channels)",
+    SubscriberRole.CHANNEL: "p.role = 'channel' AND p.state = 'active' AND NOT (p.channel NOT IN :channels)",
 }
 
 INSERT = """
@@ -79,9 +81,9 @@ class Step:
     edits: Sequence[str]
 
     @property
-    def is_first(self) -> bool:
-        """Whether it begins with the office's public channels."""
-        return self.low == 0
+    def roles(self) -> Sequence[SubscriberRole]:
+        """Who is looked at, in order: the first step begins with the office's public channels."""
+        return (SubscriberRole.CHANNEL, SubscriberRole.PERSON) if self.low == 0 else (SubscriberRole.PERSON,)
 
 
 async def next_high(session: AsyncSession, low: int, limit: int) -> int | None:
@@ -96,9 +98,17 @@ async def advance(session: AsyncSession, message: int, **values: object) -> None
 
 
 async def write_step(
-    session: AsyncSession, step: Step, recipients: str, people: str, values: Mapping[str, Any], size: int | None = None
+    session: AsyncSession,
+    step: Step,
+    recipients: str,
+    people: str,
+    values: Mapping[str, Any],
+    *,
+    role: SubscriberRole = SubscriberRole.PERSON,
 ) -> int:
-    """Rows for those that the query `recipients` finds; `{people}` in it stands for who is looked at. Returns how many.
+    """Rows for those that the query `recipients` finds; `{people}` in it stands for who is looked at, all of that role.
+
+    Returns how many.
 
     Both texts are constants of their modules; every value goes in as a parameter.
     """
@@ -107,16 +117,17 @@ async def write_step(
         "message": step.message.id,
         "now": step.now,
         "fresh": False,
-        "size": size or step.batch_size,
-        "chats": batch_of(ChannelKind.TELEGRAM, size or step.batch_size),
+        "size": step.batch_size,
+        "chats": batch_of(ChannelKind.TELEGRAM, step.batch_size),
         "low": step.low,
         "high": step.high,
         "channels": list(step.channels),
         "edits": list(step.edits),
     }
     counts = (await session.execute(typed(COUNT.format(people=people), given))).all()
+    priority = int(priority_of(step.message.priority, role))
     rows = [
-        {"channel": channel, "priority": int(step.message.priority), "created_at": step.now}
+        {"channel": channel, "priority": priority, "created_at": step.now}
         for channel, number in counts
         for _ in range(-(-number // batch_of(channel, given["size"])))
     ]

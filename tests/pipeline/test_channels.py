@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from config.settings import DatabaseSettings, FeedSettings, Settings, SiteSettings, TelegramSettings, WebSettings
 from syndicator.domain.filters import parse
-from syndicator.domain.model import ChannelKind
+from syndicator.domain.letters import Later
+from syndicator.domain.model import Cadence, ChannelKind, MessageKind, Priority, SubscriptionState
 from syndicator.pipeline.channels import PublicChannel, configure_channels, public_channels
+from syndicator.store import ledger, subscriptions
 
 
 @pytest.fixture
@@ -101,3 +104,36 @@ def test_a_place_named_twice_is_refused_in_one_line(press, first, second, said):
         public_channels(named(press.site, first, second), press.site, press.taxonomy)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+async def test_the_offices_own_channels_come_before_all_people_whatever_those_are_told(press, configure):
+    await configure(("@all", "", "en"))
+    async with press.database.writing() as session:
+        for number in range(60):
+            who = await subscriptions.ensure(
+                session, ChannelKind.TELEGRAM, str(number), language="en", timezone="UTC", now=press.now
+            )
+            how = {"cadence": Cadence.IMMEDIATE, "state": SubscriptionState.ACTIVE, "consent": None, "now": press.now}
+            await subscriptions.subscribe(session, who.id, parse(""), **how)
+    first = press.change("one")
+    await press.publish(first)
+    del press.telegram.sent[:]
+    press.now += timedelta(minutes=1)
+    await press.harvest(replace(first, title="B", note="Was wrong.", fingerprint="2"))
+    await press.spread()  # the correction is to everybody, then comes news
+    await press.harvest(press.change("two"))
+    await press.spread()
+    await press.send()
+    kinds = [(letter.address, letter.kind) for letter in press.telegram.sent]
+    assert kinds[:2] == [("@all", MessageKind.CORRECTION), ("@all", MessageKind.RELEASE)]
+    assert [kind for _, kind in kinds[2:]] == [MessageKind.CORRECTION] * 60 + [MessageKind.RELEASE] * 60
+
+
+async def test_a_channels_post_that_had_to_wait_still_comes_before_people(press, configure):
+    await configure(("@all", "", "en"))
+    press.telegram.answers["@all"] = Later("busy", not_before=press.now, counts=False)
+    await press.publish(press.change("one"))
+    async with press.database.writing() as session:
+        await ledger.sweep(session, press.now)
+    async with press.database.reading() as session:
+        assert [batch.priority for batch in await ledger.open_batches(session, press.now)] == [Priority.CHANNEL]

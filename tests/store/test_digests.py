@@ -12,6 +12,7 @@ from syndicator.domain.model import Cadence, ChannelKind, MessageKind, Subscript
 from syndicator.domain.windows import Window
 from syndicator.store import digests, ledger, releases, subscriptions
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, SUBSCRIBER
+from tests.store.looked import drain
 
 BAKU = "Asia/Baku"
 DAY = timedelta(days=1)
@@ -260,3 +261,15 @@ async def test_what_was_withdrawn_before_the_window_closed_is_not_in_it(database
         await releases.withdraw(session, 1, "an error", now + timedelta(hours=1))
         await desk.close(session, now, now + DAY)
         assert await desk.told(session) == {"1": [[(2, "az")]]}
+
+
+async def test_a_release_goes_before_digests_that_were_there_first(database, desk, now):
+    async with database.writing() as session:
+        await desk.reader(session, "1")
+        await desk.reader(session, "2", cadence=Cadence.IMMEDIATE)
+        await desk.publish(session, "a", at=now)
+        await drain(session, now)
+        await desk.close(session, now, now + DAY)
+        await desk.publish(session, "b", at=now + DAY)
+        kinds = [(one.message.kind, one.address) for one in await drain(session, now + DAY)]
+        assert kinds == [(MessageKind.RELEASE, "2"), (MessageKind.DIGEST, "1")]
