@@ -5,10 +5,11 @@ Rules, in order:
 1. Numbers of messages in a channel follow each other. What came after the newest that was known before the sending is
    forwarded, one by one and silently, into the audit chat, compared there, and the copies are deleted. Nothing in the
    channel is touched: a probe by editing could overwrite another administrator's post.
-2. The post is known by its trace (`traces`). A number that the ledger has, or that was adopted before, is another
-   post's, and is stepped over.
+2. The post is known by its trace (`traces`). A number that the ledger has, or that was accepted or adopted before, is
+   another post's, and is stepped over; but where an earlier attempt is asked for, it may be one that was accepted for
+   that very place, and that the ledger has not.
 3. A forward does not say from which topic of a forum it comes: where a chat has several places of ours, a post that
-   looks right may be another topic's, and nobody can tell.
+   looks right and that we do not remember may be another topic's, and nobody can tell.
 4. Other administrators' posts and deleted ones take numbers too. Three numbers in a row behind all that is known that
    lead to nothing are the channel's end. After twelve forwards the look goes on a minute later, where it stopped;
    sixty numbers on, nobody can tell.
@@ -33,7 +34,7 @@ from telegram import Bot, Message
 from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 
 from bots.telegram.limits import Rank
-from bots.telegram.numbers import NOTHING, Numbers, Taken
+from bots.telegram.numbers import Numbers, Taken
 from bots.telegram.pace import MustWait, Pace, seconds_of
 from bots.telegram.traces import Trace, digest
 from syndicator.domain.places import Place
@@ -82,17 +83,17 @@ class Audit(Protocol):
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of a chat's numbers: the newest, ours, and others' by their words (None: nothing stands there)."""
+    """What is known of a chat's numbers: the newest, ours by their topic, all seen by their words (None: not there)."""
 
     newest: int = 0
-    ours: set[int] = field(default_factory=set)
+    ours: dict[int, int | None] = field(default_factory=dict)
     others: dict[int, tuple[str, bool] | None] = field(default_factory=dict)
 
     def trim(self) -> None:
         """Forget the oldest."""
         for kept in (self.ours, self.others):
             for number in sorted(kept)[:-KEPT]:
-                kept.discard(number) if isinstance(kept, set) else kept.pop(number)
+                kept.pop(number)
 
 
 class ChannelAudit:
@@ -120,7 +121,7 @@ class ChannelAudit:
     async def noted(self, place: Place, message: int) -> None:
         """See `Audit`."""
         known = self._chats[self._name(place)]
-        known.ours.add(message)
+        known.ours[message] = place.thread
         known.trim()
         await self._seen(place, message)
 
@@ -135,7 +136,7 @@ class ChannelAudit:
     async def found(self, place: Place, trace: Trace, now: datetime, since: datetime | None = None) -> int | None:
         """See `Audit`."""
         async with self._turn:
-            chat, taken = self._name(place), NOTHING
+            chat = self._name(place)
             taken = await self._numbers.taken(chat, since)
             after = await self._behind(place, trace, taken, since)
             started = self._monotonic()
@@ -143,16 +144,17 @@ class ChannelAudit:
             def moment() -> datetime:
                 return now + timedelta(seconds=self._monotonic() - started)
 
-            look = _Look(place, trace, after, taken, moment)
+            look = _Look(place, trace, after, taken, moment, again=since is not None and trace.after is None)
             if (number := await self._look(look)) is None:
                 await self._sleep(AGAIN)
                 number = await self._look(look)
             if number is None:
                 return None
-            if taken.places > 1:
+            ours = self._chats[chat].ours
+            if taken.places > 1 and (number not in ours or ours[number] != place.thread):
                 raise OSError("the chat has several topics of ours: nobody can tell whose post it is")
             log.info("a post of unknown outcome stands in its channel", message=number)
-            self._chats[chat].ours.add(number)
+            ours[number] = place.thread
             return number
 
     async def _behind(self, place: Place, trace: Trace, taken: Taken, since: datetime | None) -> int:
@@ -189,7 +191,7 @@ class ChannelAudit:
         newest, copies = max(known.newest, look.taken.newest), list[int]()
         try:
             for number in range(look.after + 1, look.after + 1 + FARTHEST):
-                if number in known.ours or number in look.taken.numbers:
+                if number in look.taken.numbers or (number in known.ours and not look.may_be(known.ours[number])):
                     gaps.clear()
                     continue
                 if number not in known.others:
@@ -257,13 +259,18 @@ class ChannelAudit:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One question: what is looked for, where, and behind which number."""
+    """What is looked for, where, and behind which number. `again`: an earlier attempt may have sent it."""
 
     place: Place
     trace: Trace
     after: int
     taken: Taken
     moment: Callable[[], datetime]
+    again: bool = False
+
+    def may_be(self, topic: int | None) -> bool:
+        """Whether a message that was accepted for that topic may be it."""
+        return self.again and topic == self.place.thread
 
 
 def _shown(copy: Message) -> tuple[str, bool]:

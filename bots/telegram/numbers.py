@@ -23,7 +23,7 @@ from syndicator.store import telegram_chats
 from syndicator.store.database import Database
 from syndicator.store.telegram_chats import Answered, Written
 
-__all__ = ["NOTHING", "DatabaseNumbers", "Numbers", "Taken"]
+__all__ = ["DatabaseNumbers", "Numbers", "Taken"]
 
 _NUMBERED = ("messages", "words")
 _NUMBER = ("reply", "notice")
@@ -41,9 +41,6 @@ class Taken:
     def newest(self) -> int:
         """The newest of them; 0 where there is none."""
         return max(self.numbers, default=0)
-
-
-NOTHING = Taken()
 
 
 class Numbers(Protocol):

@@ -208,6 +208,15 @@ async def test_among_topics_of_one_chat_nobody_can_tell_whose_post_it_is_but_tha
     assert not isinstance(raised.value, NotNow)
 
 
+async def test_what_was_accepted_for_that_very_topic_and_not_settled_is_its_own(office, numbers, now):
+    audit, first = office(), await post(office, "An earlier one")
+    numbers.ledger = Taken(frozenset([first]), first, places=2)
+    number = await post(office)
+    await audit.noted(Place("@press", 5), number)
+    assert await audit.found(Place("@press", 6), TRACE, now, now) is None
+    assert await audit.found(Place("@press", 5), TRACE, now + timedelta(minutes=2), now) == number
+
+
 async def test_a_part_is_found_before_later_ones_that_are_known(office, now):
     audit = office()
     first = await post(office, "An earlier one")
