@@ -34,6 +34,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -77,7 +78,7 @@ PAGE = 500  # people whose runs are opened again by one statement
 async def groups(session: AsyncSession, after: int = 0) -> Sequence[tuple[Cadence, str]]:
     """Each cadence and zone in which somebody waits for a digest, by a subscription that is newer than `after`.
 
-    It reads who takes digests, by an index that holds no others.
+    All are read by an index that holds nobody else's; the new ones by their numbers.
     """
     query = (
         select(SUBSCRIPTION.c.cadence, SUBSCRIBER.c.timezone)
@@ -87,7 +88,7 @@ async def groups(session: AsyncSession, after: int = 0) -> Sequence[tuple[Cadenc
             # Written out, as the index has it: SQLite takes it for nothing less (`store.indexed`).
             SUBSCRIPTION.c.state == literal_column("'active'"),
             SUBSCRIPTION.c.cadence != literal_column("'immediate'"),
-            SUBSCRIPTION.c.id > after,
+            SUBSCRIPTION.c.id > after if after else true(),
             SUBSCRIBER.c.role != SubscriberRole.CHANNEL,
         )
         .order_by(SUBSCRIPTION.c.cadence, SUBSCRIBER.c.timezone)
