@@ -36,6 +36,7 @@ from bots.telegram.talk.turns import Part
 from bots.telegram.talk.waiting import Answers
 from bots.telegram.transport import AiohttpRequest, hide_token
 from bots.telegram.trouble import Trouble, fault
+from bots.telegram.turnstile import Turnstile
 from bots.telegram.webhook import WEBHOOK_PATH, Webhook
 from config.settings import DigestSettings, TelegramSettings
 from syndicator.domain.ports import Clock
@@ -56,8 +57,8 @@ log = structlog.get_logger()
 class TelegramBot:
     """One bot. Needs `settings.token`; without one there is no bot, only `outbox.FileTelegram`.
 
-    `bot` answers people, `sender` broadcasts: each has connections of its own. Both share `pace`, and what it keeps goes
-    to `pauses`.
+    `bot` answers people, `sender` broadcasts: each has connections of its own. Both share `pace`, and what it keeps
+    goes to `pauses`.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class TelegramBot:
         ours = [*(channel.chat for channel in settings.channels), settings.audit_chat]
         self._standing = Standing(ours, reopened)
         self._trouble = Trouble(clock, self.pacer.hold)
-        self._desk = Desk(self._handle)
+        self._desk = Desk(self._handle, turnstile=Turnstile(ours), slow=self._dialogue.slow)
         self._polling = Polling(self.bot, self._desk, self._trouble, poll_for=poll_for, sleep=sleep)
         secret = settings.webhook_secret
         self._webhook = Webhook(

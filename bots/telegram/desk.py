@@ -5,8 +5,10 @@ Rules, in order:
 1. An update that is under way or was handled lately is not handled again: Telegram repeats what we have not confirmed.
 2. Updates of one chat wait for each other in the order of their arrival; those of different chats do not, so a slow
    handler holds up nobody but its own chat. After `LONGEST` seconds it is given up.
-3. One that cannot be handled is told, and counts as handled: bringing it again would help nobody.
-4. What was handled is remembered in this process only. A crash between handling and confirming repeats it after the
+3. Of one chat no more is handled than a person can do (`turnstile`): else one chat could keep the database's only
+   writer, and the seats, to itself.
+4. One that cannot be handled is told, and counts as handled: bringing it again would help nobody.
+5. What was handled is remembered in this process only. A crash between handling and confirming repeats it after the
    next start, so handlers are safe to repeat.
 """
 
@@ -21,6 +23,7 @@ import structlog
 from telegram import Update
 
 from bots.telegram.trouble import fault
+from bots.telegram.turnstile import Turnstile, Way
 
 __all__ = ["LONGEST", "Desk"]
 
@@ -32,10 +35,18 @@ log = structlog.get_logger()
 
 
 class Desk:
-    """Hands updates to `handle`."""
+    """Hands updates to `handle`, and to `slow` the one that was too much of its chat's."""
 
-    def __init__(self, handle: Callable[[Update], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Update], Awaitable[None]],
+        *,
+        turnstile: Turnstile,
+        slow: Callable[[Update], Awaitable[None]],
+    ) -> None:
         self._handle = handle
+        self._slow = slow
+        self._turnstile = turnstile
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._handled: deque[int] = deque(maxlen=REMEMBERED)
         self._known: set[int] = set()
@@ -52,9 +63,16 @@ class Desk:
         number = update.update_id
         if number in self._under_way or number in self._known:
             return
+        way = self._turnstile.way(update)
+        if way is Way.OUT:
+            self._remember(number)
+            return
+        handle = self._handle if way is Way.IN else self._slow
         who = update.effective_chat or update.effective_user
         lock = self._locks.setdefault(who.id if who else 0, asyncio.Lock())
-        self._under_way[number] = asyncio.create_task(self._work(update, lock), name=f"telegram-update-{number}")
+        self._under_way[number] = asyncio.create_task(
+            self._work(handle, update, lock), name=f"telegram-update-{number}"
+        )
 
     async def done(self, numbers: Iterable[int], seconds: float) -> bool:
         """Wait until these are handled, so long at most; whether they are."""
@@ -81,12 +99,12 @@ class Desk:
         await asyncio.gather(*late.values(), return_exceptions=True)
         return min(late, default=None)
 
-    async def _work(self, update: Update, lock: asyncio.Lock) -> None:
+    async def _work(self, handle: Callable[[Update], Awaitable[None]], update: Update, lock: asyncio.Lock) -> None:
         """One update; in order, since locks are given in the order in which they are asked for."""
         try:
             async with lock, self._seats, asyncio.timeout(LONGEST):
-                await self._handle(update)
-        except Exception as error:  # noqa: BLE001  # see rule 3; a traceback could hold the token
+                await handle(update)
+        except Exception as error:  # noqa: BLE001  # see rule 4; a traceback could hold the token
             log.error("telegram: an update could not be handled", error=fault(error))  # noqa: TRY400
         finally:
             del self._under_way[update.update_id]

@@ -78,6 +78,7 @@ class Dialogue:
         parts = (*own_parts(chats, site=site, texts=texts, taxonomy=taxonomy, schedule=schedule), *more)
         self._commands = sorted((one for part in parts for one in part.commands), key=lambda one: one.place)
         self._presses: Mapping[str, PressHandler] = _joined((*(part.presses for part in parts), {"help": self._helped}))
+        self._strangers = _joined(part.strangers for part in parts)
         self._questions = _joined(_in_every_language(part.questions, texts) for part in parts)
         _joined({one.name: one} for one in self._commands)  # no name twice
 
@@ -147,13 +148,29 @@ class Dialogue:
         await answer(query)
         if update.effective_chat is not None and update.effective_chat.type != ChatType.PRIVATE:
             return
+        press = pressed(query.data)
+        stranger = self._strangers.get(press.action) if press else None
+        if stranger is not None and await self._chats.known(query.from_user.id) is None:
+            await show(self._answers, query, stranger(self._texts(self._spoken(update))))
+            return
         turn = await self._turn(update)
         if turn is None:
             return
-        press = pressed(query.data)
         handler = self._presses.get(press.action) if press else None
         said = await handler(turn, press) if handler and press else None
         await show(self._answers, query, said or self._outdated(turn))
+
+    async def slow(self, update: Update) -> None:
+        """Too much of a person's at once: said once, and not again until they are heard again (`turnstile`)."""
+        who = update.effective_chat or update.effective_user
+        if who is None or (update.effective_chat and update.effective_chat.type != ChatType.PRIVATE):
+            return
+        known = await self._chats.known(who.id)
+        t = self._texts(known.subscriber.language if known else self._spoken(update))
+        try:
+            await say(self._answers, who.get_bot(), who.id, self._welcome.slower(t.lang))
+        except TelegramError as error:
+            log.debug("telegram dialogue: nobody could be asked to be slower", error=type(error).__name__)
 
     def _help(self, turn: Turn) -> Screen:
         return self._welcome.help(turn.lang, self.menu(turn.lang))

@@ -80,6 +80,9 @@ class FakeChats:
         person.paused = False
         return person.account
 
+    async def known(self, chat):
+        return self.people[chat].account if chat in self.people else None
+
     async def choose(self, account, filter_, *, cadence=None, consent, now):
         self.consents.append(consent)
         person = self._of(account)

@@ -74,7 +74,8 @@ class Boxes:
             said = turn.t("At most {limit} topics can be chosen; “All topics” takes every one.", limit=MAX_VALUES)
             return self.screen(turn, press.page, said)
         if wanted != had:
-            said = self._telling.choice(turn, wanted) if wanted is not None else turn.t("nothing chosen")
+            agreed = None if wanted is None else self._telling.agreed(turn, wanted, turn.cadence)
+            said = agreed or turn.t("nothing chosen")
             consent = Consent(turn.now, "telegram", said)
             turn = turn.after(await self._chats.choose(turn.account, wanted, consent=consent, now=turn.now))
         return self.screen(turn, press.page)

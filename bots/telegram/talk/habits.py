@@ -3,16 +3,17 @@
 Rules, in order:
 
 1. A digest's next moment is said in the reader's own zone.
-2. Who has chosen nothing has nothing to hear of: they are asked for topics first.
+2. The record of consent says what they get and how often, together.
+3. Who has chosen nothing has nothing to hear of: they are asked for topics first.
 """
 
 from __future__ import annotations
 
 from bots.telegram.talk.home import Home, back_home
 from bots.telegram.talk.screens import Press, Screen, column, lines, radio
-from bots.telegram.talk.telling import Telling
+from bots.telegram.talk.telling import PACES, Telling
 from bots.telegram.talk.turns import Chats, Part, Turn
-from syndicator.domain.model import Cadence, OtherLanguage
+from syndicator.domain.model import OtherLanguage
 from syndicator.store.subscriptions import Consent
 
 __all__ = ["Habits"]
@@ -24,7 +25,6 @@ _OTHER = {
     OtherLanguage.URGENT: _("Only what is urgent"),
     OtherLanguage.ALWAYS: _("Always"),
 }
-_CADENCES = {Cadence.IMMEDIATE: _("At once"), Cadence.DAILY: _("Once a day"), Cadence.WEEKLY: _("Once a week")}
 
 
 class Habits:
@@ -45,20 +45,20 @@ class Habits:
         if chosen is None:
             said = t("You have chosen nothing, so we send you nothing.")
             return Screen(said, column([(t("Choose topics"), Press("m")), back_home(t)]))
-        wanted = next((one for one in _CADENCES if one == press.value), None)
+        wanted = next((one for one in PACES if one == press.value), None)
         if wanted is not None and wanted is not turn.cadence:
-            said = f"{self._telling.choice(turn, chosen)}; {t(_CADENCES[wanted])}"
+            said = self._telling.agreed(turn, chosen, wanted, asked=True)
             consent = Consent(turn.now, "telegram", said)
             account = await self._chats.choose(turn.account, chosen, cadence=wanted, consent=consent, now=turn.now)
             turn = turn.after(account)
         if wanted is not None:
             return self._home.screen(turn, t("✅ Changed."))
-        choices = [(t(name), Press("cad", one)) for one, name in _CADENCES.items()]
+        choices = [(t(name), Press("cad", one)) for one, name in PACES.items()]
         said = lines(
             t("How often shall we write to you? Now: {cadence}.", cadence=self._telling.how_often(turn)),
             t("Corrections and withdrawals of what you have got come at once in any case."),
         )
-        return Screen(said, column([*radio(choices, list(_CADENCES).index(turn.cadence)), back_home(t)]))
+        return Screen(said, column([*radio(choices, list(PACES).index(turn.cadence)), back_home(t)]))
 
     async def other_language(self, turn: Turn, press: Press) -> Screen:
         """What if a release is not in their language?"""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from bots.telegram.talk.screens import Press, Screen, button, column, lines
 from bots.telegram.talk.telling import Telling
-from bots.telegram.talk.turns import Command, Part, Turn
+from bots.telegram.talk.turns import Command, Part, Turn, quiet_of
 from bots.telegram.talk.zone_names import zone_now
 from syndicator.domain.model import OtherLanguage
 from syndicator.domain.quiet import Quiet
 from syndicator.i18n import Translator
 from syndicator.wording import language_name
 
-__all__ = ["Home", "back_home", "hours_in_words", "other_language_in_words", "quiet_of"]
+__all__ = ["Home", "back_home", "hours_in_words", "other_language_in_words"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
 
@@ -84,14 +84,6 @@ class Home:
 def back_home(t: Translator) -> tuple[str, Press]:
     """The button that leads back."""
     return ("‹ " + t("Settings"), Press("set"))
-
-
-def quiet_of(turn: Turn) -> Quiet | None:
-    """The quiet hours that hold; none where they cannot be read."""
-    try:
-        return Quiet.parse(turn.subscriber.quiet)
-    except ValueError:
-        return None
 
 
 def hours_in_words(t: Translator, quiet: Quiet | None) -> str:

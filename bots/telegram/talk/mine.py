@@ -5,7 +5,8 @@ Rules, in order:
 1. The file is one JSON document with everything (`pipeline.personal`), sent to the chat that it is about alone.
 2. Before anything is erased it is said what goes, what stays, and that posts in the chat can follow no correction any
    more; a button says yes.
-3. The last word takes the place of that question. Nothing is sent after it; whoever writes again is somebody new.
+3. The last word takes the place of that question. Nothing is sent after it; whoever writes again is somebody new, and
+   pressing its buttons again makes nobody known.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 
 from bots.telegram.talk.screens import File, Press, Screen, column, lines
 from bots.telegram.talk.turns import Command, Part, Turn
+from syndicator.i18n import Translator
 from syndicator.pipeline.personal import Personal
 
 __all__ = ["STAYS", "Mine"]
@@ -39,6 +41,7 @@ class Mine:
                 Command("forget", _("erase everything about you"), 81, self.forget),
             ],
             presses={"gone": self.erase, "keep": self.keep},
+            strangers={"gone": _erased, "keep": _kept},
         )
 
     async def mydata(self, turn: Turn) -> Screen:
@@ -48,10 +51,19 @@ class Mine:
         if data is None:
             return Screen(t("We hold nothing about this chat."))
         content = json.dumps(data, ensure_ascii=False, indent=1).encode()
-        shown, count = len(data["deliveries"]["newest"]), data["deliveries"]["count"]
-        said = [t("Everything that we hold about this chat, as a JSON file.")]
-        if count > shown:
-            said.append(t("Of {count} messages it holds the newest {shown}.", count=count, shown=shown))
+        (messages, told), (choices, listed) = (
+            (data[name]["count"], len(data[name]["newest"])) for name in ("deliveries", "subscriptions")
+        )
+        whole = (messages, choices) == (told, listed)
+        said = [
+            t("Everything that we hold about this chat, as a JSON file.")
+            if whole
+            else t("The newest of what we hold about this chat, as a JSON file.")
+        ]
+        if messages > told:
+            said.append(t("Of {count} messages it holds the newest {shown}.", count=messages, shown=told))
+        if choices > listed:
+            said.append(t("Of {count} subscriptions it holds the newest {shown}.", count=choices, shown=listed))
         said.append(t("To have it erased, send /forget."))
         return Screen(" ".join(said), file=File(f"my-data-{turn.now:%Y-%m-%d}.json", content))
 
@@ -80,8 +92,16 @@ class Mine:
             await self._personal.erase(turn.account.subscriber, turn.now)
         except ValueError:
             return Screen(t("This chat was set up by the office itself. Only its administrator can remove it."))
-        return Screen(t("Everything about you is erased, and we send you nothing more. To begin anew, send /start."))
+        return _erased(t)
 
     async def keep(self, turn: Turn, _press: Press) -> Screen:
         """No."""
-        return Screen(turn.t("Nothing was erased."))
+        return _kept(turn.t)
+
+
+def _erased(t: Translator) -> Screen:
+    return Screen(t("Everything about you is erased, and we send you nothing more. To begin anew, send /start."))
+
+
+def _kept(t: Translator) -> Screen:
+    return Screen(t("Nothing was erased."))

@@ -6,7 +6,9 @@ Rules, in order:
    does not ask.
 2. What a link brought holds with the language. It joins topics that the chat has; where it would take the place of
    something, or would be less, the person is asked which of the two.
-3. A link that says nothing to us is a plain start.
+3. What is taken back after a good-bye comes as it was, at its own pace; where something was chosen since, the person is
+   asked as well.
+4. A link that says nothing to us is a plain start.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from syndicator.store.subscriptions import Consent
 __all__ = ["Starting"]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
+
+_SURE = "="  # before the pace that a button carries: whoever presses it was asked
 
 
 class Starting:
@@ -81,12 +85,17 @@ class Starting:
         return await self._enter(turn, press.topic)
 
     async def instead(self, turn: Turn, press: Press) -> Screen | None:
-        """Exactly what the button carries, in place of what the chat has."""
+        """Exactly what the button carries; one of a good-bye asks first where something was chosen since."""
         wanted = self._brought(press.topic) if press.topic else Filter()
         if wanted is None:
             return None
-        cadence = next((one for one in Cadence if one == press.value), None)
-        return await self._hold(turn, wanted, cadence)
+        value = press.value.removeprefix(_SURE)
+        cadence = next((one for one in Cadence if one == value), None)
+        if cadence is None or press.value != value or turn.chosen is None:
+            return await self._hold(turn, wanted, cadence)
+        if (turn.chosen, turn.cadence) == (wanted, cadence):
+            return self._telling.summary(turn)
+        return self._take_back(turn, turn.chosen, wanted, cadence)
 
     async def _enter(self, turn: Turn, payload: str) -> Screen:
         """Once the language is known."""
@@ -104,7 +113,8 @@ class Starting:
 
     async def _hold(self, turn: Turn, wanted: Filter, cadence: Cadence | None = None) -> Screen:
         if wanted != turn.chosen or cadence not in (None, turn.cadence):
-            consent = Consent(turn.now, "telegram", self._telling.choice(turn, wanted))
+            agreed = self._telling.agreed(turn, wanted, cadence or turn.cadence)
+            consent = Consent(turn.now, "telegram", agreed)
             turn = turn.after(
                 await self._chats.choose(turn.account, wanted, cadence=cadence, consent=consent, now=turn.now)
             )
@@ -121,6 +131,16 @@ class Starting:
         return Screen(
             said, column([(t("What the link brings"), Press("u", "", 0, payload)), (t("As it is"), Press("d"))])
         )
+
+    def _take_back(self, turn: Turn, had: Filter, wanted: Filter, cadence: Cadence) -> Screen:
+        t = turn.t
+        said = lines(
+            t("Now you get: {choice}", choice=self._telling.agreed(turn, had, turn.cadence)),
+            t("Before you unsubscribed: {choice}", choice=self._telling.agreed(turn, wanted, cadence)),
+            t("Which of the two shall it be?"),
+        )
+        before = Press("u", _SURE + cadence, 0, payload_of(wanted)[1])
+        return Screen(said, column([(t("As it was before"), before), (t("As it is"), Press("d"))]))
 
     def _brought(self, payload: str) -> Filter | None:
         return filter_of(payload, self._boxes.slugs, self._site.languages)

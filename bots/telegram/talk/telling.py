@@ -4,7 +4,8 @@ Rules, in order:
 
 1. A choice is said as pages and mails say it (`syndicator.wording`), cut where it would crowd out the rest. Its words
    are spelled as the person typed them, as far as that is known: their record of consent has it.
-2. A moment is said in the reader's own zone.
+2. A moment is said in the reader's own zone, and is the one at which something can come: behind the pause that they
+   asked for, and behind their quiet hours. Where nobody knows it, none is said.
 3. Who rests is told so on every screen that says what they get, with the button that ends it.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from telegram import InlineKeyboardMarkup
 
 from bots.telegram.talk.screens import Press, Screen, column, cut, label, lines
-from bots.telegram.talk.turns import Turn
+from bots.telegram.talk.turns import Turn, quiet_of
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence
 from syndicator.domain.topics import Taxonomy
@@ -23,7 +24,11 @@ from syndicator.domain.windows import Schedule
 from syndicator.i18n import Translator
 from syndicator.wording import filter_in_words
 
-__all__ = ["Telling"]
+__all__ = ["PACES", "Telling"]
+
+_ = str  # marks a text for the catalogues where it is not yet translated
+
+PACES = {Cadence.IMMEDIATE: _("At once"), Cadence.DAILY: _("Once a day"), Cadence.WEEKLY: _("Once a week")}
 
 _CHOICE = 1500
 
@@ -44,13 +49,26 @@ class Telling:
         said, everything = self.choice(turn, wanted), turn.t("All topics")
         return said if wanted.topics else turn.t("all topics") + said.removeprefix(everything)
 
+    def agreed(self, turn: Turn, wanted: Filter, cadence: Cadence, *, asked: bool = False) -> str:
+        """What somebody agrees to, for the record of consent: what they get and how often.
+
+        That it comes at once is said where they were asked for it.
+        """
+        said = self.choice(turn, wanted)
+        return f"{said}; {turn.t(PACES[cadence])}" if asked or cadence is not Cadence.IMMEDIATE else said
+
     def how_often(self, turn: Turn) -> str:
         """The cadence as one line, with the moment at which the next digest comes."""
         t = turn.t
         if turn.cadence is Cadence.IMMEDIATE:
             return t("at once, as soon as it is published")
-        following = self.schedule.following(turn.cadence, turn.zone, turn.now)
-        when = t.moment(following, turn.zone)
+        subscriber = turn.subscriber
+        if subscriber.is_resting and subscriber.resume_at is None:
+            return t("once a day") if turn.cadence is Cadence.DAILY else t("once a week")
+        begins = max(turn.now, subscriber.resume_at or turn.now)
+        following = self.schedule.following(turn.cadence, turn.zone, begins)
+        quiet = quiet_of(turn)
+        when = t.moment((quiet and quiet.until(following, turn.zone)) or following, turn.zone)
         if turn.cadence is Cadence.DAILY:
             return t("once a day; the next time on {when}", when=when)
         return t("once a week; the next time on {when}", when=when)

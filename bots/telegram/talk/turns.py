@@ -29,7 +29,7 @@ from syndicator.i18n import Translator
 from syndicator.pipeline.subscribing import Account
 from syndicator.store.subscriptions import Consent, Subscriber, Subscription
 
-__all__ = ["Chats", "Command", "Heard", "Part", "PressHandler", "Said", "Turn"]
+__all__ = ["Chats", "Command", "Heard", "Part", "PressHandler", "Said", "Turn", "quiet_of"]
 
 log = structlog.get_logger()
 
@@ -39,6 +39,10 @@ class Chats(Protocol):
 
     async def chat(self, chat: int | str, *, language: str, now: datetime) -> Account:
         """The account of a chat, made if new, resumed if it had blocked us."""
+        ...
+
+    async def known(self, chat: int | str) -> Account | None:
+        """The account of a chat that has one; nothing is written."""
         ...
 
     async def choose(
@@ -149,6 +153,14 @@ class Turn:
             return None
 
 
+def quiet_of(turn: Turn) -> Quiet | None:
+    """The quiet hours that hold; none where they cannot be read."""
+    try:
+        return Quiet.parse(turn.subscriber.quiet)
+    except ValueError:
+        return None
+
+
 Said = Screen | Sequence[Screen] | None
 Heard = Callable[[Turn], Awaitable[Said]]
 PressHandler = Callable[[Turn, Press], Awaitable[Said]]
@@ -169,8 +181,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One idea of the dialogue. `questions` are the English texts of what is asked, each with who hears the answer."""
+    """One idea of the dialogue. `questions` are the English texts of what is asked, each with who hears the answer.
+
+    `strangers` are what a press says to a chat that we know nothing of; by any other press it becomes known.
+    """
 
     commands: Sequence[Command] = ()
     presses: Mapping[str, PressHandler] = field(default_factory=dict)
     questions: Mapping[str, Heard] = field(default_factory=dict)
+    strangers: Mapping[str, Callable[[Translator], Screen]] = field(default_factory=dict)

@@ -58,6 +58,11 @@ class Welcome:
         said = t("This button no longer does anything. Everything you can set is in /settings.")
         return Screen(said, column([(t("Settings"), Press("set"))]))
 
+    def slower(self, lang: str) -> Screen:
+        """Nobody is heard for a while who has said too much at once."""
+        t = self._texts(lang)
+        return Screen(t("That was too much at once. We hear you again in half a minute."))
+
     def trouble(self, lang: str) -> Screen:
         """Our fault."""
         t = self._texts(lang)

@@ -73,7 +73,7 @@ class Words:
 
     async def _hold(self, turn: Turn, wanted: Filter) -> Screen:
         if wanted != turn.chosen:
-            said = self._telling.choice(turn, wanted)
+            said = self._telling.agreed(turn, wanted, turn.cadence)
             consent = Consent(turn.now, "telegram", said)
             turn = turn.after(await self._chats.choose(turn.account, wanted, consent=consent, now=turn.now))
         return self.screen(turn)

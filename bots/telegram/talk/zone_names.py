@@ -48,7 +48,7 @@ def zone_name(zone: ZoneInfo, now: datetime, t: Translator) -> str:
 
 def is_zone(name: str) -> bool:
     """Whether it is a zone that a person can choose, and that this machine knows."""
-    if name.partition("/")[0] not in AREAS and not _FIXED.fullmatch(name):
+    if name.partition("/")[0] not in AREAS and not _FIXED.fullmatch(name) and name != "UTC":
         return False
     try:
         return bool(ZoneInfo(name).key)
