@@ -287,6 +287,21 @@ async def test_who_has_chosen_nothing_is_asked_for_topics_before_how_often(doubl
     assert chats.people[7].filter == Filter(topics=("visas",))
 
 
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", "urgent news waits for the digest, too"),
+        ("az", "təcili xəbərlər də icmalı gözləyir"),
+        ("ru", "срочные новости тоже ждут подборки"),
+    ],
+)
+async def test_where_digests_are_chosen_it_says_that_urgent_news_comes_in_them(double, talk, settled, lang, said):
+    await settled(lang)
+    await talk(double.say(7, "/settings"))
+    await talk(double.tap(7, SAID[lang].often))
+    assert said in double.seen(7)[-1]["text"]
+
+
 # -- nothing is dead
 @pytest.mark.parametrize(
     "data", ["zz:::", "t:+:0:gone-topic", "s:xx:0:", "u:::gone", "cad:hourly::", "rest:9y::", "x" * 64]
