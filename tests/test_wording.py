@@ -45,6 +45,21 @@ def test_words_stand_in_the_quotes_of_the_readers_language(lang, said, taxonomy,
 
 
 @pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (("rüsumu", "viza"), "viza rüsumu", "“rüsumu”, “viza”"),
+        (("rüsumu",), "Rüsumu, sonra rusumu", "“Rüsumu”"),
+        (("rüsumu",), "rüsumundan", "“rusumu”"),
+        (("rüsumu",), "", "“rusumu”"),
+        (("гზა",), "გზა гზა", "“гზა”"),
+    ],
+)
+def test_words_are_spelled_as_somebody_typed_them_where_that_is_known(words, typed, said, taxonomy, texts):
+    told = filter_in_words(Filter(words=words), taxonomy, texts("en"), typed=typed)
+    assert told == f"All topics; with the words {said}"
+
+
+@pytest.mark.parametrize(
     ("length", "lang", "said"),
     [
         (0, "en", ""),
