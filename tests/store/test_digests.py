@@ -273,3 +273,17 @@ async def test_a_release_goes_before_digests_that_were_there_first(database, des
         await desk.publish(session, "b", at=now + DAY)
         kinds = [(one.message.kind, one.address) for one in await drain(session, now + DAY)]
         assert kinds == [(MessageKind.RELEASE, "2"), (MessageKind.DIGEST, "1")]
+
+
+async def test_its_people_are_written_in_steps_that_leave_room_for_others(database, desk, taxonomy, now, monkeypatch):
+    monkeypatch.setattr("syndicator.store.digesting.AT_A_TIME", 2)
+    how = {"taxonomy": taxonomy, "order": ("az", "en", "ru"), "tells": TELLS, "now": now + DAY}
+    async with database.writing() as session:
+        for number in range(5):
+            await desk.reader(session, str(number))
+        await desk.publish(session, "a", at=now)
+        await digests.close(session, Cadence.DAILY, BAKU, Window(now, now + DAY), now + DAY)
+        [run] = [one.id for one in await ledger.open_messages(session) if one.kind is MessageKind.DIGEST]
+        steps = [await ledger.fan_out(session, run, **how) for _ in range(5)]
+        assert steps == [0, 2, 2, 1, None]
+        assert await desk.told(session) == {str(number): [[(1, "az")]] for number in range(5)}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from bots.telegram.aims import Task
+from bots.telegram.channel import facts
+from bots.telegram.copies import OWN
+from bots.telegram.plan import Aim
 from bots.telegram.render import Renderings
 from syndicator.domain.letters import Item
-from syndicator.domain.model import State
+from syndicator.domain.model import MessageKind, State
 
 
 @pytest.fixture
@@ -155,6 +160,15 @@ def test_it_says_which_ones_it_shows_and_its_copy_still_counts_the_others(told, 
     assert last.plain.endswith("And 5 more on the site.")
     *_, last = told([*items[:24], item(25, 25, state=State.WITHDRAWN)], followed=True, more=5)
     assert last.plain.endswith("And 5 more on the site.\n\n🚫 1 release has been withdrawn since.")
+
+
+@pytest.mark.parametrize(("count", "kept"), [(25, {}), (30, {"shown": tuple(range(1, 26)), "more": 5})])
+def test_the_ledger_hears_what_was_shown_where_that_is_not_all(told, item, count, kept):
+    items = tuple(item(number, hours=number) for number in range(1, count + 1))
+    parts = told(items)
+    letter = SimpleNamespace(kind=MessageKind.DIGEST, release=None, lang="", items=items)
+    said = facts(letter, Task((Aim(OWN, parts),)))
+    assert {name: said[name] for name in said if name in ("shown", "more")} == kept
 
 
 def test_a_digest_is_rendered_once_for_as_long_as_nothing_in_it_changes(site, taxonomy, texts, item, now):
