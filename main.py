@@ -194,6 +194,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
             clock=clock,
             wake=bell.ring,
             confirm_for=settings.retention.confirm_for,
+            zone=office.site.zone,
         ),
         settler=settler,
         publisher=publisher,

@@ -3,14 +3,15 @@
 Rules, in order:
 
 1. A configured chat is a subscriber with role `channel`, keyed by the chat as written and, in a forum, by its topic:
-   two topics of a chat are two channels. One place named twice is refused.
+   two topics of a chat are two channels. One place named twice is refused. Written otherwise (`@press`, its address
+   on t.me, its number once Telegram has told it) it is the same subscriber, who goes on under the new spelling.
 2. Its filter is its one subscription; another filter ends the old one and begins a new one.
 3. One that is no longer configured is ended; one that is added gets what is announced from then on, never the past.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +26,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store import subscriptions
 from syndicator.store.database import Database
-from syndicator.store.subscriptions import Consent
+from syndicator.store.subscriptions import Consent, Subscriber
 
 __all__ = ["PublicChannel", "configure_channels", "public_channels"]
 
@@ -71,14 +72,39 @@ async def configure_channels(
     database: Database, kind: ChannelKind, channels: Sequence[PublicChannel], *, site: Site, now: datetime
 ) -> None:
     """Bring the store in line with the configuration; safe to run at every start."""
-    wanted = {channel.chat for channel in channels}
     async with database.writing() as session:
-        for subscriber in await subscriptions.configured_channels(session):
-            if subscriber.channel is kind and subscriber.address not in wanted:
+        live = [one for one in await subscriptions.configured_channels(session) if one.channel is kind]
+        known = _recognised(channels, await subscriptions.channels_ever(session, kind), {one.id for one in live})
+        kept = {one.id for one in known.values()}
+        for subscriber in live:
+            if subscriber.id not in kept:
                 await subscriptions.end_all(session, subscriber.id, "removed from the configuration", now)
                 log.info("channel removed", chat=subscriber.address)
+        for chat, subscriber in known.items():
+            if subscriber.address != chat:
+                await subscriptions.respell(session, subscriber.id, chat)
+                log.info("channel is written otherwise", chat=chat, was=subscriber.address)
         for channel in channels:
             await _configure(session, kind, channel, site, now)
+
+
+def _recognised(
+    channels: Sequence[PublicChannel], ever: Sequence[Subscriber], live: Collection[int]
+) -> Mapping[str, Subscriber]:
+    """The subscriber that each channel has been, by its chat: one that is configured still, best as it is written."""
+    found: dict[str, Subscriber] = {}
+    for channel in channels:
+        key = Place.parse(channel.chat).key
+        taken = {one.id for one in found.values()}
+        same = [one for one in ever if one.id not in taken and (one.address == channel.chat or key in _keys(one))]
+        if same:
+            found[channel.chat] = min(same, key=lambda one: (one.id not in live, one.address != channel.chat))
+    return found
+
+
+def _keys(subscriber: Subscriber) -> Collection[tuple[int | str, int | None]]:
+    """All places that it is known as."""
+    return [Place.parse(name).key for name in (subscriber.address, subscriber.resolved) if name]
 
 
 async def _configure(

@@ -6,9 +6,9 @@ Rules, in order:
 2. What was told to nobody is followed by nothing: a draft, an embargoed release, one that was too old to announce.
 3. A withdrawal of a release that had opened is told to all who have it.
 4. A major revision is told to the readers of the language that was corrected; one that ends a withdrawal, to all.
-5. What else changed of what readers see (a text, an attachment, or what stands beside every text: topics, kind,
-   urgency) is not told: copies in the languages concerned follow silently, by an edit. A new language, or one that is
-   let go, changes no copy.
+5. What else changed of what readers see (a text, an attachment, or what stands beside every text: topics, urgency) is
+   not told: copies in the languages concerned follow silently, by an edit. A new language, or one that is let go,
+   changes no copy; nor does another kind, which no copy shows.
 6. Who is concerned says the ledger, when the message is fanned out (`store.following`). Newer messages overtake older
    ones when they are sent (`store.holding`), so that several changes at once need nothing of their own here.
 """
@@ -105,7 +105,7 @@ async def withdraw(session: AsyncSession, number: int, reason: str, now: datetim
 
 def _changed(before: Release, after: Release) -> Sequence[str]:
     """Languages that existed before and look otherwise now."""
-    beside = [(one.topics, one.kind, one.urgency) for one in (before, after)]
+    beside = [(one.topics, one.urgency) for one in (before, after)]
     return [
         new.lang
         for new in after.variants

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,9 +34,14 @@ __all__ = ["Delivery"]
 
 log = structlog.get_logger()
 
+UTC = ZoneInfo("UTC")
+
 
 class Delivery:
-    """Sends batches through channels. `policies` says how patient each is, `confirm_for` how long a yes may take."""
+    """Sends batches through channels. `policies` says how patient each is, `confirm_for` how long a yes may take.
+
+    `zone` is the office's own, for readers whose zone this machine does not know.
+    """
 
     def __init__(
         self,
@@ -47,6 +53,7 @@ class Delivery:
         clock: Clock,
         wake: Callable[[], None],
         confirm_for: timedelta = CONFIRM_FOR,
+        zone: ZoneInfo = UTC,
     ) -> None:
         self._database = database
         self._channels = channels
@@ -55,6 +62,7 @@ class Delivery:
         self._clock = clock
         self._wake = wake
         self._confirm_for = confirm_for
+        self._zone = zone
         self._kept = Kept()
 
     async def deliver(self, job: Job, turn: Turn) -> Verdict:
@@ -86,7 +94,7 @@ class Delivery:
 
     async def _claim(self, session: AsyncSession, channel: Channel, batch: int) -> Sequence[Claimed]:
         edits = MessageKind.EDIT in channel.tells
-        return await ledger.claim(session, batch, self._clock(), channel.chunk, edits=edits)
+        return await ledger.claim(session, batch, self._clock(), channel.chunk, edits=edits, zone=self._zone)
 
     async def _settle_and_claim(
         self, channel: Channel, batch: int, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]

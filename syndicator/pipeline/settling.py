@@ -5,7 +5,8 @@ Rules, in order:
 1. An answer that cannot be written down (a locked file, a full disk, a database that restarts) is owed: it is kept,
    tried again, and paid before anything else is claimed. Its rows stand `sending` meanwhile: nobody sends them again.
 2. What an answer means for the subscriber (gone, moved, a resolved id) is written in the same transaction. So is what a
-   channel could not show of a digest: where it says what it has `shown`, the rest was not told.
+   channel could not show of a digest: where it says what it has `shown`, the rest was not told. Only rows that were
+   still `sending` say anything of their subscriber: whoever was erased meanwhile is nobody, and moves nowhere.
 3. If the process dies while it owes, the rows are what any crash leaves: `sending`, sent once more at the next start.
 4. What is to be claimed next may be claimed in the same transaction: a message then costs one synced commit, not two.
    Where the two together cannot be written, the answers are, alone, as rule 1 says.
@@ -169,9 +170,12 @@ class Settler:
 
     async def _note(self, session: AsyncSession, debt: _Debt) -> None:
         settlements = [_settlement(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True)]
+        telling = [(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True) if _tells(c, f)]
+        ours = await ledger.being_sent(session, [c.id for c, _ in telling]) if telling else ()
         await ledger.settle(session, settlements, self._clock())
-        for c, f in zip(debt.claimed, debt.fates, strict=True):
-            await _follow(session, c, f)
+        for c, f in telling:
+            if c.id in ours:
+                await _follow(session, c, f)
 
     def _count(self, debt: _Debt) -> None:
         for f in debt.fates:
@@ -182,6 +186,12 @@ def _settlement(claimed: Claimed, f: Fate) -> Settlement:
     return Settlement(
         claimed.id, f.state, answer=f.answer, reason=f.reason, due_at=f.due_at, counted=f.counted, resent=f.resent
     )
+
+
+def _tells(claimed: Claimed, f: Fate) -> bool:
+    """Whether the answer means anything beside this delivery."""
+    resolved = f.resolved and f.resolved not in (claimed.resolved, claimed.address)
+    return bool(f.pause or f.move_to or resolved or claimed.message.kind is MessageKind.DIGEST)
 
 
 async def _follow(session: AsyncSession, claimed: Claimed, f: Fate) -> None:

@@ -183,14 +183,24 @@ class Subscribing:
             if language is not None:
                 await subscriptions.set_language(session, number, language)
             await subscriptions.set_reading(session, number, timezone=timezone, other_language=other_language)
-            return await self._account(session, number)
+            if timezone is not None and now is not None:
+                await ledger.end_quiet(session, number, now)
+            found = await self._account(session, number)
+        self._wake()
+        return found
 
-    async def set_quiet(self, account: Account, quiet: Quiet | None) -> Account:
-        """The hours of their own clock in which only what is urgent is sent; None for none."""
+    async def set_quiet(self, account: Account, quiet: Quiet | None, *, now: datetime) -> Account:
+        """The hours of their own clock in which only what is urgent is sent; None for none.
+
+        What was held for the hours before goes out now, unless the new ones hold it too.
+        """
         number = account.subscriber.id
         async with self._database.writing() as session:
             await subscriptions.set_quiet(session, number, quiet)
-            return await self._account(session, number)
+            await ledger.end_quiet(session, number, now)
+            found = await self._account(session, number)
+        self._wake()
+        return found
 
     async def rest(self, account: Account, until: datetime | None, *, now: datetime) -> Account:
         """They want nothing until then, None: until they say so. What comes meanwhile is not made up (rule 7)."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -69,6 +70,8 @@ class Claimed:
     change: int | None = None  # of its release (rule 4); None: not certain, or no release
 
 
+UTC = ZoneInfo("UTC")
+
 _CLAIM = """
 WITH picked AS MATERIALIZED (
     SELECT id AS chosen FROM delivery WHERE batch_id = :batch AND state = 'due' AND due_at <= :now
@@ -117,13 +120,13 @@ _FACTS = (
 
 
 async def claim(
-    session: AsyncSession, batch: int, now: datetime, limit: int, *, edits: bool = False
+    session: AsyncSession, batch: int, now: datetime, limit: int, *, edits: bool = False, zone: ZoneInfo = UTC
 ) -> Sequence[Claimed]:
     """Move up to `limit` rows of a batch from due to sending, oldest first, attempts + 1.
 
     Rows that may not be sent any more become `suppressed`, those that must wait `deferred`, and others take their
-    places. `edits` says that the batch's channel can change what it sent. Empty: nothing was due; the batch is closed
-    then, unless rows of it are still being sent.
+    places. `edits` says that the batch's channel can change what it sent; `zone` is the office's. Empty: nothing was
+    due; the batch is closed then, unless rows of it are still being sent.
     """
     dialect = session.get_bind().dialect.name
     query = CLAIM[dialect]
@@ -137,7 +140,8 @@ async def claim(
         told = await look(session, rows, now)
         bare = await digests.bare(session, [row["delivery"] for row in rows if row["kind"] == MessageKind.DIGEST], now)
         held = {
-            row["delivery"]: nothing_left(row, bare) or held_back(row, now, told.get(row["delivery"], ()), edits=edits)
+            row["delivery"]: nothing_left(row, bare)
+            or held_back(row, now, told.get(row["delivery"], ()), edits=edits, zone=zone)
             for row in rows
         }
         await settle(session, [one for one in held.values() if one is not None], now)

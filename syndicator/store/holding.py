@@ -11,7 +11,8 @@ Rules, in order:
    newer. It waits while something else about the same release is on its way to the same reader, or has begun and is
    still to go on; of what has not begun nothing needs to follow, since texts are read at send.
 5. In a reader's quiet hours what is not urgent waits for their end, if it has not begun: releases and digests. What
-   follows a release comes without a sound and is never held.
+   follows a release comes without a sound and is never held. Where this machine does not know the reader's time zone,
+   the office's counts.
 6. A digest of which everything was withdrawn says nothing.
 """
 
@@ -20,7 +21,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
 
 from syndicator.domain.model import (
     DeliveryState,
@@ -34,10 +37,12 @@ from syndicator.domain.model import (
 from syndicator.domain.quiet import Quiet
 from syndicator.domain.visibility import standing
 from syndicator.store.people import ACTIVE, ASKED
-from syndicator.store.sending import Settlement
+from syndicator.store.sending import QUIET, Settlement
 from syndicator.store.told import FOLLOWING, Told
 
 __all__ = ["OVERTAKEN", "held_back", "is_hushed", "nothing_left"]
+
+log = structlog.get_logger()
 
 OVERTAKEN = "a newer version of the feed is on its way"
 SHORTLY = timedelta(seconds=2)
@@ -47,10 +52,10 @@ UNSENT = (DeliveryState.SUPPRESSED, DeliveryState.FAILED)
 Row = Mapping[str, Any]
 
 
-def held_back(row: Row, now: datetime, told: Sequence[Told], *, edits: bool) -> Settlement | None:
+def held_back(row: Row, now: datetime, told: Sequence[Told], *, edits: bool, zone: ZoneInfo) -> Settlement | None:
     """What becomes of a claimed row that may not be sent now; None if it may.
 
-    `told` is what else the ledger has about the release and its reader, of what follows one.
+    `told` is what else the ledger has about the release and its reader, of what follows one; `zone` is the office's.
     """
     kind = MessageKind(row["kind"])
     if kind is MessageKind.CONFIRMATION:
@@ -60,7 +65,7 @@ def held_back(row: Row, now: datetime, told: Sequence[Told], *, edits: bool) -> 
     if kind in FOLLOWING:
         return _unheard(row, edits=edits) or _hidden(row, kind, now) or _out_of_turn(row, kind, told, now)
     hidden = None if row["release_state"] is None else _hidden(row, kind, now)
-    return _unheard(row, edits=False) or hidden or _kept_quiet(row, now)
+    return _unheard(row, edits=False) or hidden or _kept_quiet(row, now, zone)
 
 
 def nothing_left(row: Row, bare: Mapping[int, datetime | None]) -> Settlement | None:
@@ -74,14 +79,24 @@ def nothing_left(row: Row, bare: Mapping[int, datetime | None]) -> Settlement | 
     return Settlement(row["delivery"], DeliveryState.DEFERRED, reason=reason, due_at=until, counted=False)
 
 
-def _kept_quiet(row: Row, now: datetime) -> Settlement | None:
+def _kept_quiet(row: Row, now: datetime, zone: ZoneInfo) -> Settlement | None:
     if row["priority"] <= Priority.URGENT or row["answer"] or row["resent"]:
         return None
     quiet = Quiet.parse(row["quiet"])
-    until = None if quiet is None else quiet.until(now, ZoneInfo(row["timezone"]))
+    until = None if quiet is None else quiet.until(now, _zone_of(row, zone))
     if until is None:
         return None
-    return Settlement(row["delivery"], DeliveryState.DEFERRED, reason="quiet hours", due_at=until, counted=False)
+    return Settlement(row["delivery"], DeliveryState.DEFERRED, reason=QUIET, due_at=until, counted=False)
+
+
+def _zone_of(row: Row, zone: ZoneInfo) -> ZoneInfo:
+    try:
+        return ZoneInfo(row["timezone"])
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        log.warning(
+            "no such time zone here: the office's counts", subscriber=row["subscriber_id"], zone=row["timezone"]
+        )
+        return zone
 
 
 def is_hushed(row: Row) -> bool:

@@ -5,7 +5,8 @@ may be called twice. In the order of a release's way:
 
 1. `announce`, `confirmation`, `open_messages`, `was_told` (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
-3. `open_batches`, `settle`, `sweep`, `next_deferred` (sending) and `claim` (claiming) move it out.
+3. `open_batches`, `settle`, `being_sent`, `sweep`, `next_deferred`, `end_quiet` (sending) and `claim` (claiming) move
+   it out.
 4. `recover`, `retry`, `reopened` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
 5. `listing`, `streamed`, `counts`, `oldest_due` (looking) show it.
 """
@@ -19,7 +20,16 @@ from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message, announce, confirmation, open_messages, was_told
 from syndicator.store.recovery import recover, reopened, retry
-from syndicator.store.sending import OpenBatch, Settlement, next_deferred, open_batches, settle, sweep
+from syndicator.store.sending import (
+    OpenBatch,
+    Settlement,
+    being_sent,
+    end_quiet,
+    next_deferred,
+    open_batches,
+    settle,
+    sweep,
+)
 from syndicator.store.told import Told
 
 __all__ = [
@@ -29,9 +39,11 @@ __all__ = [
     "Settlement",
     "Told",
     "announce",
+    "being_sent",
     "claim",
     "confirmation",
     "counts",
+    "end_quiet",
     "fan_out",
     "forget_closed",
     "listing",

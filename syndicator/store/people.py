@@ -33,6 +33,7 @@ __all__ = [
     "Subscriber",
     "back",
     "by_id",
+    "channels_ever",
     "configured_channels",
     "ensure",
     "find",
@@ -40,6 +41,7 @@ __all__ = [
     "next_resume",
     "pause",
     "resolve",
+    "respell",
     "rest",
     "rests",
     "resume",
@@ -222,10 +224,10 @@ async def resolve(session: AsyncSession, subscriber: int, resolved: str) -> None
 async def move(session: AsyncSession, subscriber: int, address: str) -> None:
     """The channel says the address changed: a person's is replaced, merging if taken; a channel keeps it as `resolved`.
 
-    Moving twice, or a subscriber that is gone, changes nothing.
+    Moving twice, or a subscriber that is gone or was erased, changes nothing.
     """
     mover = await by_id(session, subscriber)
-    if mover is None or _key(mover.channel, address) in (mover.address, mover.resolved):
+    if mover is None or mover.is_erased or _key(mover.channel, address) in (mover.address, mover.resolved):
         return
     if mover.role is SubscriberRole.CHANNEL:
         await resolve(session, subscriber, address)
@@ -236,6 +238,23 @@ async def move(session: AsyncSession, subscriber: int, address: str) -> None:
         return
     await _hand_over(session, subscriber, taken.id)
     await pause(session, subscriber, f"moved to subscriber {taken.id}")
+
+
+async def respell(session: AsyncSession, channel: int, address: str) -> None:
+    """The configuration writes a channel otherwise: it goes on under that address, with whoever had it before."""
+    known = await by_id(session, channel)
+    taken = None if known is None else await find(session, known.channel, address)
+    if taken is None:
+        await _set(session, channel, address=address)
+    elif taken.id != channel:
+        await _hand_over(session, channel, taken.id)
+
+
+async def channels_ever(session: AsyncSession, kind: ChannelKind) -> Sequence[Subscriber]:
+    """Subscribers of that kind with role channel, also those that the configuration names no more, oldest first."""
+    ours = (SUBSCRIBER.c.role == SubscriberRole.CHANNEL) & (SUBSCRIBER.c.channel == kind)
+    rows = await session.execute(select(SUBSCRIBER).where(ours).order_by(SUBSCRIBER.c.id))
+    return [subscriber_of(row) for row in rows.mappings()]
 
 
 async def configured_channels(session: AsyncSession) -> Sequence[Subscriber]:

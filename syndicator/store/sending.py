@@ -3,17 +3,18 @@
 Rules, in order:
 
 1. Settling moves only rows that are `sending`; a second settling finds none.
-2. A deferred row leaves its batch; when its time has come, the sweep puts it into a new one.
+2. A deferred row leaves its batch; when its time has come, the sweep puts it into a new one. What is held for
+   a reader's quiet hours comes due when they are changed, and is looked at again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Integer, String, bindparam, exists, func, select, text
+from sqlalchemy import JSON, Integer, String, bindparam, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority
@@ -21,8 +22,19 @@ from syndicator.store.batching import close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER, UtcTime
 
-__all__ = ["OpenBatch", "Settlement", "next_deferred", "open_batches", "settle", "sweep"]
+__all__ = [
+    "QUIET",
+    "OpenBatch",
+    "Settlement",
+    "being_sent",
+    "end_quiet",
+    "next_deferred",
+    "open_batches",
+    "settle",
+    "sweep",
+]
 
+QUIET = "quiet hours"  # why a row waits
 STEP = 20_000  # rows that one sweep moves; the rest are as overdue, and the next call takes them
 
 
@@ -85,6 +97,19 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], now: 
         return 0
     done = await session.execute(SETTLE, [_settling(one, now) for one in settlements])
     return int(done.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
+
+
+async def being_sent(session: AsyncSession, deliveries: Sequence[int]) -> Collection[int]:
+    """Those of them that are `sending`; nobody else settles them before the transaction ends."""
+    query = select(DELIVERY.c.id).where(DELIVERY.c.id.in_(list(deliveries)), DELIVERY.c.state == DeliveryState.SENDING)
+    return set(await session.scalars(query.with_for_update()))
+
+
+async def end_quiet(session: AsyncSession, subscriber: int, now: datetime) -> None:
+    """What waits for the end of that reader's quiet hours is due now; if they still hold, the claim puts it off."""
+    held = (DELIVERY.c.subscriber_id == subscriber) & (DELIVERY.c.reason == QUIET) & (DELIVERY.c.due_at > now)
+    query = update(DELIVERY).where(held, DELIVERY.c.state == DeliveryState.DEFERRED)
+    await session.execute(query.values(due_at=now))
 
 
 async def sweep(session: AsyncSession, now: datetime, batch_size: int = 500) -> int:

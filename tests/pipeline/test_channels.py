@@ -9,8 +9,8 @@ import pytest
 
 from config.settings import DatabaseSettings, FeedSettings, Settings, SiteSettings, TelegramSettings, WebSettings
 from syndicator.domain.filters import parse
-from syndicator.domain.letters import Later
-from syndicator.domain.model import Cadence, ChannelKind, MessageKind, Priority, SubscriptionState
+from syndicator.domain.letters import Later, Sent
+from syndicator.domain.model import Cadence, ChannelKind, MessageKind, Priority, SubscriberRole, SubscriptionState
 from syndicator.pipeline.channels import PublicChannel, configure_channels, public_channels
 from syndicator.store import ledger, subscriptions
 
@@ -137,3 +137,52 @@ async def test_a_channels_post_that_had_to_wait_still_comes_before_people(press,
         await ledger.sweep(session, press.now)
     async with press.database.reading() as session:
         assert [batch.priority for batch in await ledger.open_batches(session, press.now)] == [Priority.CHANNEL]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["@Press", "https://t.me/press"],
+        ["@press", "@Press", "@press"],
+        ["@press", "-1001234567890"],
+        ["@press", "", "t.me/press"],
+    ],
+)
+async def test_a_channel_that_is_written_otherwise_is_the_same_and_goes_on(press, configure, written):
+    await configure((written[0], "", "en"))
+    press.telegram.answers[written[0]] = Sent(address="-1001234567890")
+    first = press.change()
+    await press.publish(first)
+    for chat in written[1:]:
+        await configure(*([(chat, "", "en")] if chat else []))
+    press.now += timedelta(minutes=1)
+    await press.publish(replace(first, title="B", note="Was wrong.", fingerprint="2"))
+    [_, told] = press.telegram.sent
+    assert (told.kind, told.address, told.written) == (MessageKind.CORRECTION, "-1001234567890", written[-1])
+    assert (told.hushed, told.notes) == (False, ("Was wrong.",))
+
+
+async def test_a_channel_that_was_taken_for_a_new_one_gets_its_posts_back(press, configure, now):
+    """As installations before had it: written otherwise, it was a second subscriber."""
+    await configure(("@press", "", "en"))
+    await press.publish(press.change())
+    async with press.database.writing() as session:
+        [old] = await subscriptions.configured_channels(session)
+        await subscriptions.end_all(session, old.id, "removed from the configuration", press.now)
+        new = await subscriptions.ensure(
+            session,
+            ChannelKind.TELEGRAM,
+            "t.me/press",
+            language="en",
+            timezone="UTC",
+            now=press.now,
+            role=SubscriberRole.CHANNEL,
+        )
+        how = {"cadence": Cadence.IMMEDIATE, "state": SubscriptionState.ACTIVE, "consent": None, "now": press.now}
+        await subscriptions.subscribe(session, new.id, parse(""), **how)
+    await press.publish(press.change("two"))
+    await configure(("@press", "", "en"))
+    assert {(row["address"], row["message"]) for row in await press.rows()} == {
+        ("@press", "release:1:0"),
+        ("@press", "release:2:0"),
+    }

@@ -69,7 +69,7 @@ CHANGES = {
     "a body": ({"body": "Better."}, ["edit:1:2"]),
     "a topic": ({"topics": ("visas", "office")}, ["edit:1:2"]),
     "its urgency": ({"urgency": Urgency.URGENT}, ["edit:1:2"]),
-    "its kind": ({"kind": "notice"}, ["edit:1:2"]),
+    "its kind, which no copy shows": ({"kind": "notice"}, []),
     "a picture": ({"attachments": (PICTURE,)}, ["edit:1:2"]),
     "its link": ({"link": "https://example.org/more"}, ["edit:1:2"]),
     "its state": ({"state": State.WITHDRAWN, "reason": "An error"}, ["withdrawal:1:0"]),

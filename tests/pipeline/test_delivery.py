@@ -12,7 +12,7 @@ from syndicator.domain.filters import parse
 from syndicator.domain.letters import Gone, Later, Moved, Refused, Unknown
 from syndicator.domain.model import Cadence, ChannelKind, State, SubscriptionState, Urgency
 from syndicator.domain.tokens import Tokens
-from syndicator.store import ledger, releases, subscriptions
+from syndicator.store import erasing, ledger, releases, subscriptions
 from syndicator.store.subscriptions import Consent
 
 
@@ -343,3 +343,23 @@ async def test_an_urgent_release_whose_languages_are_saved_one_by_one_reaches_ea
     await press.spread()
     async with press.database.reading() as session:
         assert list(await ledger.open_messages(session)) == []
+
+
+async def test_whoever_was_erased_while_their_answer_was_on_its_way_moves_nowhere(press, reader):
+    gone = await reader("7", channel=ChannelKind.TELEGRAM)
+    async with press.database.writing() as session:
+        other = await subscriptions.ensure(
+            session, ChannelKind.TELEGRAM, "-1007", language="en", timezone="UTC", now=press.now
+        )
+    await press.harvest(press.change())
+    await press.spread()
+    async with press.database.writing() as session:
+        [batch] = await ledger.open_batches(session, press.now)
+        claimed = await ledger.claim(session, batch.id, press.now, 10)
+        await erasing.erase(session, gone.id, press.now, language="en", timezone="UTC")
+    await press.settler.settle(ChannelKind.TELEGRAM, claimed, [Moved("-1007")])
+    async with press.database.writing() as session:
+        await subscriptions.move(session, gone.id, "-1007")
+        assert await subscriptions.of(session, other.id) == []
+    [row] = await press.rows()
+    assert (row["address"], row["state"]) == (f"erased-{gone.id}", "suppressed")

@@ -189,7 +189,7 @@ async def test_what_came_before_a_pause_is_told_when_it_ends_and_what_came_in_it
 
 async def test_what_waited_for_quiet_hours_when_a_pause_began_is_told_when_it_ends(press, room):
     reader = Reader(press, 1)
-    await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 10))
+    await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 10), now=press.now)
     await publish(press, "fees")
     await days(press, room, 0)
     await press.subscribing.rest(await reader.account(), EIGHT + 6 * HOUR, now=press.now)

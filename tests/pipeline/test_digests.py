@@ -17,7 +17,7 @@ from syndicator.domain.letters import Later
 from syndicator.domain.model import Cadence, DeliveryState, MessageKind, State, Urgency
 from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.digests import GRACE, Digests
-from syndicator.store import ledger, releases
+from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.database import Database
 from tests.pipeline.conftest import Never, Press
 from tests.pipeline.readers import DAY, EIGHT, HOUR, Reader, at, publish, work
@@ -190,7 +190,7 @@ async def test_whatever_the_clock_does_each_release_is_told_once(fresh, steps):
 async def test_quiet_hours_hold_what_is_not_urgent(press, room):
     reader = Reader(press, 1)
     account = await reader.choose()
-    account = await press.subscribing.set_quiet(account, Quiet(22, 9))
+    account = await press.subscribing.set_quiet(account, Quiet(22, 9), now=press.now)
     assert account.subscriber.quiet == "22-9"
     press.now = datetime(2026, 11, 21, 19, 0, tzinfo=UTC)  # eleven at night
     await publish(press, "later")
@@ -209,7 +209,7 @@ async def test_who_goes_over_to_a_digest_still_gets_what_was_held_for_them(press
     await other.choose(Cadence.DAILY)
     await publish(press, "older")
     await at(press, EIGHT - DAY + GRACE + HOUR, room)
-    await press.subscribing.set_quiet(await reader.choose(), Quiet(7, 12))
+    await press.subscribing.set_quiet(await reader.choose(), Quiet(7, 12), now=press.now)
     await at(press, EIGHT - HOUR / 2, room)
     await publish(press, "fees")
     await at(press, EIGHT + GRACE, room)
@@ -221,9 +221,44 @@ async def test_who_goes_over_to_a_digest_still_gets_what_was_held_for_them(press
     assert reader.letters[0].kind is MessageKind.RELEASE
 
 
+@pytest.mark.parametrize(
+    ("change", "goes"),
+    [
+        ({"quiet": None}, True),
+        ({"quiet": Quiet(23, 5)}, True),
+        ({"quiet": Quiet(11, 23)}, False),
+        ({"zone": "America/New_York"}, True),
+        ({"zone": "Asia/Tbilisi"}, False),
+    ],
+)
+async def test_what_quiet_hours_hold_goes_out_when_they_are_changed(press, change, goes):
+    reader = Reader(press, 1)
+    account = await press.subscribing.set_quiet(await reader.choose(), Quiet(12, 22), now=press.now)
+    await publish(press, "fees")
+    assert reader.got == []
+    press.now += timedelta(minutes=1)
+    press.woken = 0
+    if "zone" in change:
+        await press.subscribing.set_reading(account, timezone=change["zone"], now=press.now)
+    else:
+        await press.subscribing.set_quiet(account, change["quiet"], now=press.now)
+    await press.send()
+    assert (press.woken > 0, reader.got) == (True, ["fees"] if goes else [])
+
+
+async def test_a_time_zone_that_nobody_knows_stops_nobody(press):
+    readers = [Reader(press, number) for number in (1, 2)]
+    account, _ = [await reader.choose() for reader in readers]
+    await press.subscribing.set_quiet(account, Quiet(22, 8), now=press.now)
+    async with press.database.writing() as session:
+        await subscriptions.set_reading(session, account.subscriber.id, timezone="Europe/Nowhere")
+    await publish(press, "fees")
+    assert [reader.got for reader in readers] == [["fees"], ["fees"]]
+
+
 async def test_a_digest_waits_for_the_end_of_quiet_hours(press, room):
     reader = Reader(press, 1)
-    await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 9))
+    await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 9), now=press.now)
     await publish(press, "fees")
     await at(press, EIGHT + GRACE, room)
     assert reader.got == []
@@ -252,7 +287,7 @@ async def test_who_got_a_digests_beginning_with_the_old_text_is_told_of_its_corr
 
 async def test_what_was_withdrawn_drops_out_and_a_digest_of_nothing_is_not_sent(press, room):
     reader = Reader(press, 1)
-    await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 9))
+    await press.subscribing.set_quiet(await reader.choose(Cadence.DAILY), Quiet(22, 9), now=press.now)
     await publish(press, "fees")
     await at(press, EIGHT + GRACE, room)
     async with press.database.writing() as session:

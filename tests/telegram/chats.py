@@ -97,7 +97,7 @@ class FakeChats:
         person.other_language = other_language or person.other_language
         return person.account
 
-    async def set_quiet(self, account, quiet):
+    async def set_quiet(self, account, quiet, *, now):
         self._of(account).quiet = str(quiet or "")
         return self._of(account).account
 

@@ -65,7 +65,7 @@ class QuietHours:
         return await self._hold(turn, wanted)
 
     async def _hold(self, turn: Turn, quiet: Quiet | None) -> Screen:
-        turn = turn.after(await self._chats.set_quiet(turn.account, quiet))
+        turn = turn.after(await self._chats.set_quiet(turn.account, quiet, now=turn.now))
         return self._home.screen(turn, turn.t("✅ Changed."))
 
     def screen(self, turn: Turn, note: str = "") -> Screen:

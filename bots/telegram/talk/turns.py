@@ -69,7 +69,7 @@ class Chats(Protocol):
         """The reader's language and zone, and whether another language will do."""
         ...
 
-    async def set_quiet(self, account: Account, quiet: Quiet | None) -> Account:
+    async def set_quiet(self, account: Account, quiet: Quiet | None, *, now: datetime) -> Account:
         """The hours in which only what is urgent is sent; None for none."""
         ...
 
