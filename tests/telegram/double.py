@@ -145,7 +145,7 @@ class TelegramDouble(People):
             return web.json_response({"ok": False}, status=400)
         try:
             getattr(self, do)(**order)
-        except (AssertionError, ValueError) as error:
+        except (AssertionError, ValueError, LookupError, Refusal) as error:
             return web.json_response({"ok": False, "description": str(error)}, status=409)
         return web.json_response({"ok": True})
 

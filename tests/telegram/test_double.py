@@ -790,6 +790,8 @@ async def test_it_takes_orders_and_shows_its_ledger_over_http(double, line):
     assert await order(do="pass_time", hours=1) == 200
     assert await order(do="fault", kind="dorp") == 409
     assert await order(do="tap", chat=9, label="none") == 409
+    assert await order(do="tap", chat=10, label="", data="new:::") == 409
+    assert await order(do="say", chat=9, text="what?", reply_to=99999) == 409
     assert await order(do="__init__") == 400
     async with line.get(f"{double.url}/ledger") as answer:
         found = await answer.json()

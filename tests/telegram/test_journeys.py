@@ -286,17 +286,17 @@ async def test_an_answer_does_not_wait_for_a_broadcast_in_full_run(opened):
     engine = agency.engine()
     await engine.start()
     await agency.double.until(lambda: sum(one["chat"] >= 1000 for one in agency.double.messages) > 20, seconds=20)
-    waits = []
+    between = []
     for word in ("/help", "/latest", "/search visa", "/why", "/settings"):
-        before, begun = len(agency.double.seen(1)), time.monotonic()
+        before, posted = len(agency.double.seen(1)), len(agency.double.messages)
         agency.double.say(1, word, language="en")
-        await agency.double.until(lambda before=before: len(agency.double.seen(1)) > before)
-        waits.append(time.monotonic() - begun)
+        await agency.double.until(lambda before=before: len(agency.double.seen(1)) > before, seconds=30)
+        places = [at for at, one in enumerate(agency.double.messages) if one["chat"] == 1]
+        between.append(places[before] - posted)
     sent = sum(one["chat"] >= 1000 for one in agency.double.messages)
     await engine.stop(1)
     assert 20 < sent < 900
-    assert sorted(waits)[-2] < 1, waits  # one of them may meet a busy machine
-    assert max(waits) < 3, waits
+    assert max(between) < 100, between  # posts that went before the answer, however slow the machine: not all that wait
 
 
 async def test_whoever_gives_the_bot_its_right_back_has_the_posts_that_waited_at_once(opened, now):
