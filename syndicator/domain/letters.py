@@ -28,7 +28,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What this subscriber has of the release now: the newest delivery about it that a channel has answered for.
+    """One of the deliveries about the release to this subscriber that a channel has answered for.
 
     `answer` is what the channel said then, and `sent_at` when; `is_known` is False where nobody can tell whether it
     arrived. Of a digest, `items` are all that it tells of: its copy is rendered as a whole.

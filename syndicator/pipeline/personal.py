@@ -24,7 +24,7 @@ from syndicator.domain.visibility import standing
 from syndicator.i18n import Translator
 from syndicator.store import personal, releases, subscriptions
 from syndicator.store.database import Database
-from syndicator.store.personal import Erased, Told
+from syndicator.store.personal import Entry, Erased
 from syndicator.store.subscriptions import Subscriber, Subscription
 from syndicator.wording import stored_in_words
 
@@ -50,7 +50,7 @@ class Titled:
 class Because:
     """Something that we sent, what it told of, and the subscriptions that brought it; the first is the row's own."""
 
-    told: Told
+    told: Entry
     about: tuple[Titled, ...]
     subscriptions: tuple[Subscription, ...]
 
@@ -163,7 +163,7 @@ def _subscriber(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _delivery(row: Told, titles: Mapping[tuple[int, str], Titled]) -> dict[str, Any]:
+def _delivery(row: Entry, titles: Mapping[tuple[int, str], Titled]) -> dict[str, Any]:
     about = [titles[pair] for pair in row.releases[:ITEMS]]
     return {
         "message": row.message,

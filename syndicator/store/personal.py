@@ -32,7 +32,7 @@ from syndicator.store.tables import (
     SUBSCRIPTION,
 )
 
-__all__ = ["Erased", "Told", "erase", "exported", "facts", "last_told", "matched", "told", "told_as", "told_count"]
+__all__ = ["Entry", "Erased", "erase", "exported", "facts", "last_told", "matched", "told", "told_as", "told_count"]
 
 PAGE = 1000
 _ARRIVED = (DeliveryState.SENT, DeliveryState.UNKNOWN)
@@ -53,7 +53,7 @@ _TOLD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Entry:
     """A row of the ledger as its subscriber may read it. `items` are a digest's releases, with their languages."""
 
     delivery: int
@@ -84,7 +84,7 @@ async def facts(session: AsyncSession, subscriber: int) -> Mapping[str, Any] | N
     return None if row is None else dict(row)
 
 
-async def told(session: AsyncSession, subscriber: int, limit: int) -> Sequence[Told]:
+async def told(session: AsyncSession, subscriber: int, limit: int) -> Sequence[Entry]:
     """The newest rows of the ledger about a subscriber, newest first."""
     rows = await session.execute(_TOLD.where(DELIVERY.c.subscriber_id == subscriber).limit(limit))
     return await _with_items(session, [_told(row) for row in rows.mappings()])
@@ -96,7 +96,7 @@ async def told_count(session: AsyncSession, subscriber: int) -> int:
     return int(await session.scalar(query) or 0)
 
 
-async def last_told(session: AsyncSession, subscriber: int) -> Told | None:
+async def last_told(session: AsyncSession, subscriber: int) -> Entry | None:
     """What went out to a subscriber last; None while nothing has."""
     latest = (
         select(DELIVERY.c.id)
@@ -107,7 +107,7 @@ async def last_told(session: AsyncSession, subscriber: int) -> Told | None:
     return await _whole(session, DELIVERY.c.id.in_(latest))
 
 
-async def told_as(session: AsyncSession, subscriber: int, message: int) -> Told | None:
+async def told_as(session: AsyncSession, subscriber: int, message: int) -> Entry | None:
     """The row that brought a chat's message of that number, or a part of it; what followed it only if nothing else did.
 
     The text of an answer is looked through for the number first: both databases do that alike, and few rows are left.
@@ -123,7 +123,7 @@ async def told_as(session: AsyncSession, subscriber: int, message: int) -> Told 
     return await _whole(session, DELIVERY.c.id == min(found)[1])
 
 
-async def matched(session: AsyncSession, subscriber: int, what: Told) -> Sequence[Subscription]:
+async def matched(session: AsyncSession, subscriber: int, what: Entry) -> Sequence[Subscription]:
     """The subscriptions that brought it, that of the row first: all whose filters took one of its releases."""
     numbers = [number for number, _ in what.releases]
     took = exists().where(MATCH.c.filter_id == SUBSCRIPTION.c.filter_id, MATCH.c.release_id.in_(numbers))
@@ -167,12 +167,12 @@ def _is_about(answer: Mapping[str, Any], message: int) -> bool:
     return message in (*_numbers(answer), answer.get("reply"))
 
 
-async def _whole(session: AsyncSession, which: ColumnElement[bool]) -> Told | None:
+async def _whole(session: AsyncSession, which: ColumnElement[bool]) -> Entry | None:
     rows = await session.execute(_TOLD.where(which))
     return next(iter(await _with_items(session, [_told(row) for row in rows.mappings()])), None)
 
 
-async def _with_items(session: AsyncSession, rows: Sequence[Told]) -> Sequence[Told]:
+async def _with_items(session: AsyncSession, rows: Sequence[Entry]) -> Sequence[Entry]:
     """Digests with what they tell of."""
     digests = [one.delivery for one in rows if one.kind is MessageKind.DIGEST]
     if not digests:
@@ -188,8 +188,8 @@ async def _with_items(session: AsyncSession, rows: Sequence[Told]) -> Sequence[T
     return [replace(one, items=tuple(items.get(one.delivery, ()))) for one in rows]
 
 
-def _told(row: RowMapping) -> Told:
-    return Told(
+def _told(row: RowMapping) -> Entry:
+    return Entry(
         delivery=row["id"],
         message=row["key"],
         kind=MessageKind(row["kind"]),
