@@ -86,6 +86,10 @@ class Window:
         self.answered = deque(sorted((*self.answered, *other.answered)), maxlen=self._most)
         self.flying += other.flying
 
+    def set_back(self, by: timedelta) -> None:
+        """The clock was set back, and what was counted with it."""
+        self.answered = deque((one - by for one in self.answered), maxlen=self._most)
+
     def within(self, now: datetime) -> int:
         """How many count now."""
         return self.flying + sum(one + self._length > now for one in self.answered)
@@ -131,6 +135,12 @@ class ChatPace:
         self.second.end(now)
         if crowd:
             self.minute.end(now)
+
+    def set_back(self, by: timedelta) -> None:
+        """The clock was set back, and what was counted with it."""
+        self.sent = self.sent and self.sent - by
+        self.second.set_back(by)
+        self.minute.set_back(by)
 
     def idle(self, now: datetime) -> bool:
         """Whether it remembers nothing that matters any more."""

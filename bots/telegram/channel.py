@@ -158,7 +158,7 @@ class TelegramChannel:
 
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; see `domain.ports.Channel`."""
-        await self._pace.restore()
+        await self._pace.restore(now)
         self._size.look(now)
         started = self._monotonic()
 

@@ -13,6 +13,8 @@ Rules, in order:
    moment it is granted, so lanes that run side by side cannot share one.
 5. A new process does not know what the one before sent in its last second: it lets a second pass. What a crowd got in
    its last minute is kept (`spent`), since that second is not enough there.
+6. A clock that is set back takes everything with it that was noted here: a second stays a second, and a pause as long
+   as it was. What was kept by a process before it holds no longer than it was made for.
 
 The published limits are about 30 a second, 1 a second in a chat, 20 a minute in a group
 (https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this); what holds inside is not published.
@@ -20,10 +22,11 @@ The published limits are about 30 a second, 1 a second in a chat, 20 a minute in
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from itertools import islice
@@ -42,6 +45,7 @@ MOST_STEPS = 3
 FREE_LIMIT, PAID_LIMIT = 30, 1000  # messages a second that the Bot API takes
 HEADROOM = 1.2
 SPARE = 2
+SET_BACK = timedelta(seconds=5)  # clocks that are slewed go back by less
 _KEPT_CHATS = 20_000
 _LOOKED_AT = 16  # of those who wait before one; how many more there are says nothing exact
 
@@ -114,6 +118,7 @@ class Pacer:
         self._trouble: dict[int | str, tuple[datetime, bool]] = {}  # when, and whether in dialogues alone
         self._stretch: dict[int | str, int] = {}
         self._slow_steps, self._eases_at = 0, datetime.min.replace(tzinfo=UTC)
+        self._latest: datetime | None = None
         self._waiting: list[Ticket] = []
         self._tickets = 0
 
@@ -131,9 +136,9 @@ class Pacer:
         if (until := self._paused.pop(chat_scope(folded), None)) is not None:
             self._pause(chat_scope(number), until)
 
-    def restore(self, kept: Iterable[Pause]) -> None:
-        """Take up what was kept; of two pauses for one scope the longer holds."""
-        for one in kept:
+    def restore(self, kept: Iterable[Pause], now: datetime | None = None) -> None:
+        """Take up what was kept; of two pauses for one scope the longer holds. `now` bounds it by rule 6."""
+        for one in kept if now is None else (_no_longer(one, now) for one in kept):
             kind, _, rest = one.scope.partition(":")
             chat: int | str = int(rest) if rest.lstrip("-").isdecimal() else rest
             if kind == "crowd":
@@ -168,6 +173,7 @@ class Pacer:
 
     def held_until(self, now: datetime) -> datetime | None:
         """Until when the bot as a whole sends nothing, or None."""
+        self._follow(now)
         ends = [one for one in (self._paused.get(BOT), self._hushed_until) if one is not None and one > now]
         return max(ends, default=None)
 
@@ -179,12 +185,13 @@ class Pacer:
         """The chat answered 429; the pauses that follow from it. `in_dialogue`: to an answer, to no broadcast."""
         chat = self.known(chat)
         until = now + timedelta(seconds=seconds * self._stretched(chat, now))
-        pauses = [Pause(chat_scope(chat), until, "429")]
+        self._follow(now)
+        pauses = [Pause(chat_scope(chat), until, _made_for("429", until - now))]
         self._trouble = {one: known for one, known in self._trouble.items() if now - known[0] <= SHARED_TROUBLE}
         others = [talked for one, (_, talked) in self._trouble.items() if one != chat]
         if others and not (in_dialogue and all(others)):
             whole = now + timedelta(seconds=seconds * self._stretched(BOT, now))
-            pauses.append(Pause(BOT, whole, "429 from two chats"))
+            pauses.append(Pause(BOT, whole, _made_for("429 from two chats", whole - now)))
             self._slow_down(whole, now)
         self._trouble[chat] = (now, in_dialogue and self._trouble.get(chat, (now, True))[1])
         return [pause for pause in pauses if self._pause(pause.scope, pause.until)]
@@ -242,6 +249,7 @@ class Pacer:
 
     def turn(self, ticket: Ticket, now: datetime) -> datetime:
         """`now`: it is theirs, and `answered` is due once the answer has come. Otherwise when to ask again."""
+        self._follow(now)
         chat, when = self.known(ticket.chat), self.free_at(ticket.chat, now)
         if before := self._before(ticket, when):
             return when + timedelta(seconds=before / self._bot.rate)
@@ -265,6 +273,7 @@ class Pacer:
 
     def answered(self, chat: int | str, now: datetime) -> None:
         """What was granted has been answered, in whatever way."""
+        self._follow(now)
         chat = self.known(chat)
         known = self._chats.get(chat)
         sent = known.sent if known is not None else None
@@ -274,6 +283,7 @@ class Pacer:
 
     def note(self, chat: int | str, now: datetime) -> None:
         """An answer in a dialogue goes out. It is not held up, and however many come, they hold up others a second."""
+        self._follow(now)
         chat = self.known(chat)
         if self._bot.free_at(now) - now <= NOTED:
             self._bot.take(now)
@@ -313,6 +323,25 @@ class Pacer:
         if len(self._chats) > _KEPT_CHATS:
             self._forget(now)
 
+    def _follow(self, now: datetime) -> None:
+        """Rule 6; `now` is the present, and no moment to come."""
+        if self._latest is not None and now < self._latest - SET_BACK:
+            self._set_back(self._latest - now)
+            self._latest = now
+        self._latest = max(now, self._latest or now)
+
+    def _set_back(self, by: timedelta) -> None:
+        self._bot.due = self._bot.due and self._bot.due - by
+        self._second.set_back(by)
+        for chat in self._chats.values():
+            chat.set_back(by)
+        self._noted = deque((one - by for one in self._noted), maxlen=self._noted.maxlen)
+        self._paused = {scope: until - by for scope, until in self._paused.items()}
+        self._trouble = {chat: (when - by, talked) for chat, (when, talked) in self._trouble.items()}
+        self._hushed_until = self._hushed_until and self._hushed_until - by
+        if self._slow_steps:
+            self._eases_at -= by
+
     def _forget(self, now: datetime) -> None:
         self._chats = {chat: known for chat, known in self._chats.items() if not known.idle(now)}
         self._paused = {scope: until for scope, until in self._paused.items() if until + SOON > now}
@@ -320,3 +349,17 @@ class Pacer:
 
     def _last(self, who: int | str) -> datetime | None:
         return self._paused.get(BOT if who == BOT else chat_scope(who))
+
+
+def _made_for(reason: str, length: timedelta) -> str:
+    """The reason of a pause to keep: its length stands at the end."""
+    return f"{reason}: {length.total_seconds():.0f} s"
+
+
+def _no_longer(kept: Pause, now: datetime) -> Pause:
+    """Rule 6; what says nothing of its length is taken as it is."""
+    said = re.search(r": ([0-9]{1,9}) s$", kept.reason)
+    length = timedelta(seconds=int(said[1])) if said else None
+    if kept.scope.startswith("crowd:"):
+        length = CROWD_WINDOW + SECOND
+    return kept if length is None else replace(kept, until=min(kept.until, now + length))

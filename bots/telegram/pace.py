@@ -65,7 +65,7 @@ class Pace:
         self._restored = False
         self._restoring = asyncio.Lock()
 
-    async def restore(self) -> None:
+    async def restore(self, now: datetime | None = None) -> None:
         """Take up what was kept, once; where it cannot be read it is tried again at the next call."""
         if self._restored:
             return
@@ -73,7 +73,7 @@ class Pace:
             if self._restored:
                 return
             try:
-                self.pacer.restore(await self._pauses.load())
+                self.pacer.restore(await self._pauses.load(), now)
             except OSError as error:
                 log.warning("kept pauses of telegram cannot be read yet", reason=str(error))
             else:

@@ -74,7 +74,7 @@ UTC = ZoneInfo("UTC")
 
 _CLAIM = """
 WITH picked AS MATERIALIZED (
-    SELECT id AS chosen FROM delivery WHERE batch_id = :batch AND state = 'due' AND due_at <= :now
+    SELECT id AS chosen FROM delivery WHERE batch_id = :batch AND state = 'due'
     ORDER BY id LIMIT :limit {lock}
 )
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now

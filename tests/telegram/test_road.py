@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -309,3 +310,23 @@ async def test_what_is_sent_at_once_asks_the_store_nothing_more(opened):
     road.write("Visas cost 10")
     await road.pass_time(minutes=5)
     assert road.asked == 0
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_withdrawal_follows_within_seconds_though_the_clock_was_set_back_an_hour(opened, announced):
+    road, double = await opened()
+    road.write("Visas cost 10")
+    await road.work()
+    road.now += timedelta(hours=2)
+    road.write("Something else", key="else")
+    await road.work()
+    assert len(double.seen(PERSON)) == len(double.seen(CHANNEL)) == 2
+    if announced:  # its rows are due, and wait for a worker
+        road.withdraw()
+        await road.work(only=0)
+    road.now -= timedelta(hours=1)
+    double.pass_time(hours=1)  # Telegram's own clock goes on
+    road.withdraw()
+    await road.pass_time(seconds=10)
+    for chat in (PERSON, CHANNEL):
+        assert not [one for one in double.seen(chat) if "cost 10" in one["text"]]
