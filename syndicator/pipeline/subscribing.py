@@ -13,8 +13,7 @@ Rules, in order:
    writing to the bot. Changing a subscription does not. A pause that they asked for ends by a button alone, or at the
    time that they named.
 6. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
-7. Who leaves a digest's pace (for one at once, or from weekly to daily) or its time zone is told at once, in one
-   digest, what had not come yet: nothing is lost between two windows. Who asks for a pause is told it when that ends.
+7. Who leaves a digest's pace or its time zone, or asks for a pause, loses nothing between two windows (`catching_up`).
 8. Tokens: purpose `confirm` over the subscription (7 days); `manage` and `unsubscribe` over the subscriber, for ever.
 """
 
@@ -33,7 +32,8 @@ from syndicator.domain.quiet import Quiet
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import BadToken, Tokens
 from syndicator.pipeline.addresses import BadAddress, email_address
-from syndicator.store import digests, ledger, subscriptions
+from syndicator.pipeline.catching_up import CatchUp
+from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent, Subscriber, Subscription
 
@@ -72,7 +72,7 @@ class Subscribing:
         self._tokens = tokens
         self._site = site
         self._wake = wake
-        self._reach = reach  # how far back a digest goes
+        self._catch_up = CatchUp(reach)
 
     # -- email
     def check_address(self, address: str) -> str:
@@ -137,7 +137,7 @@ class Subscribing:
             subscription = await subscriptions.confirm(session, number, now)
             if subscription is None:
                 return None
-            await self._back(session, subscription.subscriber, now)
+            await self._catch_up.back(session, subscription.subscriber, now)
             return await self._account(session, subscription.subscriber), subscription
 
     async def account(self, purpose: str, token: str, now: datetime) -> Account | None:
@@ -179,7 +179,7 @@ class Subscribing:
         number = account.subscriber.id
         async with self._database.writing() as session:
             if timezone is not None and now is not None:
-                await self._leave_zone(session, number, timezone, now)
+                await self._catch_up.leave_zone(session, number, timezone, now)
             if language is not None:
                 await subscriptions.set_language(session, number, language)
             await subscriptions.set_reading(session, number, timezone=timezone, other_language=other_language)
@@ -206,8 +206,7 @@ class Subscribing:
         """They want nothing until then, None: until they say so. What comes meanwhile is not made up (rule 7)."""
         number = account.subscriber.id
         async with self._database.writing() as session:
-            for one in await self._digested(session, number):
-                await self._catch_up(session, one, now, rests=True)
+            await self._catch_up.before_rest(session, number, now)
             await subscriptions.rest(session, number, until)
             found = await self._account(session, number)
         self._wake()
@@ -218,7 +217,7 @@ class Subscribing:
         number = account.subscriber.id
         async with self._database.writing() as session:
             await subscriptions.resume(session, number)
-            await digests.reopen(session, [number], now, self._reach)
+            await self._catch_up.after_rest(session, number, now)
             found = await self._account(session, number)
         self._wake()
         return found
@@ -249,7 +248,7 @@ class Subscribing:
         async with self._database.writing() as session:
             subscriber = await self._ensure(session, ChannelKind.TELEGRAM, str(chat), language, now)
             if subscriber.is_paused:
-                await self._back(session, subscriber.id, now)
+                await self._catch_up.back(session, subscriber.id, now)
             return await self._account(session, subscriber.id)
 
     async def known(self, chat: int | str) -> Account | None:
@@ -289,7 +288,7 @@ class Subscribing:
                 if kept is None or subscription.id != kept.id:
                     await subscriptions.end(session, subscription.id, "changed" if kept else "stopped", now)
                 if kept is not None:
-                    await self._leave_pace(session, subscription, kept.cadence, now)
+                    await self._catch_up.leave_pace(session, subscription, kept.cadence, now)
             found = await self._account(session, number)
         self._wake()
         return found
@@ -334,39 +333,7 @@ class Subscribing:
         )
         if new.id != old.id:
             await subscriptions.end(session, old.id, "changed", now)
-            await self._leave_pace(session, old, cadence, now)
-
-    async def _leave_pace(self, session: AsyncSession, old: Subscription, cadence: Cadence, now: datetime) -> None:
-        """Rule 7. A weekly window holds what a daily one does, so who goes over to it waits for that."""
-        quicker = old.cadence is Cadence.WEEKLY if cadence is Cadence.DAILY else old.cadence is not Cadence.IMMEDIATE
-        if quicker and cadence is not Cadence.WEEKLY and old.state is SubscriptionState.ACTIVE:
-            await self._catch_up(session, old, now)
-
-    async def _leave_zone(self, session: AsyncSession, number: int, timezone: str, now: datetime) -> None:
-        """Rule 7, before the zone has changed."""
-        subscriber = await subscriptions.by_id(session, number)
-        if subscriber is None or subscriber.timezone == timezone:
-            return
-        for one in await self._digested(session, number):
-            await self._catch_up(session, one, now)
-
-    async def _digested(self, session: AsyncSession, number: int) -> Sequence[Subscription]:
-        """Their subscriptions that are told in digests."""
-        live = await subscriptions.of(session, number)
-        return [one for one in live if one.state is SubscriptionState.ACTIVE and one.cadence is not Cadence.IMMEDIATE]
-
-    async def _catch_up(self, session: AsyncSession, old: Subscription, now: datetime, *, rests: bool = False) -> None:
-        subscriber = await subscriptions.by_id(session, old.subscriber)
-        if subscriber is not None and not subscriber.is_paused:
-            zone = subscriber.timezone
-            await digests.catch_up(session, old.id, old.cadence, zone, now, self._reach, rests=rests)
-
-    async def _back(self, session: AsyncSession, number: int, now: datetime) -> None:
-        """They show that they are there; if they rest no more, what was put by for them is told."""
-        await subscriptions.back(session, number, now)
-        subscriber = await subscriptions.by_id(session, number)
-        if subscriber is not None and not subscriber.is_paused:
-            await digests.reopen(session, [number], now, self._reach)
+            await self._catch_up.leave_pace(session, old, cadence, now)
 
     async def _account(self, session: AsyncSession, number: int) -> Account:
         subscriber = await subscriptions.by_id(session, number)
