@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. Who leaves a digest's pace (for one at once, or from weekly to daily) or its time zone is told in one digest, at once,
+1. Who leaves a digest's pace (for one at once, or from weekly to daily) or its time zone is told at once, in a digest,
    what had not come yet. A weekly window holds what a daily one does, so who goes over to it waits for that.
 2. Who asks for a pause is told it when that ends. What comes meanwhile is not made up.
 3. Nobody who is paused now is told anything; it is asked before what they leave has changed.
