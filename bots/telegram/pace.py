@@ -20,7 +20,8 @@ from typing import TypeVar
 import structlog
 from telegram.error import RetryAfter
 
-from bots.telegram.limits import BOT, Pacer, Pause, Rank
+from bots.telegram.kept import BOT, Pause
+from bots.telegram.limits import Pacer, Rank
 from bots.telegram.pauses import Pauses
 from syndicator.metrics import Metrics
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bots.telegram.limits import Pause
+from bots.telegram.kept import Pause
 from syndicator.store import pauses
 from syndicator.store.database import Database
 

@@ -23,7 +23,8 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPrevie
 from telegram.ext import ExtBot
 
 from bots.telegram.channel import TelegramChannel
-from bots.telegram.limits import Pacer, Pause
+from bots.telegram.kept import Pause
+from bots.telegram.limits import Pacer
 from bots.telegram.transport import AiohttpRequest
 from syndicator.domain.letters import Letter, Sent
 from syndicator.domain.model import ChannelKind, MessageKind, Release

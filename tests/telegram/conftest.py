@@ -13,7 +13,8 @@ from telegram.ext import ExtBot
 
 from bots.telegram.app import TelegramBot
 from bots.telegram.channel import TelegramChannel
-from bots.telegram.limits import Pacer, Pause
+from bots.telegram.kept import Pause
+from bots.telegram.limits import Pacer
 from bots.telegram.transport import AiohttpRequest, hide_token
 from config.settings import TelegramSettings
 from syndicator.domain.letters import Letter

@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bots.telegram.channel import chat_id
-from bots.telegram.limits import BOT, Pacer
+from bots.telegram.kept import BOT
+from bots.telegram.limits import Pacer
 from bots.telegram.options import ChatOptions, Options
 from bots.telegram.outbox import FileTelegram
 from bots.telegram.parts import Style

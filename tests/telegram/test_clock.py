@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bots.telegram.limits import BOT, Pacer, Pause, chat_scope, crowd_scope
+from bots.telegram.kept import BOT, Pause, chat_scope, crowd_scope
+from bots.telegram.limits import Pacer
 
 HOUR = timedelta(hours=1)
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bots.telegram.limits import BOT, Pacer, Pause, Rank, ceiling
+from bots.telegram.kept import BOT, Pause
+from bots.telegram.limits import Pacer, Rank, ceiling
 from bots.telegram.sizing import LANES
 from tests.telegram.conftest import NOW
 from tests.telegram.pacing import Peer, World, sent
