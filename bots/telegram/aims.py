@@ -111,7 +111,8 @@ class Writer:
         aim = Aim(OWN, own, anew=copy.stands or (tells and not known), more=not letter.hushed)
         word = None
         if tells and known and letter.notes:
-            word = self._renderings.correction(release, letter.lang, self._reader(letter), letter.notes)[0]
+            reader = self._reader(letter)
+            word = self._renderings.correction(release, letter.lang, reader, letter.notes, titled=not copy.stands)[0]
         return Task((aim, *digests), word)
 
     def _withdrawal(self, letter: Letter, release: Release, before: Stand, digests: tuple[Aim, ...]) -> Task:

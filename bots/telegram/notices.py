@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. A correction's notice replies to the corrected copy and says what changed, note by note, the oldest first; its title
-   leads to the page, for where the copy is no longer there.
+1. A correction's notice replies to the corrected copy and says what changed, note by note, the oldest first. It does
+   not repeat the title that stands above it: the next correction may change that, and this notice would still say it.
+   Only where the copy is no longer there, or is a digest's, the title says what is meant, and leads to the page.
 2. A withdrawal's notice says of what day the release was and why it went, and asks people not to rely on it. Nothing
    of it repeats title or text, not even the address: that names the release by its number alone. It fits below a photo
    that can no longer be taken away.
@@ -30,7 +31,7 @@ _LINE: Rich = (Run("\n"),)
 
 
 def correction(
-    release: Release, lang: str, reader: Translator, site: Site, notes: Sequence[str] = ()
+    release: Release, lang: str, reader: Translator, site: Site, notes: Sequence[str] = (), *, titled: bool = False
 ) -> tuple[Part, ...]:
     """The reply that says what was corrected.
 
@@ -40,9 +41,11 @@ def correction(
     variant = release.variant(lang)
     if variant is None:
         raise LookupError(f"release {release.number} has no text in {lang}")
-    button = Button(reader("Read on the site"), site.release(lang, release.number, variant.slug))
-    title = short_line(one_line(variant.revision.title) or site.name(lang), TITLE, (("a", button.url), *BOLD))
-    head = joined(((Run(f"✏️ {reader('Corrected')}: ", BOLD),), title), ())
+    button = Button(reader("Read on the site"), site.release(lang, release.number, variant.slug if titled else ""))
+    head: Rich = (Run(f"✏️ {reader('Corrected')}", BOLD),)
+    if titled:
+        title = short_line(one_line(variant.revision.title) or site.name(lang), TITLE, (("a", button.url), *BOLD))
+        head = (*head, Run(": ", BOLD), *title)
     told = list(dict.fromkeys(line for note in notes if (line := one_line(note))))[-NOTES:]
     if not told:
         told = [one_line(variant.revision.note) or reader("The text has been corrected.")]

@@ -195,16 +195,16 @@ class Renderings:
         )
 
     def correction(
-        self, release: Release, lang: str, reader: Translator, notes: Sequence[str] = ()
+        self, release: Release, lang: str, reader: Translator, notes: Sequence[str] = (), *, titled: bool = False
     ) -> tuple[Part, ...]:
-        """The reply to a corrected copy: what changed, note by note, the oldest first.
+        """The reply to a corrected copy: what changed, note by note, the oldest first; with the title where asked.
 
         Raises:
             LookupError: the release has no text in that language.
         """
         return self._once(
-            ("correction", *_version(release, lang), reader.lang, tuple(notes)),
-            lambda: notices.correction(release, lang, reader, self._site, notes),
+            ("correction", *_version(release, lang), reader.lang, tuple(notes), titled),
+            lambda: notices.correction(release, lang, reader, self._site, notes, titled=titled),
         )
 
     def withdrawal(self, release: Release, lang: str, reader: Translator) -> tuple[Part, ...]:

@@ -18,15 +18,20 @@ def renderings(site, taxonomy):
 @pytest.mark.parametrize(
     ("lang", "said", "button"),
     [
-        ("en", "✏️ Corrected: Visas get cheaper\n\nThe fee is 20.", "Read on the site"),
-        ("az", "✏️ Düzəliş edilib: Visas get cheaper\n\nThe fee is 20.", "Saytda oxuyun"),
-        ("ru", "✏️ Исправлено: Visas get cheaper\n\nThe fee is 20.", "Читать на сайте"),
+        ("en", "✏️ Corrected", "Read on the site"),
+        ("az", "✏️ Düzəliş edilib", "Saytda oxuyun"),
+        ("ru", "✏️ Исправлено", "Читать на сайте"),
     ],
 )
 def test_a_correction_says_what_changed_and_leads_to_the_page(renderings, texts, release, lang, said, button):
     (part,) = renderings.correction(release(), "en", texts(lang), ["The fee is 20."])
-    assert part.plain == said
-    assert (part.button, part.url) == (button, "https://press.example.org/en/releases/12-visas")
+    assert part.plain == f"{said}\n\nThe fee is 20."
+    assert (part.button, part.url) == (button, "https://press.example.org/en/releases/12")
+
+
+def test_a_correction_of_what_stands_nowhere_by_itself_says_which_text_is_meant(renderings, texts, release):
+    (part,) = renderings.correction(release(), "en", texts("en"), ["The fee is 20."], titled=True)
+    assert part.plain == "✏️ Corrected: Visas get cheaper\n\nThe fee is 20."
     assert '<a href="https://press.example.org/en/releases/12-visas"><b>Visas get cheaper</b></a>' in part.html
 
 
