@@ -31,8 +31,9 @@ from bots.telegram.aims import TELLS, Task, View, Writer, refusal
 from bots.telegram.audit import Audit
 from bots.telegram.calls import Manner, buttons_work
 from bots.telegram.copies import OWN, stand_before, stand_of
-from bots.telegram.courier import Courier, NoPicture, Photos, Still
+from bots.telegram.courier import Courier
 from bots.telegram.doubts import Doubts, adrift_with
+from bots.telegram.handing import Hand, NoPicture, Photos, Still
 from bots.telegram.limits import Pacer, Rank
 from bots.telegram.options import ChatOptions, silent, zone_of
 from bots.telegram.pace import Pace
@@ -202,16 +203,19 @@ class TelegramChannel:
             letter,
             place,
             stand,
-            self._bot,
-            self._pace,
-            moment,
-            Manner(silent(letter, self._site, now, options.silent), self._buttons),
+            Hand(
+                self._bot,
+                self._pace,
+                moment,
+                Manner(silent(letter, self._site, now, options.silent), self._buttons),
+                rank_of(letter),
+                self._photos,
+                self._reach,
+                self._still,
+                written_at,
+                letter.changes,
+            ),
             doubts,
-            rank_of(letter),
-            self._photos,
-            self._reach,
-            self._still,
-            written_at,
         )
         for pictures in (view.pictures, False):
             task = self._writer.task(letter, replace(view, pictures=pictures), before, courier.stand)

@@ -4,104 +4,62 @@ Rules, in order:
 
 1. The plan is made anew after each operation, from what then stands (`plan`). What was done stands in the answer, so
    that the next attempt goes on behind it.
-2. Each operation waits for its slot, edits and deletions too (`pace`). A wait that is too long is `Later`, and costs no
-   attempt.
+2. Each operation is handed over in its turn (`handing`). A wait that is too long is `Later`, and costs no attempt.
 3. What a refusal means for an operation, `answers` says. A refused picture makes the letter a text.
 4. Of a message that nobody can tell of, an audit is asked, where there is one for the office's channels. It stands
    there: on with the next. It does not: it is sent again, once. No telling: its place stays open, the parts behind it
    still go out, and the outcome is unknown.
 5. Before anything is sent again (`resent`) the audit is asked whether it stands there already.
-6. Letters wait: for their chat, an upload, their pace. Before anything new is sent of one that was written a while ago,
-   it is asked whether its release is still as it was then (`still`); if not, it is written anew.
-7. A line that is down and a chat that takes no posts are `Later`, cost no attempt, and are said once (`reach`). News
+6. A line that is down and a chat that takes no posts are `Later`, cost no attempt, and are said once (`reach`). News
    that such a chat has not taken for `GIVEN_UP` are given up: nobody wants a month of them at once. What follows an
    earlier post is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Any
 
 import structlog
-from telegram import InputFile, Message
+from telegram import Message
 from telegram.error import TelegramError
 
 from bots.telegram.aims import Task
 from bots.telegram.answers import Meaning, meaning, repeatable
 from bots.telegram.audit import NotNow
-from bots.telegram.calls import Call, Manner, call
 from bots.telegram.copies import OWN, Stand, seal
 from bots.telegram.doubts import Doubts
-from bots.telegram.lean import Posted, perform
-from bots.telegram.limits import Rank
-from bots.telegram.media import is_picture_trouble
+from bots.telegram.handing import Hand, NoPicture
+from bots.telegram.lean import Posted
 from bots.telegram.outcomes import is_shut, is_token_trouble, outcome
-from bots.telegram.pace import MustWait, Pace
-from bots.telegram.plan import Edit, Operation, Reply, Send, after, plan
-from bots.telegram.reach import Reach
+from bots.telegram.pace import MustWait
+from bots.telegram.plan import Operation, Reply, Send, after, plan
 from bots.telegram.traces import Trace
 from syndicator.domain.letters import Gone, Later, Letter, Moved, Outcome, Refused, Sent, Unknown
-from syndicator.domain.model import Attachment, MessageKind, SubscriberRole
+from syndicator.domain.model import MessageKind, SubscriberRole
 from syndicator.domain.places import Place
 
-__all__ = ["GIVEN_UP", "Courier", "NoPicture", "Photos", "Still"]
+__all__ = ["GIVEN_UP", "Courier"]
 
 MOST = 60  # operations of one letter; a copy has few messages
 TRIES = 2  # sendings of one part, where an audit says that the first one did not arrive
 GIVEN_UP = timedelta(days=3)
-FRESH = timedelta(seconds=0.5)  # what was written so lately is as things are
-Still = Callable[[Mapping[int, int]], Awaitable[bool]]
-"""Whether releases (by number) are still at these changes. Raises OSError where nobody can tell."""
-
 _NEWS = (MessageKind.RELEASE, MessageKind.DIGEST)
 
 log = structlog.get_logger()
 
 
-class Photos(Protocol):
-    """What pictures are sent as; `media.Photos` is one. Each `input` is followed by one of the other three."""
-
-    async def input(self, attachment: Attachment) -> str | InputFile | None:
-        """A file_id, the bytes, or a public address; None where the post has to do without."""
-        ...
-
-    async def accepted(self, attachment: Attachment, message: Message) -> None:
-        """Telegram took it."""
-        ...
-
-    async def refused(self, attachment: Attachment) -> None:
-        """Telegram blamed the picture."""
-        ...
-
-    def released(self, attachment: Attachment) -> None:
-        """The attempt ended without a word about the picture."""
-        ...
-
-
-class NoPicture(Exception):
-    """The letter has to do without its picture; what stands is in `courier.stand`."""
-
-
 @dataclass(slots=True)
 class Courier:
-    """Carries one letter. `bot` has the library's methods; `facts` are what the ledger keeps of the text."""
+    """Carries one letter. `facts` are what the ledger keeps of the text."""
 
     letter: Letter
     place: Place
     stand: Stand
-    bot: Any
-    pace: Pace
-    moment: Callable[[], datetime]
-    manner: Manner
+    hand: Hand
     doubts: Doubts
-    rank: Rank = Rank.NORMAL
-    photos: Photos | None = None
-    reach: Reach = field(default_factory=Reach)
-    still: Still | None = None
-    written_at: datetime | None = None
     doubted: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     _tries: dict[str, int] = field(default_factory=dict)
@@ -142,7 +100,7 @@ class Courier:
         try:
             if await self._stands_already(operation):
                 return None
-            message = await self._do(operation)
+            message = await self.hand.over(operation, self.place)
         except NotNow as wait:
             return Later(str(wait), wait.until, counts=False, answer=self.answer)
         except MustWait as wait:
@@ -152,61 +110,14 @@ class Courier:
         await self._accepted(operation, message)
         return None
 
-    async def _do(self, operation: Operation, *, plain: bool = False) -> Any:
-        picture = _picture_of(operation)
-        photo = await self._photo(picture) if picture else None
-        manner = replace(self.manner, plain=plain)
-        asked = call(operation, self.place, manner, photo)
-        try:
-            message = await self.pace.call(
-                self.place.chat, lambda: self._perform(operation, asked), self.moment, self.rank
-            )
-        except BaseException as error:
-            if picture is not None and self.photos is not None:
-                blamed = isinstance(error, TelegramError) and is_picture_trouble(error)
-                await self.photos.refused(picture) if blamed else self.photos.released(picture)
-            raise
-        if picture is not None and self.photos is not None and isinstance(message, Message):
-            await self.photos.accepted(picture, message)
-        return message
-
-    async def _perform(self, operation: Operation, asked: Call) -> Any:
-        """The call itself, now that its turn has come.
-
-        Raises:
-            MustWait: things have changed since the letter was written.
-            TelegramError: as the library does.
-        """
-        if isinstance(operation, Send | Reply) and not await self._is_current():
-            raise MustWait(self.moment(), "it has changed since it was written")
-        return await self.reach.call(lambda: perform(self.bot, asked), self.moment)
-
-    async def _is_current(self) -> bool:
-        now, releases = self.moment(), self.letter.changes
-        if self.still is None or self.written_at is None or now - self.written_at < FRESH or not releases:
-            return True
-        try:
-            current = await self.still(releases)
-        except OSError as error:
-            log.warning("it cannot be asked what a release says now; it is sent as it was read", reason=str(error))
-            return True
-        self.written_at = now
-        return current
-
-    async def _photo(self, picture: Attachment) -> str | InputFile:
-        photo = await self.photos.input(picture) if self.photos is not None else None
-        if photo is None:
-            raise NoPicture
-        return photo
-
     async def _accepted(self, operation: Operation, message: Any) -> None:
         """Take it down, and what Telegram calls the chat."""
         number = 0
         if self._is_ours:
-            self.reach.opened(self._name)
+            self.hand.reach.opened(self._name)
         if isinstance(operation, Send | Reply) and isinstance(message, Message | Posted):
             number = message.message_id
-            self.pace.pacer.same(self.place.chat, message.chat.id)
+            self.hand.pace.pacer.same(self.place.chat, message.chat.id)
             self.place = self.place.within(message.chat.id)
             await self.doubts.accepted(self.place, number)
         self.stand = after(self.stand, operation, number)
@@ -230,7 +141,7 @@ class Courier:
     async def _plainly(self, operation: Operation, error: TelegramError) -> Outcome | None:
         log.warning("telegram refused the markup, sending plain text", reason=error.message)
         try:
-            message = await self._do(operation, plain=True)
+            message = await self.hand.over(operation, self.place, plain=True)
         except MustWait as wait:
             return Later(wait.reason, wait.until, counts=False, answer=self.answer)
         except TelegramError as again:
@@ -242,15 +153,15 @@ class Courier:
         return None
 
     async def _ended(self, operation: Operation, error: TelegramError) -> Outcome | None:
-        found = outcome(error, role=self.letter.role, now=self.moment(), answer=self.answer)
+        found = outcome(error, role=self.letter.role, now=self.hand.moment(), answer=self.answer)
         found = repeatable(operation, found)
         if isinstance(found, Unknown) and isinstance(operation, Send | Reply):
             return await self._in_doubt(operation, found)
         if is_token_trouble(error) and isinstance(found, Later) and found.not_before is not None:
-            self.pace.pacer.hold(found.not_before)
+            self.hand.pace.pacer.hold(found.not_before)
             log.error("telegram refuses the bot's token: set telegram.token and restart; messages wait")
         elif is_shut(error, self.letter.role):
-            self.reach.shut(self._name, error.message)
+            self.hand.reach.shut(self._name, error.message)
             if self._is_old_news:
                 return Refused(f"given up after {GIVEN_UP.days} days: {error.message}", self.answer)
         match found:
@@ -275,7 +186,7 @@ class Courier:
     @property
     def _is_old_news(self) -> bool:
         made = self.letter.created_at
-        return self.letter.kind in _NEWS and made is not None and self.moment() - made > GIVEN_UP
+        return self.letter.kind in _NEWS and made is not None and self.hand.moment() - made > GIVEN_UP
 
     # -- what nobody can tell
 
@@ -335,11 +246,3 @@ class Courier:
 
 def _name(operation: Send | Reply) -> str:
     return f"{type(operation).__name__} {seal(operation.part)}"
-
-
-def _picture_of(operation: Operation) -> Attachment | None:
-    """The picture that has to be handed over with it."""
-    match operation:
-        case Send(_, part) | Edit(_, _, part, _, True):
-            return part.photo
-    return None

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from bots.telegram.audit import ChannelAudit
 from bots.telegram.channel import TelegramChannel
-from bots.telegram.courier import Still
+from bots.telegram.handing import Still
 from bots.telegram.media import DatabaseFiles, Folder, Photos
 from bots.telegram.numbers import DatabaseNumbers
 from bots.telegram.options import ChatOptions

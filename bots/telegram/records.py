@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. Whether a release is still as it was read (`courier.Still`), and that a chat takes posts again (`standing.Reopened`).
+1. Whether a release is still as it was read (`handing.Still`), and that a chat takes posts again (`standing.Reopened`).
 2. A pause holds corrections and withdrawals, too: nothing at all may go, or the pause grows. Where that keeps one from
    a chat of the office's own for more than a minute, the operator is told once, with the chats by name: what must not
    stand until then has to be deleted or edited by hand.
@@ -41,7 +41,7 @@ class Records:
     wake: Callable[[], None]
 
     async def still(self, releases: Mapping[int, int]) -> bool:
-        """See `courier.Still`."""
+        """See `handing.Still`."""
         try:
             async with self.database.reading() as session:
                 return await waiting.changes(session, releases) == releases
