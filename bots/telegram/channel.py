@@ -30,7 +30,7 @@ from telegram import Bot
 from bots.telegram.aims import TELLS, Task, View, Writer, refusal
 from bots.telegram.audit import Audit
 from bots.telegram.calls import Manner, buttons_work
-from bots.telegram.copies import OWN, stand_before, stand_of
+from bots.telegram.copies import OWN
 from bots.telegram.courier import Courier
 from bots.telegram.doubts import Doubts, adrift_with
 from bots.telegram.handing import Hand, NoPicture, Photos, Still
@@ -40,6 +40,7 @@ from bots.telegram.pace import Pace
 from bots.telegram.pauses import Pauses
 from bots.telegram.places import chat_id
 from bots.telegram.reach import Reach
+from bots.telegram.recalling import stand_before, stand_of
 from bots.telegram.render import Renderings
 from bots.telegram.sizing import LANES, Size
 from bots.telegram.twins import Twins

@@ -22,9 +22,10 @@ from urllib.parse import urljoin
 from bots.telegram.aims import TELLS, Task, View, Writer, refusal
 from bots.telegram.calls import Manner, call
 from bots.telegram.channel import facts
-from bots.telegram.copies import Stand, stand_before, stand_of
+from bots.telegram.copies import Stand
 from bots.telegram.options import ChatOptions, silent, zone_of
 from bots.telegram.plan import Edit, Operation, Reply, Send, after, plan
+from bots.telegram.recalling import stand_before, stand_of
 from bots.telegram.render import Renderings
 from syndicator.domain.letters import Later, Letter, Outcome, Sent
 from syndicator.domain.model import ChannelKind

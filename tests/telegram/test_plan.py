@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bots.telegram.copies import OWN, WORDS, Copy, Stand, seal, stand_before, stand_of
+from bots.telegram.copies import OWN, WORDS, Copy, Stand, seal
 from bots.telegram.plan import DASH, Aim, Delete, Edit, Reply, Retract, Send, after, plan
+from bots.telegram.recalling import stand_before, stand_of
 from bots.telegram.render import Part
 from syndicator.domain.letters import Earlier, Letter
 from syndicator.domain.model import Attachment, MessageKind
