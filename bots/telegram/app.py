@@ -78,25 +78,16 @@ class TelegramBot:
         poll_for: timedelta = LONG_POLL,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        if settings.token is None:
-            raise ValueError("telegram.token is not set: there is no bot to run")
-        token = settings.token.get_secret_value()
-        hide_token(token)
+        token = _token(settings)
         self._settings = settings
         self._site = site
         self._clock = clock
         self._sleep = sleep
+        self._metrics = metrics
         self.pacer = Pacer(settings.per_second, begun=clock())
         self.pace = Pace(self.pacer, pauses, metrics=metrics)
-        side_by_side = max(BROADCASTS, LANES * most(settings.per_second))
-        self._requests = [AiohttpRequest(pool=pool) for pool in (ANSWERS, side_by_side, POLLS)]
-        answers, broadcasts, polls = self._requests
-        self.bot = _line(settings, token, answers, polls)
-        self.sender = _line(settings, token, broadcasts, polls)
-        self._app: Application[Any, Any, Any, Any, Any, Any] = (
-            ApplicationBuilder().bot(self.bot).updater(None).job_queue(None).build()
-        )
-        self._metrics = metrics
+        self._requests = answers, broadcasts, polls = _connections(settings)
+        self.bot, self.sender = (_line(settings, token, one, polls) for one in (answers, broadcasts))
         self._answers = Answers(
             gone=lambda chat, reason: chats.blocked(chat, reason=reason), slowed=self._slowed, told=self._answered
         )
@@ -110,24 +101,20 @@ class TelegramBot:
             schedule=schedule or schedule_of(DigestSettings()),
             more=more,
         )
-        self._app.add_handlers(list(self._dialogue.handlers()))
-        self._app.add_error_handler(self._dialogue.failed)
+        self._app = _application(self.bot, self._dialogue)
         ours = [*(channel.chat for channel in settings.channels), settings.audit_chat]
         self._standing = Standing(ours, reopened)
         self._trouble = Trouble(clock, self.pacer.hold)
         self._desk = Desk(self._handle, turnstile=Turnstile(ours), slow=self._dialogue.slow)
         self._polling = Polling(self.bot, self._desk, self._trouble, poll_for=poll_for, sleep=sleep)
-        secret = settings.webhook_secret
-        self._webhook = Webhook(
-            self.bot,
-            self._desk,
-            self._trouble,
-            url=site.base_url + WEBHOOK_PATH,
-            secret=secret.get_secret_value() if secret else "",
-            sleep=sleep,
-        )
+        self._webhook = self._hooked(settings)
         self._task: asyncio.Task[None] | None = None
         self._ready = False
+
+    def _hooked(self, settings: TelegramSettings) -> Webhook:
+        secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
+        url = self._site.base_url + WEBHOOK_PATH
+        return Webhook(self.bot, self._desk, self._trouble, url=url, secret=secret, sleep=self._sleep)
 
     @property
     def username(self) -> str:
@@ -221,6 +208,21 @@ class TelegramBot:
             self._metrics.telegram_answers.labels(what).inc()
 
 
+def _token(settings: TelegramSettings) -> str:
+    """The bot's token, which no log shows from now on."""
+    if settings.token is None:
+        raise ValueError("telegram.token is not set: there is no bot to run")
+    token = settings.token.get_secret_value()
+    hide_token(token)
+    return token
+
+
+def _connections(settings: TelegramSettings) -> tuple[AiohttpRequest, AiohttpRequest, AiohttpRequest]:
+    """For answers, broadcasts and polls."""
+    side_by_side = max(BROADCASTS, LANES * most(settings.per_second))
+    return AiohttpRequest(pool=ANSWERS), AiohttpRequest(pool=side_by_side), AiohttpRequest(pool=POLLS)
+
+
 def _line(settings: TelegramSettings, token: str, request: AiohttpRequest, polls: AiohttpRequest) -> ExtBot[None]:
     root = settings.api_root.rstrip("/")
     return ExtBot(
@@ -231,3 +233,12 @@ def _line(settings: TelegramSettings, token: str, request: AiohttpRequest, polls
         get_updates_request=polls,
         local_mode=False,
     )
+
+
+def _application(bot: ExtBot[None], dialogue: Dialogue) -> Application[Any, Any, Any, Any, Any, Any]:
+    made: Application[Any, Any, Any, Any, Any, Any] = (
+        ApplicationBuilder().bot(bot).updater(None).job_queue(None).build()
+    )
+    made.add_handlers(list(dialogue.handlers()))
+    made.add_error_handler(dialogue.failed)
+    return made
