@@ -14,27 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import text
-
 from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler, Mail
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Letter, Outcome, Sent
-from syndicator.domain.model import ChannelKind, MessageKind
-from syndicator.domain.ports import Job
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
-from syndicator.domain.tokens import Tokens
-from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.i18n import Texts
-from syndicator.metrics import Metrics
-from syndicator.pipeline.bell import Bell
-from syndicator.pipeline.delivery import Delivery
-from syndicator.pipeline.fanout import Fanout
-from syndicator.pipeline.settling import Settler
-from syndicator.store import ledger, migrate
+from syndicator.store import migrate
 from syndicator.store.database import Database
 from tests.bench.crowd import LANGS, NOW, SITE, announce, crowd, taxonomy
 from tests.bench.figures import Figure, child
+from tests.bench.whole_road import all_sent
 from tests.relay import RelayProcess
 
 __all__ = ["measure"]
@@ -96,65 +86,12 @@ async def _both(folder: str, port: int, people: int) -> None:
     await announce(database)
     compiler = Compiler(site=SITE, texts=Texts.load(LANGS), taxonomy=taxonomy(), sender="news@press.example.org")
     channel = Keeping(compiler, port)
-    whole = await _pipeline(database, channel, people)
+    policy = RetryPolicy(12, ResendUnknown.ONCE)
+    whole = await all_sent(database, channel, policy, people, clock=clock, patience=PATIENCE)
     mails = [compiler.mail(letter, clock()) for letter in channel.letters]
     bare = await _bare(mails, port)
     await database.close()
     print(json.dumps({"bare": bare, "whole": whole, "bytes": len(mails[0].data)}))  # noqa: T201  # to the parent
-
-
-async def _pipeline(database: Database, channel: Keeping, people: int) -> Mapping[str, float]:
-    engine = _engine(database, channel)
-    begun, cpu = time.perf_counter(), time.process_time()
-    await engine.start()
-    async with asyncio.timeout(PATIENCE):
-        while await _sent(database) < people:
-            await asyncio.sleep(0.1)
-    seconds, spent = time.perf_counter() - begun, time.process_time() - cpu
-    await engine.stop(10)
-    await channel.close()
-    return {"rate": people / seconds, "cpu": spent / people * 1000}
-
-
-def _engine(database: Database, channel: Keeping) -> EmbeddedEngine:
-    """What main.py puts together, as far as fan-out and delivery go."""
-    bell, metrics, tokens = Bell(), Metrics(), Tokens(b"0123456789abcdef")
-    tells = {ChannelKind.EMAIL: [MessageKind.RELEASE]}
-    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), tells=tells, clock=clock, wake=bell.ring)
-    policies = {ChannelKind.EMAIL: RetryPolicy(12, ResendUnknown.ONCE)}
-    delivery = Delivery(
-        database,
-        {ChannelKind.EMAIL: channel},
-        tokens=tokens,
-        settler=Settler(database, policies=policies, clock=clock, metrics=metrics),
-        clock=clock,
-        wake=bell.ring,
-    )
-
-    async def pending(now: datetime) -> list[Job]:
-        async with database.reading() as session:
-            messages = await ledger.open_messages(session)
-            batches = await ledger.open_batches(session, now)
-        found = [Job("fanout", f"fanout:{m.id}", m.priority, now, "fanout", {"message": m.id}) for m in messages]
-        for b in batches:
-            args: Mapping[str, int | str] = {"batch": b.id, "channel": b.channel.value}
-            found.append(Job("deliver", f"deliver:{b.id}", b.priority, now, b.channel.value, args))
-        return found
-
-    engine = EmbeddedEngine(
-        {"fanout": fanout.fan_out, "deliver": delivery.deliver},
-        pending,
-        clock=clock,
-        metrics=metrics,
-        lanes={"email": channel.lanes},
-    )
-    bell.hang(engine.wake)
-    return engine
-
-
-async def _sent(database: Database) -> int:
-    async with database.reading() as session:
-        return int(await session.scalar(text("SELECT count(*) FROM delivery WHERE state = 'sent'")) or 0)
 
 
 async def _bare(mails: Sequence[Mail], port: int) -> Mapping[str, float]:

@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import uvloop
-from sqlalchemy import text
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions
 from telegram.ext import ExtBot
 
@@ -27,22 +26,15 @@ from bots.telegram.kept import Pause
 from bots.telegram.limits import Pacer
 from bots.telegram.transport import AiohttpRequest
 from syndicator.domain.letters import Letter, Sent
-from syndicator.domain.model import ChannelKind, MessageKind, Release
-from syndicator.domain.ports import Job
+from syndicator.domain.model import MessageKind, Release
 from syndicator.domain.retry import RetryPolicy
-from syndicator.domain.tokens import Tokens
-from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.i18n import Texts
-from syndicator.metrics import Metrics
-from syndicator.pipeline.bell import Bell
-from syndicator.pipeline.delivery import Delivery
-from syndicator.pipeline.fanout import Fanout
-from syndicator.pipeline.settling import Settler
-from syndicator.store import ledger, migrate, releases
+from syndicator.store import migrate, releases
 from syndicator.store.database import Database
 from tests.bench.bot_api import TOKEN, BotApi
 from tests.bench.crowd import LANGS, NOW, SITE, announce, crowd, taxonomy
 from tests.bench.figures import Figure, child
+from tests.bench.whole_road import all_sent
 
 __all__ = ["measure"]
 
@@ -175,57 +167,7 @@ async def _timed(send: Callable[[int], Awaitable[None]], chats: Sequence[int]) -
 
 async def _pipeline(database: Database, root: str, people: int) -> Mapping[str, float]:
     sender = channel(root, PER_SECOND)
-    engine = _engine(database, sender)
-    begun, cpu = time.perf_counter(), time.process_time()
-    await engine.start()
-    async with asyncio.timeout(PATIENCE):
-        while await _sent(database) < people:
-            await asyncio.sleep(0.1)
-    seconds, spent = time.perf_counter() - begun, time.process_time() - cpu
-    await engine.stop(10)
-    await sender.close()
-    return {"rate": people / seconds, "cpu": spent / people * 1000}
-
-
-def _engine(database: Database, sender: TelegramChannel) -> EmbeddedEngine:
-    """What main.py puts together, as far as fan-out and delivery go."""
-    bell, metrics, tokens = Bell(), Metrics(), Tokens(b"0123456789abcdef")
-    tells = {ChannelKind.TELEGRAM: sender.tells}
-    fanout = Fanout(database, site=SITE, taxonomy=taxonomy(), tells=tells, clock=clock, wake=bell.ring)
-    policies = {ChannelKind.TELEGRAM: RetryPolicy()}
-    delivery = Delivery(
-        database,
-        {ChannelKind.TELEGRAM: sender},
-        tokens=tokens,
-        settler=Settler(database, policies=policies, clock=clock, metrics=metrics),
-        clock=clock,
-        wake=bell.ring,
-    )
-
-    async def pending(now: datetime) -> list[Job]:
-        async with database.reading() as session:
-            messages = await ledger.open_messages(session)
-            batches = await ledger.open_batches(session, now)
-        found = [Job("fanout", f"fanout:{m.id}", m.priority, now, "fanout", {"message": m.id}) for m in messages]
-        for b in batches:
-            args: Mapping[str, int | str] = {"batch": b.id, "channel": b.channel.value}
-            found.append(Job("deliver", f"deliver:{b.id}", b.priority, now, b.channel.value, args))
-        return found
-
-    engine = EmbeddedEngine(
-        {"fanout": fanout.fan_out, "deliver": delivery.deliver},
-        pending,
-        clock=clock,
-        metrics=metrics,
-        lanes={"telegram": sender.lanes},
-    )
-    bell.hang(engine.wake)
-    return engine
-
-
-async def _sent(database: Database) -> int:
-    async with database.reading() as session:
-        return int(await session.scalar(text("SELECT count(*) FROM delivery WHERE state = 'sent'")) or 0)
+    return await all_sent(database, sender, RetryPolicy(), people, clock=clock, patience=PATIENCE)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from config.settings import DatabaseSettings, FeedSettings, Settings, SiteSettings, TelegramSettings, WebSettings
 from syndicator.domain.filters import parse
 from syndicator.domain.letters import Later, Sent
 from syndicator.domain.model import Cadence, ChannelKind, MessageKind, Priority, SubscriberRole, SubscriptionState
 from syndicator.pipeline.channels import PublicChannel, configure_channels, public_channels
 from syndicator.store import ledger, subscriptions
+from tests.offices import settings_of
 
 
 @pytest.fixture
@@ -68,26 +68,9 @@ async def test_a_changed_filter_holds_from_then_on(press, configure):
 
 
 # -- what the settings say
-def named(site, *channels):
-    common = SiteSettings(
-        base_url=site.base_url,
-        names=dict(site.names),
-        languages=site.languages,
-        default_language=site.default_language,
-        timezone=site.timezone,
-    )
-    return Settings(
-        site=common,
-        database=DatabaseSettings(url="sqlite:///x"),
-        web=WebSettings(host="127.0.0.1", port=0),
-        feeds=FeedSettings(directory="x", entries=50, max_age=60),
-        telegram=TelegramSettings(channels=channels),
-    )
-
-
 def test_topics_of_one_chat_are_channels_of_their_own(press):
     chats = [{"chat": "@forum"}, {"chat": "@forum", "thread": 5}, {"chat": "https://t.me/forum", "thread": 6}]
-    found = public_channels(named(press.site, *chats), press.site, press.taxonomy)
+    found = public_channels(settings_of(press.site, channels=chats), press.site, press.taxonomy)
     assert [channel.chat for channel in found] == ["@forum", "@forum/5", "https://t.me/forum/6"]
 
 
@@ -101,7 +84,7 @@ def test_topics_of_one_chat_are_channels_of_their_own(press):
 )
 def test_a_place_named_twice_is_refused_in_one_line(press, first, second, said):
     with pytest.raises(ValueError, match=r"telegram\.channels: ") as refused:
-        public_channels(named(press.site, first, second), press.site, press.taxonomy)
+        public_channels(settings_of(press.site, channels=(first, second)), press.site, press.taxonomy)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 

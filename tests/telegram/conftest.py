@@ -31,7 +31,9 @@ from syndicator.domain.model import (
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from tests.telegram.agency import Agency, Clock
 from tests.telegram.chats import FakeChats
+from tests.telegram.double import TelegramDouble
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)  # 13:00 in Baku
 LANGS = ("az", "en", "ru")
@@ -231,6 +233,17 @@ def channel(line, site, texts, taxonomy, pauses, time):
 @pytest.fixture
 def later(now):
     return lambda seconds: now + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+async def agency(sqlite_url, tmp_path, site, taxonomy, texts, now):
+    """The whole agency over the double, in time that tests move."""
+    clock = Clock(now)
+    async with TelegramDouble(clock=clock.seconds) as double:
+        opened = Agency(sqlite_url, tmp_path, double, clock, site=site, taxonomy=taxonomy, texts=texts)
+        await opened.open()
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture

@@ -13,19 +13,7 @@ from syndicator.domain.model import Cadence, ChannelKind
 from syndicator.store import subscriptions
 from syndicator.store.subscriptions import Consent
 from syndicator.store.tables import SUBSCRIBER
-from tests.telegram.agency import Agency, Clock
 from tests.telegram.chats import labels
-from tests.telegram.double import TelegramDouble
-
-
-@pytest.fixture
-async def agency(sqlite_url, tmp_path, site, taxonomy, texts, now):
-    clock = Clock(now)
-    async with TelegramDouble(clock=clock.seconds) as double:
-        opened = Agency(sqlite_url, tmp_path, double, clock, site=site, taxonomy=taxonomy, texts=texts)
-        await opened.open()
-        yield opened
-        await opened.close()
 
 
 @pytest.fixture

@@ -14,20 +14,8 @@ from syndicator.pipeline.browsing import Cursor
 from syndicator.store import subscriptions
 from syndicator.store.releases import Place
 from syndicator.store.subscriptions import Consent
-from tests.telegram.agency import Agency, Clock
-from tests.telegram.double import TelegramDouble
 
 LANGS = ("az", "en", "ru")
-
-
-@pytest.fixture
-async def agency(sqlite_url, tmp_path, site, taxonomy, texts, now):
-    clock = Clock(now)
-    async with TelegramDouble(clock=clock.seconds) as double:
-        opened = Agency(sqlite_url, tmp_path, double, clock, site=site, taxonomy=taxonomy, texts=texts)
-        await opened.open()
-        yield opened
-        await opened.close()
 
 
 async def signed_up(agency, chat=7, filter_="topic=visas", language="en"):

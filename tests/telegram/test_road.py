@@ -10,33 +10,16 @@ from structlog.testing import capture_logs
 from telegram.ext import ExtBot
 
 from bots.telegram.transport import AiohttpRequest
-from config.settings import DatabaseSettings, FeedSettings, Settings, SiteSettings, TelegramSettings, WebSettings
 from syndicator.domain.model import ChannelKind, DeliveryState
 from syndicator.pipeline.work import harvest_job
 from syndicator.store import ledger
+from tests.offices import settings_of
 from tests.telegram.road import Road, doubled
 from tests.whole.house import Never
 
 LONG = "\n\n".join(f"Paragraph {n}. {'word ' * 60}" for n in range(25))
 PERSON, CHANNEL = 7, "@news"
 NOTES = ("The fee is 20.", "And 30 for families.")
-
-
-def settings_of(site, **telegram):
-    named = SiteSettings(
-        base_url=site.base_url,
-        names=dict(site.names),
-        languages=site.languages,
-        default_language=site.default_language,
-        timezone=site.timezone,
-    )
-    return Settings(
-        site=named,
-        database=DatabaseSettings(url="sqlite:///x"),
-        web=WebSettings(host="127.0.0.1", port=0),
-        feeds=FeedSettings(directory="x", entries=50, max_age=60),
-        telegram=TelegramSettings(**telegram),
-    )
 
 
 @pytest.fixture
