@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Cadence, SubscriptionState
-from syndicator.store import digests, subscriptions
+from syndicator.store import catching_up, subscriptions
 from syndicator.store.subscriptions import Subscription
 
 __all__ = ["CatchUp"]
@@ -49,7 +49,7 @@ class CatchUp:
 
     async def after_rest(self, session: AsyncSession, number: int, now: datetime) -> None:
         """The pause is over: what was put by goes out."""
-        await digests.reopen(session, [number], now, self._reach)
+        await catching_up.reopen(session, [number], now, self._reach)
 
     async def back(self, session: AsyncSession, number: int, now: datetime) -> None:
         """They show that they are there; if they rest no more, what was put by for them is told."""
@@ -62,7 +62,7 @@ class CatchUp:
         subscriber = await subscriptions.by_id(session, old.subscriber)
         if subscriber is not None and not subscriber.is_paused:
             zone = subscriber.timezone
-            await digests.catch_up(session, old.id, old.cadence, zone, now, self._reach, rests=rests)
+            await catching_up.catch_up(session, old.id, old.cadence, zone, now, self._reach, rests=rests)
 
 
 async def _digested(session: AsyncSession, number: int) -> Sequence[Subscription]:

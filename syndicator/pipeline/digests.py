@@ -25,7 +25,7 @@ from config.settings import DigestSettings
 from syndicator.domain.model import Cadence, Priority
 from syndicator.domain.ports import Clock, Done, Handler, Job, Turn, Verdict
 from syndicator.domain.windows import DAYS, Schedule
-from syndicator.store import digests, subscriptions
+from syndicator.store import catching_up, digests, subscriptions
 from syndicator.store.database import Database
 
 __all__ = ["GRACE", "Digests", "schedule_of"]
@@ -116,7 +116,7 @@ class Digests:
         async with self._database.writing() as session:
             now = self._clock()
             ended = await subscriptions.resume_due(session, now)
-            await digests.reopen(session, ended, now, self._reach)
+            await catching_up.reopen(session, ended, now, self._reach)
         log.info("pauses ended that had been asked for", people=len(ended))
         self._wake()
         return Done()

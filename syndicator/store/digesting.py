@@ -36,7 +36,7 @@ from syndicator.store.digests import became_news, opened
 from syndicator.store.loading import many
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message
-from syndicator.store.people import rests
+from syndicator.store.resting import rests
 from syndicator.store.stepping import PEOPLE, Step, advance, next_high, typed, write_step
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, VARIANT
 

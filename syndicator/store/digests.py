@@ -7,13 +7,10 @@ Rules, in order:
    same window make one. Without releases there is none.
 2. A run whose end lies ahead was made while the clock stood wrong. It is struck: it counts as a window no more, and
    what it told stays told, so that nothing is lost and nothing comes twice.
-3. Who leaves a digest's pace or zone is not left between two windows: what is outstanding for them is told by a run of
-   their own, at once. Its zone has the number of the subscription that it is made for behind it. It begins where the
-   last one of their own ended, so that leaving again costs nothing.
-4. Who asks for a pause gets such a run too, but it is put by: closed, with the time in its message's `again_at`, which
-   no other closed message has. It is opened again when the pause has ended, unless it is too old by then.
-5. To whom a run goes is written by `digesting`.
-6. What its channel could not show of a digest, it has not told: the item goes again.
+3. A run may be for one reader alone, and be put by for later (`catching_up`): closed, with the time in its message's
+   `again_at`, which no other closed message has.
+4. To whom a run goes is written by `digesting`.
+5. What its channel could not show of a digest, it has not told: the item goes again.
 """
 
 from __future__ import annotations
@@ -39,11 +36,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import Cadence, DeliveryState, MessageKind, Priority, State, SubscriberRole
+from syndicator.domain.model import Cadence, MessageKind, Priority, State, SubscriberRole
 from syndicator.domain.windows import Window
 from syndicator.store.catalogue import shown
 from syndicator.store.tables import (
-    DELIVERY,
     DIGEST_ITEM,
     DIGEST_RUN,
     MESSAGE,
@@ -57,7 +53,6 @@ from syndicator.store.upsert import insert_for
 __all__ = [
     "bare",
     "became_news",
-    "catch_up",
     "close",
     "groups",
     "items_of",
@@ -65,14 +60,11 @@ __all__ = [
     "last_end",
     "newest_subscription",
     "opened",
-    "reopen",
     "strike",
 ]
 
-MOMENT = timedelta(microseconds=1)  # what comes out in the moment of leaving is within
 STRUCK = "!"  # stands behind the zone and the key of a run that was struck, and its number behind that
 OLDEST = timedelta(days=31)  # a translation of what was published longer ago is no news in a digest either
-PAGE = 500  # people whose runs are opened again by one statement
 
 
 async def groups(session: AsyncSession, after: int = 0) -> Sequence[tuple[Cadence, str]]:
@@ -135,7 +127,7 @@ async def close(
 ) -> int | None:
     """The run of a closed window, with its message; how many releases, or None: it was told already, or is empty.
 
-    With `subscription` it is for its reader alone; rule 4 says when it is put by.
+    With `subscription` it is for its reader alone; rule 3 says what is put by.
     """
     numbers = await _news(session, window, now)
     if not numbers:
@@ -159,75 +151,6 @@ async def close(
     run = {"message_id": made, "cadence": cadence, "zone": zone}
     await session.execute(insert(DIGEST_RUN).values(**run, begins_at=window.begins_at, ends_at=window.ends_at))
     return len(numbers)
-
-
-async def catch_up(
-    session: AsyncSession,
-    subscription: int,
-    cadence: Cadence,
-    zone: str,
-    now: datetime,
-    reach: timedelta,
-    *,
-    rests: bool = False,
-) -> int | None:
-    """Rule 3, for a subscription that was `cadence` in `zone` until now; releases that may be outstanding, if any.
-
-    With `rests` its reader wants nothing for a while: the run is put by (rule 4), and holds as well what was written
-    for them and has not gone out, since that will not.
-    """
-    reader = select(SUBSCRIPTION.c.subscriber_id).where(SUBSCRIPTION.c.id == subscription)
-    who = int(await session.scalar(reader) or 0)
-    told = await _told_until(session, who, cadence, zone, now)
-    begins = now - reach if told is None else max(told, now - reach)
-    if rests:
-        begins = min(begins, await _first_waiting(session, who) or begins)
-    window = Window(begins, now + MOMENT)
-    own = f"{zone}#{subscription}"
-    return await close(session, cadence, own, window, now, subscription=subscription, put_by=rests)
-
-
-async def _told_until(session: AsyncSession, who: int, cadence: Cadence, zone: str, now: datetime) -> datetime | None:
-    """Until when they were told: by the last run of their group, or by one of their own."""
-    runs = select(DIGEST_RUN.c.begins_at, DIGEST_RUN.c.ends_at, MESSAGE.c.fanned_out_at).join_from(
-        DIGEST_RUN, MESSAGE, MESSAGE.c.id == DIGEST_RUN.c.message_id
-    )
-    of_group = runs.where(DIGEST_RUN.c.cadence == cadence, DIGEST_RUN.c.zone == zone, DIGEST_RUN.c.ends_at <= now)
-    theirs = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id == who)
-    own = runs.where(MESSAGE.c.subscription_id.in_(theirs), DIGEST_RUN.c.ends_at <= now)
-    ends = []
-    for query, is_own in ((of_group, False), (own, True)):
-        last = (await session.execute(query.order_by(DIGEST_RUN.c.ends_at.desc()).limit(1))).one_or_none()
-        if last is not None:  # while people of a group are still being written, this one may not have been reached
-            ends.append(last.ends_at if is_own or last.fanned_out_at is not None else last.begins_at)
-    return max(ends, default=None)
-
-
-async def _first_waiting(session: AsyncSession, who: int) -> datetime | None:
-    """Where the oldest window begins of which a digest waits to go out to them."""
-    query = (
-        select(func.min(DIGEST_RUN.c.begins_at))
-        .join_from(DELIVERY, DIGEST_RUN, DIGEST_RUN.c.message_id == DELIVERY.c.message_id)
-        .where(DELIVERY.c.subscriber_id == who, DELIVERY.c.state.in_((DeliveryState.DUE, DeliveryState.DEFERRED)))
-    )
-    found: datetime | None = await session.scalar(query)
-    return found
-
-
-async def reopen(session: AsyncSession, people: Sequence[int], now: datetime, reach: timedelta) -> int:
-    """What was put by for these people, who rest no more, is told now (rule 4); how many runs."""
-    young = select(DIGEST_RUN.c.message_id).where(DIGEST_RUN.c.ends_at > now - reach)
-    opened = 0
-    for start in range(0, len(people), PAGE):
-        theirs = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id.in_(people[start : start + PAGE]))
-        put_by = (
-            update(MESSAGE)
-            .where(MESSAGE.c.subscription_id.in_(theirs), MESSAGE.c.kind == MessageKind.DIGEST)
-            .where(MESSAGE.c.again_at.is_not(None), MESSAGE.c.fanned_out_at.is_not(None), MESSAGE.c.id.in_(young))
-            .values(fanned_out_at=None, again_at=None)
-        )
-        opened += len((await session.execute(put_by.returning(MESSAGE.c.id))).all())
-    return opened
 
 
 def opened() -> ColumnElement[datetime]:
@@ -267,7 +190,7 @@ async def _news(session: AsyncSession, window: Window, now: datetime) -> list[in
 
 
 async def keep_shown(session: AsyncSession, delivery: int, shown_there: Sequence[int]) -> None:
-    """Rule 6: of what that digest was to tell, its reader was shown these releases."""
+    """Rule 5: of what that digest was to tell, its reader was shown these releases."""
     others = DIGEST_ITEM.c.release_id.not_in(list(shown_there))
     await session.execute(delete(DIGEST_ITEM).where(DIGEST_ITEM.c.delivery_id == delivery, others))
 

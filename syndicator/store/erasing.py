@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, DeliveryState, SubscriberRole, SubscriptionState
+from syndicator.store.filters import share_filter
 from syndicator.store.people import ERASED, PAUSED, UNSENT
-from syndicator.store.subscriptions import share_filter
 from syndicator.store.tables import (
     DELIVERY,
     DIGEST_ITEM,

@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, se
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind
-from syndicator.store import people
+from syndicator.store import people, resting
 from syndicator.store.hub_news import begin_topic
 from syndicator.store.hub_requests import Request, drop
 from syndicator.store.tables import DELIVERY, HUB_LEASE, HUB_REQUEST, HUB_TOPIC, MESSAGE, SUBSCRIBER
@@ -124,7 +124,7 @@ async def activate(
         return False
     address = f"{wish.topic} {wish.callback}"
     who = await people.ensure(session, ChannelKind.WEBSUB, address, language=language, timezone=timezone, now=now)
-    await people.resume(session, who.id)
+    await resting.resume(session, who.id)
     await begin_topic(session, wish.topic, etag, built, now, tracked=tracked)
     renewed = {
         "host": wish.host,

@@ -25,7 +25,7 @@ from sqlalchemy import RowMapping, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority, SubscriberRole
-from syndicator.store import people
+from syndicator.store import people, resting
 from syndicator.store.batching import PAGE as BATCH_SIZE
 from syndicator.store.holding import OVERTAKEN
 from syndicator.store.indexed import in_state
@@ -100,7 +100,7 @@ async def ensure_hub(session: AsyncSession, address: str, *, language: str, time
         session, ChannelKind.WEBSUB, address, language=language, timezone=timezone, now=now, role=role
     )
     if who.is_paused:
-        await people.resume(session, who.id)
+        await resting.resume(session, who.id)
     return who.id
 
 

@@ -20,8 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import Filter, canonical
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriberRole, SubscriptionState
+from syndicator.store.filters import share_filter
 from syndicator.store.people import ACTIVE, LIVE
-from syndicator.store.subscriptions import Consent, share_filter
+from syndicator.store.subscriptions import Consent
 from syndicator.store.tables import FILTER, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
 

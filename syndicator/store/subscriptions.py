@@ -1,8 +1,8 @@
-"""Subscriptions, their shared filters and the record of consent; subscribers are in `people`, under this name too.
+"""Subscriptions and the record of consent. Subscribers (`people`, `resting`, `moving`) go by this name too.
 
 Rules, in order:
 
-1. Equal filters share one row, so that matching costs the number of distinct filters.
+1. A subscription is of a filter that it shares with others (`filters`).
 2. A subscriber has at most one live subscription of a filter; the database forbids a second.
 3. Rows are never deleted: one that ended stays as the record of who agreed to what, when and where.
 4. What is not confirmed changes nothing that is active: a stranger cannot alter somebody's subscription.
@@ -18,33 +18,27 @@ from typing import Any
 from sqlalchemy import RowMapping, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.filters import Filter, canonical
+from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence, MessageKind, SubscriptionState
+from syndicator.store.filters import share_filter
+from syndicator.store.moving import move, respell
 from syndicator.store.people import (
     ASKED,
     LIVE,
     Subscriber,
-    back,
     by_id,
     channels_ever,
     configured_channels,
     ensure,
     find,
-    move,
-    next_resume,
-    pause,
     resolve,
-    respell,
-    rest,
-    resume,
-    resume_due,
     set_language,
     set_quiet,
     set_reading,
     subscriber_of,
 )
-from syndicator.store.tables import FILTER, FILTER_TERM, MESSAGE, SUBSCRIBER, SUBSCRIPTION
-from syndicator.store.upsert import insert_for
+from syndicator.store.resting import back, next_resume, pause, rest, resume, resume_due
+from syndicator.store.tables import FILTER, MESSAGE, SUBSCRIBER, SUBSCRIPTION
 
 __all__ = [
     "ASKED",
@@ -77,7 +71,6 @@ __all__ = [
     "set_language",
     "set_quiet",
     "set_reading",
-    "share_filter",
     "subscribe",
 ]
 
@@ -112,39 +105,6 @@ class Consent:
     at: datetime
     source: str
     text: str
-
-
-async def share_filter(session: AsyncSession, filter_: Filter) -> int:
-    """The id of the row of that filter, made if new, with its terms."""
-    made = await session.scalar(
-        insert_for(session, FILTER)
-        .values(
-            canonical=canonical(filter_),
-            has_langs=bool(filter_.langs),
-            has_topics=bool(filter_.topics),
-            has_kinds=bool(filter_.kinds),
-            has_words=bool(filter_.words),
-        )
-        .on_conflict_do_nothing(index_elements=["canonical"])
-        .returning(FILTER.c.id)
-    )
-    if made is None:
-        return int(await session.scalar(select(FILTER.c.id).where(FILTER.c.canonical == canonical(filter_))) or 0)
-    fields = {
-        "lang": filter_.langs,
-        "topic": filter_.topics,
-        "not": filter_.without,
-        "kind": filter_.kinds,
-        "q": filter_.words,
-    }
-    terms = [
-        {"filter_id": made, "field": field, "value": value, "position": place}
-        for field, values in fields.items()
-        for place, value in enumerate(values)
-    ]
-    if terms:
-        await session.execute(insert(FILTER_TERM), terms)
-    return int(made)
 
 
 async def subscribe(

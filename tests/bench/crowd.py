@@ -11,8 +11,9 @@ from syndicator.domain.filters import Filter
 from syndicator.domain.model import MessageKind, Priority, Revision, State, Urgency
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
-from syndicator.store import ledger, releases, subscriptions
+from syndicator.store import ledger, releases
 from syndicator.store.database import Database
+from syndicator.store.filters import share_filter
 from syndicator.store.releases import Draft
 from syndicator.store.tables import COUNTER, RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 
@@ -54,7 +55,7 @@ async def crowd(database: Database, people: int, filters: int, *, chats: int = 3
         early = early.replace(tzinfo=None).isoformat(" ")
     async with database.writing() as session:
         for number in range(filters):
-            await subscriptions.share_filter(session, _distinct(number))
+            await share_filter(session, _distinct(number))
         await session.execute(
             text(COUNT + PEOPLE if database.url.startswith("sqlite") else _with_inside(PEOPLE)),
             {"people": people, "early": early, "chats": chats or people + 2},

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, MessageKind, SubscriptionState
 from syndicator.domain.windows import Window
-from syndicator.store import digests, ledger, releases, subscriptions
+from syndicator.store import catching_up, digests, ledger, releases, subscriptions
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, SUBSCRIBER
 from tests.store.looked import drain
 
@@ -200,7 +200,7 @@ async def test_who_leaves_digests_is_told_at_once_what_is_outstanding(database, 
         await desk.publish(session, "b", at=now + DAY + timedelta(hours=1))
         how = {"state": SubscriptionState.ACTIVE, "consent": None, "now": noon}
         await subscriptions.subscribe(session, who.id, parse(""), cadence=Cadence.IMMEDIATE, **how)
-        assert await digests.catch_up(session, old.id, Cadence.DAILY, BAKU, noon, 14 * DAY) == 1
+        assert await catching_up.catch_up(session, old.id, Cadence.DAILY, BAKU, noon, 14 * DAY) == 1
         await desk.spread(session, noon)
         assert await desk.told(session) == {"1": [[(1, "az")], [(2, "az")]], "2": [[(1, "az")]]}
         await desk.close(session, now + DAY, now + 2 * DAY)

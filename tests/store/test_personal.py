@@ -10,7 +10,7 @@ from sqlalchemy import event, insert, select, text, update
 from bots.telegram.talk.mine import STAYS
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, DeliveryState, SubscriberRole, SubscriptionState
-from syndicator.store import ledger, people, personal, subscriptions
+from syndicator.store import ledger, moving, people, personal, resting, subscriptions
 from syndicator.store.ledger import Settlement
 from syndicator.store.pauses import pause as keep_pause
 from syndicator.store.subscriptions import Consent
@@ -291,9 +291,9 @@ async def test_what_had_not_gone_out_never_does_and_a_late_answer_brings_nothing
         late = Settlement(row["id"], DeliveryState.SENT, answer={"chat": 7, "messages": [103]})
         assert await ledger.settle(session, [late], now) == 0
         await people.resolve(session, who.id, "7")
-        await people.move(session, who.id, "-1007")
-        await people.pause(session, who.id, "blocked by 7")
-        await people.resume(session, who.id)
+        await moving.move(session, who.id, "-1007")
+        await resting.pause(session, who.id, "blocked by 7")
+        await resting.resume(session, who.id)
         (kept,) = await rows(session, SUBSCRIBER, id=who.id)
         assert (kept["resolved"], kept["state"], kept["state_reason"]) == ("", "paused", "erased")
         assert (await rows(session, DELIVERY, id=row["id"]))[0]["answer"] == {}

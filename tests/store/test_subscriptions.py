@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriberRole, SubscriptionState
-from syndicator.store import ledger, subscriptions
+from syndicator.store import filters, ledger, subscriptions
 from syndicator.store.subscriptions import Consent
 
 ACTIVE, PENDING, ENDED = SubscriptionState.ACTIVE, SubscriptionState.PENDING, SubscriptionState.ENDED
@@ -39,8 +39,8 @@ async def test_a_subscriber_is_made_once_and_keeps_their_language(database, now)
 async def test_equal_filters_share_one_row(database):
     async with database.writing() as session:
         texts = ("topic=b,a&q=Viza+ASAN", "q=asan+viza&topic=a&topic=b")
-        one, two = [await subscriptions.share_filter(session, parse(t)) for t in texts]
-        everything = await subscriptions.share_filter(session, Filter())
+        one, two = [await filters.share_filter(session, parse(t)) for t in texts]
+        everything = await filters.share_filter(session, Filter())
         terms = await session.execute(text("SELECT field, value FROM filter_term ORDER BY field, position"))
         assert one == two != everything
         assert [tuple(row) for row in terms] == [("q", "asan"), ("q", "viza"), ("topic", "a"), ("topic", "b")]

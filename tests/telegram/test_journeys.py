@@ -14,7 +14,7 @@ from bots.telegram.pauses import DatabasePauses
 from syndicator.domain.deeplink import bot_link
 from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
-from syndicator.store import subscriptions
+from syndicator.store import filters
 from syndicator.store.tables import DELIVERY, SUBSCRIBER, SUBSCRIPTION
 from tests.telegram.agency import Agency, Clock
 from tests.telegram.double import TelegramDouble
@@ -275,7 +275,7 @@ async def test_an_answer_does_not_wait_for_a_broadcast_in_full_run(opened):
     await signed_up(agency, 1)
     async with agency.database.writing() as session:
         now = agency.clock() - timedelta(minutes=1)
-        shared = await subscriptions.share_filter(session, parse("topic=visas"))
+        shared = await filters.share_filter(session, parse("topic=visas"))
         usual = {"channel": ChannelKind.TELEGRAM, "language": "en", "timezone": "Asia/Baku", "created_at": now}
         rows = [{**usual, "id": number, "address": str(number)} for number in range(1000, 2000)]
         await session.execute(insert(SUBSCRIBER), rows)
