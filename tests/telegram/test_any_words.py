@@ -65,5 +65,8 @@ async def test_whatever_releases_say_is_posted_listed_searched_and_explained(age
         assert "Strange" in (await agency.write(7, command))["text"]
     await agency.correct("r0", strange[1], en=f"Stranger {strange[0]}")
     await agency.withdraw("r1", strange[2])
-    assert sum("Stranger" in post["text"] for post in agency.double.seen(7)) == 2  # the copy, and the word about it
+    (copy,) = [post for post in agency.double.seen(7) if "Stranger" in post["text"]]
+    assert [post["text"].split("\n")[0] for post in agency.double.seen(7) if post["reply_to"] == copy["id"]] == [
+        "✏️ Corrected"
+    ]
     assert refused == []
