@@ -47,6 +47,7 @@ from bots.telegram.twins import Twins
 from syndicator.domain.letters import Later, Letter, Outcome, Refused, Sent, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole, Urgency
 from syndicator.domain.places import Place
+from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
@@ -106,6 +107,7 @@ def _warn_of(letter: Letter) -> None:
 class TelegramChannel:
     """Sends through the Bot API. `sleep` takes seconds and `monotonic` gives them; tests pass their own.
 
+    With a `clock` it is asked anew at each step, so that one that is set back is noticed in the middle of a letter.
     Without `photos` what would be a photo is a text; without an `audit` what nobody can tell of is unknown; without
     `still` what was read at the claim is sent.
     """
@@ -131,6 +133,7 @@ class TelegramChannel:
         metrics: Metrics | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
     ) -> None:
         self._bot = bot
         self._site = site
@@ -143,6 +146,7 @@ class TelegramChannel:
         self._twins = Twins(bot, self._options.written)
         self._reach = Reach()
         self._monotonic = monotonic
+        self._clock = clock
         self._writer = Writer(Renderings(site, taxonomy), texts)
         self._buttons = buttons_work(site.base_url)
         self._size = Size(pacer)
@@ -165,7 +169,7 @@ class TelegramChannel:
         started = self._monotonic()
 
         def moment() -> datetime:
-            return now + timedelta(seconds=self._monotonic() - started)
+            return self._clock() if self._clock else now + timedelta(seconds=self._monotonic() - started)
 
         if len(letters) == 1:
             return [await self._deliver(letters[0], now, moment)]

@@ -152,4 +152,5 @@ def open_channel(
         photos=Photos(DatabaseFiles(database, number), folder),
         audit=audit,
         still=still,
+        clock=clock,
     )

@@ -47,7 +47,12 @@ class Reach:
         return self._until is None
 
     def held_until(self, now: datetime) -> datetime | None:
-        """Until when nobody need try, or None."""
+        """Until when nobody need try, or None.
+
+        A time further ahead than any that is ever set was set before the clock went back: somebody may try.
+        """
+        if self._until is not None and self._until - now > LONGEST:
+            self._until = now
         return self._until if self._until is not None and self._until > now else None
 
     async def call(self, send: Callable[[], Awaitable[T]], moment: Callable[[], datetime]) -> T:

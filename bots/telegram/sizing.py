@@ -48,7 +48,7 @@ class Size:
     def look(self, now: datetime) -> None:
         """Something is being sent: see whether the budget is used."""
         since = PAUSE if self._looked is None else now - self._looked
-        if since < STEP:
+        if timedelta(0) <= since < STEP:
             return
         self._looked = now
         if since >= PAUSE:

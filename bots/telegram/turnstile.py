@@ -19,6 +19,8 @@ from time import monotonic
 
 from telegram import Update
 
+from syndicator.domain.places import Place
+
 __all__ = ["BURST", "EVERY", "KNOWN", "Turnstile", "Way"]
 
 BURST = 30
@@ -45,7 +47,7 @@ class Turnstile:
     """One for each bot. `free` are the office's own chats as the configuration writes them; `clock` gives seconds."""
 
     def __init__(self, free: Collection[int | str] = (), clock: Callable[[], float] = monotonic) -> None:
-        self._free = {str(chat).lower() for chat in free}
+        self._free = {str(Place.parse(str(chat)).chat).lower() for chat in free if chat}
         self._clock = clock
         self._chats: OrderedDict[int, _Chat] = OrderedDict()
 

@@ -49,21 +49,26 @@ class _Turn:
 
 @dataclass(slots=True)
 class _Failures:
-    """How often each key has failed in a row, and until when it stays away."""
+    """How often each key has failed in a row, since when, and for how long it stays away."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    until: dict[str, datetime] = field(default_factory=dict)
+    away: dict[str, tuple[datetime, timedelta]] = field(default_factory=dict)
 
     def note(self, job: Job, now: datetime) -> float:
         key, longest = job.key, URGENT_COOLDOWN if job.priority <= Priority.URGENT else LONGEST_COOLDOWN
         self.counts[key] += 1
         seconds = min(2.0 ** min(self.counts[key] - 1, 20), longest)
-        self.until[key] = now + timedelta(seconds=seconds)
+        self.away[key] = now, timedelta(seconds=seconds)
         return seconds
 
     def clear(self, key: str) -> None:
         self.counts.pop(key, None)
-        self.until.pop(key, None)
+        self.away.pop(key, None)
+
+    def until(self, key: str, now: datetime) -> datetime | None:
+        """When it may be tried again, if not now. A failure that lies ahead was before the clock went back."""
+        failed, length = self.away.get(key, (now, timedelta(0)))
+        return failed + length if failed <= now < failed + length else None
 
 
 class EmbeddedEngine:
@@ -199,7 +204,7 @@ class EmbeddedEngine:
         now = self._clock()
         soonest = min(
             (
-                max(job.due, self._failures.until.get(job.key, job.due))
+                max(job.due, self._failures.until(job.key, now) or job.due)
                 for job in self._waiting.values()
                 if job.key not in self._running and self._free(job.lane) > 0
             ),
@@ -244,8 +249,7 @@ class EmbeddedEngine:
         self._waiting[job.key] = job
 
     def _ready(self, job: Job, now: datetime) -> bool:
-        cool = self._failures.until.get(job.key)
-        return job.due <= now and job.key not in self._running and (cool is None or cool <= now)
+        return job.due <= now and job.key not in self._running and self._failures.until(job.key, now) is None
 
     def _free(self, lane: str) -> int:
         return self._lanes.get(lane, 1) - sum(1 for job in self._running.values() if job.lane == lane)

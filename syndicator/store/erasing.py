@@ -89,7 +89,8 @@ async def _forget_messages(session: AsyncSession, subscriber: int, now: datetime
     for number, kind, made_at, written_at in await session.execute(query.where(MESSAGE.c.subscription_id.in_(theirs))):
         written = _day(written_at or now)
         said = {"key": f"{kind}:{ERASED}:{number}", "created_at": _day(made_at), "fanned_out_at": written}
-        await session.execute(update(MESSAGE).where(MESSAGE.c.id == number).values(said))
+        blank = update(MESSAGE).where(MESSAGE.c.id == number).values(again_at=None, matched={})
+        await session.execute(blank.values(said))
         window = {"cadence": Cadence.DAILY, "zone": f"#{number}", "begins_at": _day(made_at), "ends_at": _day(made_at)}
         await session.execute(update(DIGEST_RUN).where(DIGEST_RUN.c.message_id == number).values(window))
 

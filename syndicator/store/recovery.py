@@ -114,9 +114,10 @@ async def reopened(session: AsyncSession, channel: ChannelKind, chats: Collectio
         if named & {Place.parse(one).key[0] for one in (address, resolved) if one}
     ]
     query = (
-        select(DELIVERY.c.id, SUBSCRIBER.c.channel, MESSAGE.c.priority)
+        select(DELIVERY.c.id, SUBSCRIBER.c.channel, urgency())
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
         .where(in_state(DeliveryState.DEFERRED), DELIVERY.c.subscriber_id.in_(meant))
         .order_by(DELIVERY.c.id)
         .with_for_update(of=DELIVERY, skip_locked=True)

@@ -316,3 +316,22 @@ async def test_an_urgent_job_that_fails_never_stays_away_for_long(desk: Desk) ->
     engine.wake()
     await until(lambda: tries == 2)
     await engine.stop(1)
+
+
+async def test_a_job_that_failed_is_tried_again_though_the_clock_was_set_back(desk: Desk) -> None:
+    tries = 0
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        nonlocal tries
+        tries += 1
+        raise OSError("down")
+
+    desk.work = work
+    engine = desk.engine()
+    await engine.submit(job("open", Priority.URGENT, due=NOW - timedelta(hours=2)))
+    await engine.start()
+    await until(lambda: tries == 1)
+    desk.now -= timedelta(hours=1)
+    engine.wake()
+    await until(lambda: tries == 2)
+    await engine.stop(1)

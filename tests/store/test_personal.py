@@ -243,6 +243,7 @@ async def test_what_is_left_of_an_erased_person_is_what_they_were_told_and_nothi
                 assert sent == {"id": sent["id"], "message_id": message["id"], "subscriber_id": who, **counted}
             (own,) = await rows(session, MESSAGE, subscription_id=row["id"])
             assert (own["key"], own["created_at"]) == (f"digest:erased:{own['id']}", day)
+            assert (own["again_at"], own["matched"]) == (None, {})
             (run,) = await rows(session, DIGEST_RUN, message_id=own["id"])
             assert run == {**run, "cadence": "daily", "zone": f"#{own['id']}", "begins_at": day, "ends_at": day}
         assert await rows(session, DIGEST_ITEM) == []
@@ -256,7 +257,7 @@ async def lived(session, address, asked, pace, when):
     made = await subscriptions.subscribe(
         session, who.id, parse(asked), cadence=pace, state=SubscriptionState.ACTIVE, consent=consent, now=when
     )
-    said = {"kind": "digest", "created_at": when, "fanned_out_at": when}
+    said = {"kind": "digest", "created_at": when, "fanned_out_at": when, "again_at": when, "matched": {"releases": [1]}}
     for key, own in (("digest:weekly:Asia/Baku:x", None), (f"digest:{pace}:Europe/Berlin#{made.id}:y", made.id)):
         query = insert_for(session, MESSAGE).values(key=key, subscription_id=own, **said)
         await session.execute(query.on_conflict_do_nothing(index_elements=["key"]))

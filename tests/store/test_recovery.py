@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from syndicator.domain.model import ChannelKind, DeliveryState, SubscriberRole
+from syndicator.domain.model import ChannelKind, DeliveryState, Priority, SubscriberRole
 from syndicator.store import ledger
 from syndicator.store.ledger import Settlement
 from tests.store.looked import drain, rows
@@ -119,4 +119,6 @@ async def test_a_chat_that_takes_posts_again_gets_at_once_what_waited_for_it_and
             await ledger.settle(session, [replace(later, delivery=one.id)], now)
         assert await ledger.reopened(session, ChannelKind.TELEGRAM, ["@NEWS", "7"], now) == 2
         assert await ledger.reopened(session, ChannelKind.EMAIL, ["@other"], now) == 0
+        (batch,) = await ledger.open_batches(session, now)
+        assert batch.priority is Priority.CHANNEL, "before all people"
         assert sorted(one.address for one in await drain(session, now)) == ["@news", "https://t.me/news/5"]

@@ -8,6 +8,9 @@ import pytest
 
 from bots.telegram.kept import BOT, Pause, chat_scope, crowd_scope
 from bots.telegram.limits import Pacer
+from bots.telegram.reach import Reach
+from bots.telegram.sizing import Size
+from bots.telegram.transport import NotSent
 
 HOUR = timedelta(hours=1)
 
@@ -20,6 +23,32 @@ def sent(pacer, chat, now):
         return False
     pacer.answered(chat, now)
     return True
+
+
+async def test_a_line_that_was_down_is_tried_though_the_clock_went_back_an_hour(now, later):
+    async def nobody():
+        raise NotSent("refused")
+
+    reach = Reach()
+    for _ in range(2):
+        with pytest.raises(NotSent):
+            await reach.call(nobody, lambda: now)
+    assert reach.held_until(later(1)) is not None
+    assert reach.held_until(now - HOUR) is None
+
+    async def taken():
+        return "sent"
+
+    assert await reach.call(taken, lambda: now - HOUR) == "sent"
+    assert reach.is_up
+
+
+def test_how_much_is_claimed_is_looked_at_again_after_the_clock_went_back(now, later):
+    size = Size(Pacer())
+    size.look(now)
+    size.now += 3
+    size.look(now - HOUR)
+    assert size._looked == now - HOUR
 
 
 @pytest.mark.parametrize("chat", [7, -1007])

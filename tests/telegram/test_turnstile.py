@@ -46,9 +46,11 @@ def test_thirty_a_minute_are_heard_for_ever():
         assert line.ways(1) == [Way.IN]
 
 
-@pytest.mark.parametrize(("chat", "name"), [(-1007, None), (-1008, "Press"), (77, None)])
+@pytest.mark.parametrize(
+    ("chat", "name"), [(-1007, None), (-1008, "Press"), (77, None), (-1009, "forum"), (-1010, "news"), (-10011, None)]
+)
 def test_the_offices_own_chats_have_no_limit(chat, name):
-    line = Line([-1007, "@press", "77", ""])
+    line = Line([-1007, "@press", "77", "", "https://t.me/Forum", "t.me/news/5", "-10011/5"])
     assert set(line.ways(500, chat=chat, name=name)) == {Way.IN}
 
 

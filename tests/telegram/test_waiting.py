@@ -65,6 +65,18 @@ def flood(seconds):
     return Flooded(seconds)
 
 
+async def test_a_fault_of_ours_loses_an_answer_and_never_shuts_its_person_out(office):
+    async def broken(chat, seconds):
+        raise RuntimeError("the pause cannot be kept")
+
+    office.answers._slowed = broken
+    chat = Chat(flood(7))
+    await office.answers.give(7, chat.says("lost"))
+    await office.done()
+    await office.answers.give(7, chat.says("hello"))
+    assert (chat.got, office.told) == (["hello"], ["lost", "sent"])
+
+
 async def test_an_answer_waits_as_long_as_asked_and_is_given_once(office, time):
     chat = Chat(flood(7))
     await office.answers.give(7, chat.says("hello"))

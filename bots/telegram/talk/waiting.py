@@ -112,18 +112,21 @@ class Answers:
         """Give the chat's answers, one after the other; a new 429 holds up the first of them."""
         line = self._lines[chat]
         waited = 0.0
-        while line:
-            waited += seconds
-            if waited > LONGEST:
-                self._lose(len(line), f"Telegram asked for {seconds:g} s more")
-                break
-            if seconds:
-                await self._slowed(chat, seconds)
-                await self._sleep(seconds + _MARGIN)
-            again = await self._served(chat, line)
-            if again is None:
-                waited = 0.0
-            seconds = again or 0.0
+        try:
+            while line:
+                waited += seconds
+                if waited > LONGEST:
+                    self._lose(len(line), f"Telegram asked for {seconds:g} s more")
+                    break
+                if seconds:
+                    await self._slowed(chat, seconds)
+                    await self._sleep(seconds + _MARGIN)
+                again = await self._served(chat, line)
+                if again is None:
+                    waited = 0.0
+                seconds = again or 0.0
+        except Exception as error:  # noqa: BLE001  # a line that ends by a fault must not shut its person out
+            self._lose(len(line), type(error).__name__)
         # Nothing is awaited since the line was seen empty: whoever comes now is tried at once.
         self._lines.pop(chat, None)
 
