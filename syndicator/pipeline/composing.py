@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.chat_answers import was_said
 from syndicator.domain.corrections import untold
 from syndicator.domain.letters import Earlier, Item, Letter, Moved, Outcome, Sent
 from syndicator.domain.model import DeliveryState, MessageKind, Release, Revision, SubscriberRole
@@ -130,7 +131,7 @@ def with_revision(letter: Letter, outcome: Outcome) -> Outcome:
     if isinstance(outcome, Moved) or not (isinstance(outcome, Sent) or outcome.answer):
         return outcome
     answer = {**_revisions(letter), **outcome.answer}
-    if letter.kind is MessageKind.CORRECTION and "reply" not in letter.answer:
+    if letter.kind is MessageKind.CORRECTION and not was_said(letter.answer):
         return replace(outcome, answer=answer)  # rule 4: nothing was told yet
     began = letter.answer.get("first", letter.answer.get("revision"))
     if isinstance(began, int) and began != answer.get("revision"):
@@ -169,7 +170,7 @@ def _notes(claimed: Claimed, background: Background) -> tuple[str, ...]:
 
 def _read(told: Told, number: int, history: Sequence[Revision]) -> int:
     """The revision that was read there, 0 where nobody can tell; by its time where the answer names none."""
-    unsaid = told.kind is MessageKind.CORRECTION and told.state is not DeliveryState.SENT and "reply" not in told.answer
+    unsaid = told.kind is MessageKind.CORRECTION and told.state is not DeliveryState.SENT and not was_said(told.answer)
     if unsaid or not told.is_known:
         return 0
     of_digest = told.answer.get("revisions")

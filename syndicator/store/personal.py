@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Text, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.chat_answers import is_about, message_numbers
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
 from syndicator.store.erasing import Erased, erase
 from syndicator.store.people import ERASED
@@ -117,7 +118,7 @@ async def told_as(session: AsyncSession, subscriber: int, message: int) -> Entry
     holds = or_(*(written.contains(one) for one in listed))
     query = select(DELIVERY.c.id, DELIVERY.c.answer).where(DELIVERY.c.subscriber_id == subscriber, holds)
     rows = await session.execute(query.order_by(DELIVERY.c.id.desc()).limit(_CANDIDATES))
-    found = [(message not in _numbers(answer), number) for number, answer in rows if _is_about(answer, message)]
+    found = [(message not in message_numbers(answer), number) for number, answer in rows if is_about(answer, message)]
     if not found:
         return None
     return await _whole(session, DELIVERY.c.id == min(found)[1])
@@ -156,15 +157,6 @@ async def exported(session: AsyncSession) -> AsyncGenerator[RowMapping, None]:
         for row in rows:
             yield row
         last = rows[-1]["id"]
-
-
-def _numbers(answer: Mapping[str, Any]) -> list[object]:
-    found = answer.get("messages")
-    return list(found) if isinstance(found, list) else []
-
-
-def _is_about(answer: Mapping[str, Any], message: int) -> bool:
-    return message in (*_numbers(answer), answer.get("reply"))
 
 
 async def _whole(session: AsyncSession, which: ColumnElement[bool]) -> Entry | None:

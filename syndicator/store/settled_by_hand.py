@@ -21,6 +21,7 @@ from typing import Any, Literal
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.chat_answers import with_found, with_said, within_reach
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, State
 from syndicator.domain.places import Place
 from syndicator.store.batching import regroup, urgency
@@ -97,21 +98,12 @@ async def _follow(session: AsyncSession, row: Mapping[str, Any], messages: Seque
     state = DeliveryState(newest["state"])
     if state is DeliveryState.SENDING:
         return f"{newest['key']} is being sent just now: look whether the post follows"
-    answer = _with_numbers(newest["answer"] or {}, row, messages)
+    answer = within_reach({**_chat(row), **(newest["answer"] or {})}, messages)
     await session.execute(update(DELIVERY).where(DELIVERY.c.id == newest["id"]).values(answer=answer))
     if state not in _STILL_TO_GO:
         moving = [(newest["id"], newest["channel"], newest["priority"])]
         await regroup(session, moving, state, size=1, now=now, attempts=0, crashes=0, reason="")
     return f"the post follows now, by {newest['key']}"
-
-
-def _with_numbers(answer: Mapping[str, Any], row: Mapping[str, Any], messages: Sequence[int]) -> dict[str, Any]:
-    """What a follow-up knows, with these messages behind its copy: nobody knows what they show."""
-    chat = {"chat": Place.parse(row["resolved"] or row["address"]).chat}
-    numbers, seals = list(answer.get("messages", ())), list(answer.get("seals", ()))
-    seals += [""] * (len(numbers) - len(seals) + len(messages))
-    kept = {key: value for key, value in answer.items() if key != "gone"}
-    return {**chat, **kept, "messages": [*numbers, *messages], "seals": seals, "adrift": []}
 
 
 async def _row(session: AsyncSession, delivery: int) -> Mapping[str, Any]:
@@ -131,16 +123,12 @@ async def _row(session: AsyncSession, delivery: int) -> Mapping[str, Any]:
 
 
 def _answer(row: Mapping[str, Any], messages: Sequence[int]) -> dict[str, Any]:
-    """The answer with these numbers in the places that were open, then behind the last."""
-    answer = {"chat": Place.parse(row["resolved"] or row["address"]).chat, **row["answer"]}
-    doubts = [list(one) for one in answer.pop("doubt", ())]
-    numbers, seals = list(answer.get("messages", ())), list(answer.get("seals", ()))
-    seals += [""] * (len(numbers) - len(seals))
-    if not doubts and MessageKind(row["kind"]) in _TOLD_BY_REPLY:
-        return {**answer, "reply": messages[-1]}
-    for place, number in enumerate(messages):
-        at, seal, *_ = doubts[place] if place < len(doubts) else (len(numbers), "")
-        numbers.insert(at, number)
-        seals.insert(at, seal)
-    left = doubts[len(messages) :]
-    return {**answer, "messages": numbers, "seals": seals, **({"doubt": left} if left else {})}
+    """The answer with these numbers (rule 2); those of a word that was said without its copy are the word's."""
+    answer = {**_chat(row), **row["answer"]}
+    if not answer.get("doubt") and MessageKind(row["kind"]) in _TOLD_BY_REPLY:
+        return with_said(answer, messages)
+    return with_found(answer, messages)
+
+
+def _chat(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"chat": Place.parse(row["resolved"] or row["address"]).chat}
