@@ -95,7 +95,7 @@ class Work:
         async with self._database.reading() as session:
             due = await releases.next_due(session)
             messages = await ledger.open_messages(session)
-            batches = await ledger.open_batches(session, now)
+            batches = await ledger.open_batches(session)
             deferred = await ledger.next_deferred(session)
         if due is not None:
             jobs.append(Job("open", "open", Priority.URGENT, due, lane="open"))

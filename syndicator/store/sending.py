@@ -81,7 +81,7 @@ WHERE id = :delivery AND state = 'sending'
 )
 
 
-async def open_batches(session: AsyncSession, now: datetime) -> Sequence[OpenBatch]:  # noqa: ARG001  # see below
+async def open_batches(session: AsyncSession) -> Sequence[OpenBatch]:
     """Batches with deliveries that are due, most important first.
 
     What is due is due: the clock is not asked again, it may have been set back since.

@@ -57,7 +57,7 @@ def _engine(database: Database, channel: Channel, policy: RetryPolicy, clock: Cl
     async def pending(now: datetime) -> list[Job]:
         async with database.reading() as session:
             messages = await ledger.open_messages(session)
-            batches = await ledger.open_batches(session, now)
+            batches = await ledger.open_batches(session)
         found = [Job("fanout", f"fanout:{m.id}", m.priority, now, "fanout", {"message": m.id}) for m in messages]
         for b in batches:
             args: Mapping[str, int | str] = {"batch": b.id, "channel": b.channel.value}

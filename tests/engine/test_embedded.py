@@ -34,6 +34,17 @@ class Desk:
     async def pending(self, now: datetime) -> Sequence[Job]:
         return [job for job in self.world if job.key not in self.done]
 
+    def always_fails(self) -> list[str]:
+        """Work that never succeeds; the list grows by each try."""
+        tries: list[str] = []
+
+        async def work(found: Job, turn: Turn) -> Verdict:
+            tries.append(found.key)
+            raise OSError("down")
+
+        self.work = work
+        return tries
+
     def engine(self, **lanes: int) -> EmbeddedEngine:
         return EmbeddedEngine(
             {"work": self.handle}, self.pending, clock=lambda: self.now, metrics=Metrics(), lanes=lanes
@@ -261,22 +272,15 @@ async def test_a_job_nobody_can_do_is_refused_at_once(desk: Desk) -> None:
 
 
 async def test_a_job_that_has_failed_for_days_is_still_tried_again_every_five_minutes(desk: Desk) -> None:
-    tries = 0
-
-    async def work(found: Job, turn: Turn) -> Verdict:
-        nonlocal tries
-        tries += 1
-        raise OSError("down")
-
-    desk.work = work
+    tries = desk.always_fails()
     engine = desk.engine()
     engine._failures.counts["k"] = 5000
     await engine.submit(job("k"))
     await engine.start()
-    await until(lambda: tries == 1)
+    await until(lambda: len(tries) == 1)
     desk.now += timedelta(minutes=5)
     engine.wake()
-    await until(lambda: tries == 2)
+    await until(lambda: len(tries) == 2)
     await engine.stop(1)
 
 
@@ -299,39 +303,25 @@ async def test_what_the_database_says_now_takes_the_place_of_what_it_said_before
 
 
 async def test_an_urgent_job_that_fails_never_stays_away_for_long(desk: Desk) -> None:
-    tries = 0
-
-    async def work(found: Job, turn: Turn) -> Verdict:
-        nonlocal tries
-        tries += 1
-        raise OSError("down")
-
-    desk.work = work
+    tries = desk.always_fails()
     engine = desk.engine()
     engine._failures.counts["open"] = 50
     await engine.submit(job("open", Priority.URGENT))
     await engine.start()
-    await until(lambda: tries == 1)
+    await until(lambda: len(tries) == 1)
     desk.now += timedelta(seconds=5)
     engine.wake()
-    await until(lambda: tries == 2)
+    await until(lambda: len(tries) == 2)
     await engine.stop(1)
 
 
 async def test_a_job_that_failed_is_tried_again_though_the_clock_was_set_back(desk: Desk) -> None:
-    tries = 0
-
-    async def work(found: Job, turn: Turn) -> Verdict:
-        nonlocal tries
-        tries += 1
-        raise OSError("down")
-
-    desk.work = work
+    tries = desk.always_fails()
     engine = desk.engine()
     await engine.submit(job("open", Priority.URGENT, due=NOW - timedelta(hours=2)))
     await engine.start()
-    await until(lambda: tries == 1)
+    await until(lambda: len(tries) == 1)
     desk.now -= timedelta(hours=1)
     engine.wake()
-    await until(lambda: tries == 2)
+    await until(lambda: len(tries) == 2)
     await engine.stop(1)

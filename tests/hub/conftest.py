@@ -191,7 +191,7 @@ class House:
         async with self.database.writing() as session:
             await ledger.sweep(session, self.now)
         async with self.database.reading() as session:
-            batches = await ledger.open_batches(session, self.now)
+            batches = await ledger.open_batches(session)
         workers = defaultdict(lambda: asyncio.Semaphore(1), {"websub": asyncio.Semaphore(self.channel.lanes)})
 
         async def deliver(batch):

@@ -188,7 +188,7 @@ class Press:
         async with self.database.writing() as session:
             await ledger.sweep(session, self.now)
         async with self.database.reading() as session:
-            batches = await ledger.open_batches(session, self.now)
+            batches = await ledger.open_batches(session)
         gave_way = 0
         for batch in batches:
             args = {"batch": batch.id, "channel": batch.channel.value}

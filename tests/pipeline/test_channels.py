@@ -119,7 +119,7 @@ async def test_a_channels_post_that_had_to_wait_still_comes_before_people(press,
     async with press.database.writing() as session:
         await ledger.sweep(session, press.now)
     async with press.database.reading() as session:
-        assert [batch.priority for batch in await ledger.open_batches(session, press.now)] == [Priority.CHANNEL]
+        assert [batch.priority for batch in await ledger.open_batches(session)] == [Priority.CHANNEL]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ async def test_a_crash_between_sending_and_settling_repeats_only_what_was_in_fli
     await press.harvest(press.change())
     await press.spread()
     async with press.database.reading() as session:
-        (batch,) = await ledger.open_batches(session, press.now)
+        (batch,) = await ledger.open_batches(session)
     async with press.database.writing() as session:
         claimed = await ledger.claim(session, batch.id, press.now, 2)
     assert len(claimed) == 2  # and here the process dies
@@ -354,7 +354,7 @@ async def test_whoever_was_erased_while_their_answer_was_on_its_way_moves_nowher
     await press.harvest(press.change())
     await press.spread()
     async with press.database.writing() as session:
-        [batch] = await ledger.open_batches(session, press.now)
+        [batch] = await ledger.open_batches(session)
         claimed = await ledger.claim(session, batch.id, press.now, 10)
         await erasing.erase(session, gone.id, press.now, language="en", timezone="UTC")
     await press.settler.settle(ChannelKind.TELEGRAM, claimed, [Moved("-1007")])

@@ -129,7 +129,7 @@ class World:
         """One row of the most important batch that has any; False if there was none."""
         async with self.press.database.writing() as session:
             await ledger.sweep(session, self.press.now)
-            for batch in await ledger.open_batches(session, self.press.now):
+            for batch in await ledger.open_batches(session):
                 if found := await ledger.claim(session, batch.id, self.press.now, 1, edits=True):
                     self.claimed += found
                     return True

@@ -153,7 +153,7 @@ async def test_a_batch_whose_channel_must_wait_says_until_when_and_claims_nothin
     await press.spread()
     press.mail.closed_until = press.now + timedelta(minutes=5)
     async with press.database.reading() as session:
-        batch = (await ledger.open_batches(session, press.now))[0]
+        batch = (await ledger.open_batches(session))[0]
     job = Job("deliver", "d", batch.priority, press.now, args={"batch": batch.id, "channel": "email"})
     verdict = await press.delivery.deliver(job, Never())
     assert isinstance(verdict, Again)

@@ -28,4 +28,4 @@ async def langs(session):
 
 
 async def drain(session, now, limit=100):
-    return [c for b in await ledger.open_batches(session, now) for c in await ledger.claim(session, b.id, now, limit)]
+    return [c for b in await ledger.open_batches(session) for c in await ledger.claim(session, b.id, now, limit)]

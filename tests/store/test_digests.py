@@ -186,7 +186,7 @@ async def test_a_release_that_waits_for_somebody_who_now_reads_digests_goes_out_
         await desk.close(session, now, now + DAY)
         assert await desk.told(session) == {}
         later = now + DAY + timedelta(hours=1)
-        [batch] = await ledger.open_batches(session, later)
+        [batch] = await ledger.open_batches(session)
         assert [one.message.kind for one in await ledger.claim(session, batch.id, later, 10)] == ["release"]
 
 

@@ -43,7 +43,7 @@ async def told(session, key):
 
 async def claimed(session, now, *, edits=True):
     await ledger.sweep(session, now)
-    batches = await ledger.open_batches(session, now)
+    batches = await ledger.open_batches(session)
     return [c for b in batches for c in await ledger.claim(session, b.id, now, 100, edits=edits)]
 
 
@@ -255,7 +255,7 @@ async def test_two_workers_never_tell_one_reader_two_things_at_once(postgresql_u
         await tell(session)
         await ledger.settle(session, [Settlement(c.id, DeliveryState.SENT) for c in await claimed(session, now)], now)
         await tell(session, kind="correction", major=1, langs=["az"])
-        [first] = await ledger.open_batches(session, now)
+        [first] = await ledger.open_batches(session)
     at_work = asyncio.Event()
 
     async def one():
@@ -270,7 +270,7 @@ async def test_two_workers_never_tell_one_reader_two_things_at_once(postgresql_u
         async with database.writing() as session:
             await tell(session, kind="edit", major=9, langs=["az"], priority=Priority.LATER)
         async with database.writing() as session:
-            second = (await ledger.open_batches(session, now))[-1]
+            second = (await ledger.open_batches(session))[-1]
             return await ledger.claim(session, second.id, now, 1, edits=True)
 
     async with asyncio.timeout(20):

@@ -27,7 +27,7 @@ async def test_what_is_claimed_names_the_person_and_the_reason(database, press, 
         await press.record(session, topics=("visas",))
         who, made = await people.add(session, "a@example.org", "topic=visas")
         await tell(session, priority=Priority.URGENT)
-        [batch] = await ledger.open_batches(session, now)
+        [batch] = await ledger.open_batches(session)
         [claimed] = await ledger.claim(session, batch.id, now, 10)
         assert (batch.channel, batch.priority) == (ChannelKind.EMAIL, Priority.URGENT)
         assert (claimed.message.key, claimed.message.release, claimed.message.priority) == ("release:1:0", 1, 10)
@@ -66,7 +66,7 @@ async def test_a_clock_set_back_delays_a_delivery_and_loses_nothing(database, pr
         await people.add(session, "a@example.org")
         await tell(session)
         await session.execute(text("UPDATE delivery SET due_at = due_at"))
-        [batch] = await ledger.open_batches(session, now)
+        [batch] = await ledger.open_batches(session)
         await session.execute(text("UPDATE release SET public_at = :t"), {"t": "2026-11-21 10:00:00+00"})
         assert await ledger.claim(session, batch.id, now, 1) == []
         assert await ledger.next_deferred(session) == now + HOUR
@@ -132,7 +132,7 @@ async def test_a_deferred_row_comes_due_in_a_new_batch_and_keeps_its_answer(data
         assert await ledger.sweep(session, now) == 0
         assert await ledger.sweep(session, now + HOUR) == 1
         assert await ledger.sweep(session, now + HOUR) == 0
-        [batch] = await ledger.open_batches(session, now + HOUR)
+        [batch] = await ledger.open_batches(session)
         assert (batch.channel, batch.priority) == (ChannelKind.EMAIL, Priority.URGENT)
         [again] = await ledger.claim(session, batch.id, now + HOUR, 5)
         assert (again.attempts, again.answer, again.resent) == (2, {"parts": [1]}, False)
@@ -157,7 +157,7 @@ async def test_two_claimers_share_a_batch_and_nobody_is_claimed_twice(database, 
         for number in range(40):
             await people.add(session, f"{number}@example.org")
         await tell(session)
-        [batch] = await ledger.open_batches(session, now)
+        [batch] = await ledger.open_batches(session)
 
     async def worker():
         mine = []
@@ -182,7 +182,7 @@ async def test_a_confirmation_goes_first_and_only_while_it_is_waited_for(databas
         message = await ledger.confirmation(session, pending.id, who.id, now=now)
         again = await ledger.confirmation(session, pending.id, who.id, now=now)
         assert (message.key, again.key) == (f"confirmation:{pending.id}:1", f"confirmation:{pending.id}:2")
-        batches = await ledger.open_batches(session, now)
+        batches = await ledger.open_batches(session)
         assert [b.priority for b in batches] == [0, 0, 10]
         [claimed] = await ledger.claim(session, batches[0].id, now, 5)
         assert (claimed.message.kind, claimed.message.subscription) == (MessageKind.CONFIRMATION, pending.id)
@@ -193,10 +193,10 @@ async def test_a_confirmation_goes_first_and_only_while_it_is_waited_for(databas
         later = now + timedelta(days=30)
         await subscriptions.pause(session, who.id, "550")
         await ledger.confirmation(session, pending.id, who.id, now=later)  # asked for again: the way back in
-        [back] = [b for b in await ledger.open_batches(session, later) if b.priority == 0]
+        [back] = [b for b in await ledger.open_batches(session) if b.priority == 0]
         [claimed] = await ledger.claim(session, back.id, later, 5)
         assert claimed.address == "new@example.org"
         await subscriptions.end(session, pending.id, "left", later)
         await ledger.confirmation(session, pending.id, who.id, now=later)
-        [ended] = [b for b in await ledger.open_batches(session, later) if b.priority == 0]
+        [ended] = [b for b in await ledger.open_batches(session) if b.priority == 0]
         assert await ledger.claim(session, ended.id, later, 5) == []

@@ -13,7 +13,7 @@ from syndicator.store.ledger import Settlement
 ASKED = {
     "next_deferred": (lambda session, now: ledger.next_deferred(session), "ix_delivery_waiting"),
     "oldest_due": (lambda session, now: ledger.oldest_due(session), "ix_delivery_waiting"),
-    "open_batches": (ledger.open_batches, "ix_delivery_batch_state"),
+    "open_batches": (lambda session, now: ledger.open_batches(session), "ix_delivery_batch_state"),
     "oldest open batches": (lambda session, now: lag.oldest_open_batches(session), "ix_delivery_batch_state"),
     "sweep": (ledger.sweep, "ix_delivery_waiting"),
     "recover": (ledger.recover, "ix_delivery_waiting"),
@@ -96,13 +96,13 @@ async def test_what_follows_looks_at_its_readers_and_not_at_everybodys_digests(
         await people.add(session, "7", channel=ChannelKind.TELEGRAM)
         await press.record(session)
         await tell(session)
-        for batch in await ledger.open_batches(session, now):
+        for batch in await ledger.open_batches(session):
             sent = await ledger.claim(session, batch.id, now, 9)
             await ledger.settle(session, [Settlement(one.id, DeliveryState.SENT) for one in sent], now)
         raw = (await session.connection()).sync_connection
         event.listen(raw, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
         await tell(session, kind="correction", major=1, langs=["az"])
-        for batch in await ledger.open_batches(session, now):
+        for batch in await ledger.open_batches(session):
             assert await ledger.claim(session, batch.id, now, 9, edits=True)
         connection = await session.connection()
         plans = {

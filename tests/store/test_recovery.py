@@ -21,7 +21,7 @@ async def test_a_crash_repeats_what_was_in_flight_and_misses_nobody(database, pr
         for number in range(3):
             await people.add(session, f"{number}@example.org")
         await tell(session)
-        [batch] = await ledger.open_batches(session, now)
+        [batch] = await ledger.open_batches(session)
         [done] = await ledger.claim(session, batch.id, now, 1)
         await ledger.settle(session, [Settlement(done.id, DeliveryState.SENT)], now)
         [flying] = await ledger.claim(session, batch.id, now, 1)
@@ -71,7 +71,7 @@ async def test_closed_batches_are_deleted_and_their_deliveries_stay(database, pr
         for number in range(3):
             await people.add(session, f"{number}@example.org")
         await tell(session, batch_size=1)
-        first, second, _ = await ledger.open_batches(session, now)
+        first, second, _ = await ledger.open_batches(session)
         [done] = await ledger.claim(session, first.id, now, 5)
         await ledger.claim(session, second.id, now, 5)
         await ledger.settle(session, [Settlement(done.id, DeliveryState.SENT)], now)
@@ -119,6 +119,6 @@ async def test_a_chat_that_takes_posts_again_gets_at_once_what_waited_for_it_and
             await ledger.settle(session, [replace(later, delivery=one.id)], now)
         assert await ledger.reopened(session, ChannelKind.TELEGRAM, ["@NEWS", "7"], now) == 2
         assert await ledger.reopened(session, ChannelKind.EMAIL, ["@other"], now) == 0
-        (batch,) = await ledger.open_batches(session, now)
+        (batch,) = await ledger.open_batches(session)
         assert batch.priority is Priority.CHANNEL, "before all people"
         assert sorted(one.address for one in await drain(session, now)) == ["@news", "https://t.me/news/5"]

@@ -252,7 +252,13 @@ def chats():
 
 
 @pytest.fixture
-async def bot(double, site, texts, taxonomy, chats, pauses, now):
+def bot_time(now):
+    """What a bot takes for its time: one moment."""
+    return {"clock": lambda: now}
+
+
+@pytest.fixture
+async def bot(double, site, texts, taxonomy, chats, pauses, bot_time):
     """Makes running bots; stops them afterwards."""
     running = []
 
@@ -265,8 +271,8 @@ async def bot(double, site, texts, taxonomy, chats, pauses, now):
             taxonomy=taxonomy,
             chats=chats,
             pauses=pauses,
-            clock=lambda: now,
             poll_for=timedelta(seconds=1),
+            **bot_time,
         )
         running.append(one)
         await one.start()

@@ -13,9 +13,6 @@ from aiohttp import web
 from telegram.error import InvalidToken, NetworkError
 from yarl import URL
 
-from bots.telegram.app import TelegramBot
-from config.settings import TelegramSettings
-
 SECRET = "s3cret-s3cret"
 HOOK = "/telegram/webhook"
 
@@ -41,30 +38,8 @@ def hours(now):
 
 
 @pytest.fixture
-async def bot(double, site, texts, taxonomy, chats, pauses, hours):
-    """Makes running bots; stops them afterwards."""
-    running = []
-
-    async def made(**settings):
-        values = {"token": double.token, "api_root": double.url, **settings}
-        one = TelegramBot(
-            TelegramSettings(**values),
-            site=site,
-            texts=texts,
-            taxonomy=taxonomy,
-            chats=chats,
-            pauses=pauses,
-            clock=hours.clock,
-            poll_for=timedelta(seconds=1),
-            sleep=hours.sleep,
-        )
-        running.append(one)
-        await one.start()
-        return one
-
-    yield made
-    for one in running:
-        await one.stop()
+def bot_time(hours):
+    return {"clock": hours.clock, "sleep": hours.sleep}
 
 
 def polls(double):
