@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ from syndicator.domain.places import Place
 
 __all__ = ["Call", "Manner", "buttons_work", "call"]
 
+_REPEATED = (InlineKeyboardMarkup, LinkPreviewOptions)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -67,12 +69,22 @@ class Call:
         """The method as the library names it."""
         return _HUMP.sub("_", self.method).lower()
 
-    def as_json(self) -> dict[str, Any]:
-        """Both as one JSON object."""
-        values = {
-            name: value.to_dict() if isinstance(value, TelegramObject) else value for name, value in self.values.items()
-        }
-        return {"method": self.method, **values}
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as JSON has them."""
+        return {name: _plain(value) for name, value in self.values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _REPEATED):
+        return _kept(value)
+    return value.to_dict() if isinstance(value, TelegramObject) else value
+
+
+@lru_cache(maxsize=256)
+def _kept(value: TelegramObject) -> dict[str, Any]:
+    """What is the same for every reader of a text is turned into JSON once; nobody may change what is given."""
+    return value.to_dict()
 
 
 def buttons_work(base_url: str) -> bool:
@@ -118,7 +130,7 @@ def _sent(given: dict[str, Any], part: Part, manner: Manner, photo: str | InputF
     given = given | {"disable_notification": manner.quiet}
     if part.photo is not None and photo is not None:
         return Call("sendPhoto", given | {"photo": photo} | _said("caption", part, manner) | _keyboard(part, manner))
-    shown = {"link_preview_options": _preview(part)} if not manner.plain else {}
+    shown = {"link_preview_options": _preview(part.preview)} if not manner.plain else {}
     return Call("sendMessage", given | _said("text", part, manner) | shown | _keyboard(part, manner))
 
 
@@ -128,7 +140,7 @@ def _edited(given: dict[str, Any], part: Part, manner: Manner, picture: str | In
         return Call("editMessageMedia", given | {"media": media} | _keyboard(part, manner))
     if photo:
         return Call("editMessageCaption", given | _said("caption", part, manner) | _keyboard(part, manner))
-    shown = {"link_preview_options": _preview(part)} if not manner.plain else {}
+    shown = {"link_preview_options": _preview(part.preview)} if not manner.plain else {}
     return Call("editMessageText", given | _said("text", part, manner) | shown | _keyboard(part, manner))
 
 
@@ -155,10 +167,16 @@ def _has_button(part: Part, manner: Manner) -> bool:
 def _keyboard(part: Part, manner: Manner) -> dict[str, Any]:
     if not _has_button(part, manner):
         return {}
-    return {"reply_markup": InlineKeyboardMarkup([[InlineKeyboardButton(part.button, url=part.url)]])}
+    return {"reply_markup": _button(part.button, part.url)}
 
 
-def _preview(part: Part) -> LinkPreviewOptions:
-    if not part.preview:
+@lru_cache(maxsize=256)
+def _button(text: str, url: str) -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup([[InlineKeyboardButton(text, url=url)]])
+
+
+@lru_cache(maxsize=256)
+def _preview(page: str) -> LinkPreviewOptions:
+    if not page:
         return LinkPreviewOptions(is_disabled=True)
-    return LinkPreviewOptions(url=part.preview, prefer_large_media=True, show_above_text=True)
+    return LinkPreviewOptions(url=page, prefer_large_media=True, show_above_text=True)

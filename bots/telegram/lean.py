@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from telegram import Bot, TelegramObject
+from telegram import Bot
 from telegram.error import TelegramError
 
 from bots.telegram.calls import Call
@@ -53,8 +53,7 @@ async def perform(bot: Any, asked: Call) -> Any:
     """
     if asked.method != "sendMessage" or not isinstance(bot, Bot):
         return await getattr(bot, asked.name)(**asked.values)
-    values = {name: one.to_dict() if isinstance(one, TelegramObject) else one for name, one in asked.values.items()}
-    body = Body(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    body = Body(json.dumps(asked.parameters, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     result = await bot.request.post(f"{bot.base_url}/sendMessage", cast("RequestData", body))
     try:
         return Posted(int(result["message_id"]), Chat(int(result["chat"]["id"])))  # type: ignore[index, call-overload]  # JSON

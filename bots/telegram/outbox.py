@@ -99,7 +99,8 @@ class FileTelegram:
     def _asked(self, operation: Operation, place: Place, manner: Manner) -> Mapping[str, Any]:
         picture = operation.part.photo if isinstance(operation, Send | Edit) else None
         address = urljoin(self._site.base_url, picture.url) if picture is not None else None
-        return call(operation, place, manner, address).as_json()
+        asked = call(operation, place, manner, address)
+        return {"method": asked.method, **asked.parameters}
 
 
 class _Unwritten(Exception):

@@ -26,10 +26,13 @@ from syndicator.domain.places import Place
 __all__ = ["DELETABLE", "stand_before", "stand_of"]
 
 DELETABLE = timedelta(hours=48) - timedelta(minutes=1)
+_NOTHING = Stand()
 
 
 def stand_before(letter: Letter, place: Place, now: datetime) -> Stand:
     """What stood before this letter did anything."""
+    if not letter.earlier and not letter.answer:
+        return _NOTHING
     stand, sent = Stand(), dict[int, datetime]()
     for one in letter.earlier:
         stand = _learned(stand, one, place)
