@@ -18,10 +18,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from config.email import DomainSettings
 from config.settings import BadSettings, DirectorySource, Settings, SqlSource, TelegramChannel
 
 __all__ = ["load"]
@@ -147,6 +148,11 @@ def _origin(path: list[str], file: str, from_env: Mapping[str, Any]) -> str:
     return PREFIX + "__".join(path).upper() if path else file
 
 
+def _types(annotation: Any) -> list[type]:
+    """The classes that an annotation names: itself, or those in a union or a table."""
+    return [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+
+
 def _allowed(path: list[str]) -> list[str]:
     model: type[BaseModel] = Settings
     for key in path:
@@ -157,8 +163,11 @@ def _allowed(path: list[str]) -> list[str]:
         if key == "channels":
             model = TelegramChannel
             continue
+        if model is DomainSettings:
+            continue  # a domain's own name
         annotation = model.model_fields[key].annotation if key in model.model_fields else None
-        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+        sections = [one for one in _types(annotation) if issubclass(one, BaseModel)]
+        if not sections:
             return []
-        model = annotation
+        model = sections[0]
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -8,23 +8,13 @@
 from __future__ import annotations
 
 from datetime import time, timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from email_validator import EmailNotValidError, validate_email
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from config.email import EmailSettings
+from config.section import BadSettings, BaseUrl, DatabaseUrl, HttpUrl, Language, Mailbox, Network, Section, Zone
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import CONFIRM_FOR
 
@@ -44,75 +34,10 @@ __all__ = [
 HERE = Path(__file__).parent
 
 
-class BadSettings(ValueError):
-    """One clear line: what is wrong, where, and what is allowed."""
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError("an IANA time zone such as Asia/Baku is allowed") from error
-    return name
-
-
-def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("an address such as https://press.example.org is allowed")
-    if parts.path.strip("/"):
-        raise ValueError("an address without a path is allowed, such as https://press.example.org")
-    return url.rstrip("/")
-
-
-def _mailbox(address: str) -> str:
-    if address:
-        try:
-            validate_email(address, check_deliverability=False, allow_smtputf8=False)
-        except EmailNotValidError as error:
-            raise ValueError(f"a bare mail address such as news@press.example.org is allowed ({error})") from None
-    return address
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise ValueError("an address such as https://hub.example.org/ is allowed")
-    if "@" in parts.netloc:  # every feed would show it
-        raise ValueError("an address without a name and password is allowed, such as https://hub.example.org/")
-    return url
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ip_network(text))
-    except ValueError as error:
-        raise ValueError(f"a network such as 10.0.0.0/8 is allowed ({error})") from None
-
-
-def _database(url: str) -> str:
-    if not url.startswith(("sqlite:///", "postgresql://")):
-        raise ValueError("sqlite:///PATH or postgresql://USER@HOST/NAME is allowed")
-    return url
-
-
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Network = Annotated[str, AfterValidator(_network)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
-
-
-class Section(BaseModel):
-    """A section: no unknown keys, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class SiteSettings(Section):
     """Who publishes, where, and in which languages."""
 
-    base_url: Annotated[str, AfterValidator(_base_url)]
+    base_url: BaseUrl
     secret: SecretStr | None = Field(default=None, min_length=16)
     names: dict[str, str]
     languages: tuple[Language, ...] = Field(min_length=1)
@@ -130,7 +55,7 @@ class SiteSettings(Section):
 class DatabaseSettings(Section):
     """Where the ledger lives."""
 
-    url: Annotated[str, AfterValidator(_database)]
+    url: DatabaseUrl
 
 
 class TopicSettings(Section):
@@ -183,7 +108,9 @@ class FeedSettings(Section):
     hub: bool = True
     hubs: tuple[HttpUrl, ...] = ()
     logo: str = ""
-    moved: dict[Annotated[str, Field(pattern=r"^/[^?#\s]*$")], Annotated[str, Field(pattern=r"^/[^#\s]*$")]] = {}
+    moved: dict[Annotated[str, Field(pattern=r"^/[^?#\s]*$")], Annotated[str, Field(pattern=r"^/[^#\s]*$")]] = Field(
+        default={}
+    )
 
 
 class OutgoingSettings(Section):
@@ -225,23 +152,6 @@ class TelegramSettings(Section):
     resend_unknown: Literal["never", "urgent", "once"] = "urgent"
     audit_chat: str = ""
     media: Literal["preview", "photo", "none"] = "preview"
-
-
-class EmailSettings(Section):
-    """The mail relay, or a folder of .eml files."""
-
-    transport: Literal["file", "smtp"] = "file"
-    host: str = "localhost"
-    port: int = Field(default=25, ge=1, le=65535)
-    tls: Literal["none", "starttls", "tls"] = "starttls"
-    user: str = ""
-    password: SecretStr | None = None
-    sender: Mailbox = Field(default="", alias="from")
-    bounce_address: Mailbox = ""
-    outbox: str = "var/outbox"
-    connections: int = Field(default=4, ge=1, le=64)
-    timeout: float = Field(default=60, gt=0, le=600)
-    resend_unknown: Literal["never", "urgent", "once"] = "once"
 
 
 class DigestSettings(Section):
@@ -286,6 +196,8 @@ class RetentionSettings(Section):
     """How long what is no longer needed is kept, in days."""
 
     pending_days: float = Field(default=CONFIRM_FOR / timedelta(days=1), gt=0, description="a sign-up without a yes")
+    left_days: float = Field(default=28, ge=1, description="whoever has left, until nothing of them is kept but counts")
+    ledger_days: float = Field(default=730, ge=90, description="what was sent to whom; later no correction follows it")
 
     @property
     def confirm_for(self) -> timedelta:

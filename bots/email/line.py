@@ -192,7 +192,7 @@ class Line:
         if 200 <= code < 300:
             self.answered = True
             reply = said(Stage.END, code, text)
-            return Sent({"message_id": f"<{mail.message_id}>", "reply": reply}), True
+            return Sent({"message_id": f"<{mail.message_id}>", "said": reply}), True
         return self._heard(Stage.END, code, text, now), False
 
     @staticmethod

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from syndicator.domain.bounces import Bounce
 from syndicator.domain.model import MessageKind, Release, SubscriberRole
 
 __all__ = ["Earlier", "Gone", "Item", "Later", "Letter", "Moved", "Outcome", "Refused", "Sent", "Unknown"]
@@ -48,7 +49,10 @@ class Letter:
 
     `release` and `lang` are set for messages about a release (`lang` is the version chosen for them; `reader_lang` is
     the language the frame around it speaks). The tokens are signed and fixed in length; `confirm_token` is set for
-    a confirmation. `filter_text` is the canonical filter that explains why they get it. `attempt` counts from 1;
+    a confirmation, and for the question whether a new address is theirs. `return_token` names the delivery in the
+    envelope's sender, `leave_token` the subscriber in an address for leaving by mail; both are lower case
+    (`Tokens.mailbox`). `text_only` says that they want no HTML. `filter_text` is the canonical filter that explains
+    why they get it. `attempt` counts from 1;
     `resent` says that an earlier try may have arrived. `message` is the message's key, such as `release:12:0`.
 
     A correction, an edit or a withdrawal names in `earlier` what its reader got; all of it, oldest first, where that
@@ -71,6 +75,9 @@ class Letter:
     manage_token: str = ""
     unsubscribe_token: str = ""
     confirm_token: str = ""
+    return_token: str = ""
+    leave_token: str = ""
+    text_only: bool = False
     resent: bool = False
     attempt: int = 1
     created_at: datetime | None = None
@@ -109,6 +116,7 @@ class Later:
     not_before: datetime | None = None
     counts: bool = True
     answer: dict[str, object] = field(default_factory=dict)  # parts already accepted, so they are not repeated
+    bounce: Bounce | None = None  # what it says of the mailbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,7 @@ class Gone:
 
     reason: str
     answer: dict[str, object] = field(default_factory=dict)  # parts that were accepted before
+    bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,7 @@ class Refused:
 
     reason: str
     answer: dict[str, object] = field(default_factory=dict)  # parts that were accepted before
+    bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)

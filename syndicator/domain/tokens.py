@@ -4,9 +4,11 @@ Rules, in order:
 
 1. A token is 40 characters of [A-Za-z0-9_-], whatever it stands for: it fits a path, a header and a bot's deep link.
 2. It holds an id, an expiry (or none: a way out never closes) and an HMAC-SHA256 over purpose, id and expiry.
-3. A token for one purpose says nothing for another. The signature is compared in constant time, before anything
+3. In an address a token is 48 letters and digits of lower case: some servers change the case of what they carry.
+4. A token for one purpose says nothing for another. The signature is compared in constant time, before anything
    that the token says is believed.
-4. No clock is read here: `now` is passed in.
+5. A fingerprint tells nobody without the secret what it is of: of an address, say, that is to be kept out.
+6. No clock is read here: `now` is passed in.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _ID_BYTES = 6
 _EXPIRY_BYTES = 5  # seconds since 1970; 0 stands for never
 _MAC_BYTES = 19  # 152 bits, and the whole is 30 bytes: base64 without padding or loose bits
 _FORM = re.compile(r"[A-Za-z0-9_-]{40}")
+_MAILBOX_FORM = re.compile(r"[a-z2-7]{48}")
 
 
 class BadToken(ValueError):
@@ -52,13 +55,19 @@ class Tokens:
 
     def sign(self, purpose: str, id: int, expires: datetime | None = None) -> str:  # noqa: A002 - it is the word
         """A token for this id; without `expires` it never ends."""
-        if not 0 <= id < 1 << 8 * _ID_BYTES:
-            raise ValueError(f"id {id} is out of range")
         until = 0 if expires is None else ceil(_seconds(expires))
         if expires is not None and not 0 < until < 1 << 8 * _EXPIRY_BYTES:
             raise ValueError(f"expiry {expires} is out of range")
-        payload = id.to_bytes(_ID_BYTES, "big") + until.to_bytes(_EXPIRY_BYTES, "big")
-        return base64.urlsafe_b64encode(payload + self._mac(purpose, payload)).decode("ascii")
+        return base64.urlsafe_b64encode(self._signed(purpose, id, until)).decode("ascii")
+
+    def mailbox(self, purpose: str, id: int) -> str:  # noqa: A002
+        """A token for an address, which never ends."""
+        return base64.b32encode(self._signed(purpose, id, 0)).decode("ascii").lower()
+
+    def fingerprint(self, purpose: str, text: str) -> str:
+        """64 hexadecimal digits that stand for a text, the same each time."""
+        message = b"syndicator fingerprint\0" + purpose.encode() + b"\0" + text.encode()
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     def verify(self, purpose: str, token: str, now: datetime) -> int:
         """The id a token stands for.
@@ -68,7 +77,25 @@ class Tokens:
         """
         if not _FORM.fullmatch(token):
             raise BadToken("this link is not one of ours")
-        raw = base64.urlsafe_b64decode(token)
+        return self._verified(purpose, base64.urlsafe_b64decode(token), now)
+
+    def verify_mailbox(self, purpose: str, token: str, now: datetime) -> int:
+        """The id that a token in an address stands for, in whatever case it came back.
+
+        Raises:
+            BadToken: it is not ours.
+        """
+        if not _MAILBOX_FORM.fullmatch(token.lower()):
+            raise BadToken("this address is not one of ours")
+        return self._verified(purpose, base64.b32decode(token.upper()), now)
+
+    def _signed(self, purpose: str, id: int, until: int) -> bytes:  # noqa: A002
+        if not 0 <= id < 1 << 8 * _ID_BYTES:
+            raise ValueError(f"id {id} is out of range")
+        payload = id.to_bytes(_ID_BYTES, "big") + until.to_bytes(_EXPIRY_BYTES, "big")
+        return payload + self._mac(purpose, payload)
+
+    def _verified(self, purpose: str, raw: bytes, now: datetime) -> int:
         payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(purpose, payload)):
             raise BadToken("this link is not one of ours")

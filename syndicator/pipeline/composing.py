@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.chat_answers import was_said
 from syndicator.domain.corrections import untold
 from syndicator.domain.letters import Earlier, Item, Letter, Moved, Outcome, Sent
-from syndicator.domain.model import DeliveryState, MessageKind, Release, Revision, SubscriberRole
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Release, Revision, SubscriberRole
 from syndicator.domain.tokens import Tokens
 from syndicator.store import digests, releases
 from syndicator.store.ledger import Claimed, Told
@@ -95,9 +95,11 @@ async def look_up(session: AsyncSession, claimed: Sequence[Claimed]) -> Backgrou
 def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_for: timedelta) -> Letter:
     """One letter."""
     message = claimed.message
-    confirm = ""
+    confirm, mail = "", claimed.channel is ChannelKind.EMAIL
     if message.kind is MessageKind.CONFIRMATION and message.subscription is not None:
         confirm = tokens.sign("confirm", message.subscription, message.created_at + confirm_for)
+    elif message.kind is MessageKind.ADDRESS:
+        confirm = tokens.sign("address", message.id, message.created_at + confirm_for)
     return Letter(
         delivery=claimed.id,
         message=message.key,
@@ -113,6 +115,9 @@ def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_
         manage_token=tokens.sign("manage", claimed.subscriber),
         unsubscribe_token=tokens.sign("unsubscribe", claimed.subscriber),
         confirm_token=confirm,
+        return_token=tokens.mailbox("return", claimed.id) if mail else "",
+        leave_token=tokens.mailbox("leave", claimed.subscriber) if mail else "",
+        text_only=claimed.text_only,
         resent=claimed.resent,
         attempt=claimed.attempts,
         created_at=message.created_at,

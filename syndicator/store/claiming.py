@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import RowMapping, bindparam, select, text
+from sqlalchemy import RowMapping, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriptionState
@@ -36,6 +36,7 @@ from syndicator.store.tables import (
     HUB_LEASE,
     HUB_TOPIC,
     MESSAGE,
+    READDRESSED,
     RELEASE,
     SUBSCRIBER,
     SUBSCRIPTION,
@@ -65,6 +66,7 @@ class Claimed:
     attempts: int  # this one counted
     resent: bool  # an earlier attempt may have arrived
     answer: Mapping[str, Any]
+    text_only: bool = False
     hushed: bool = False  # they have left, or asked for a pause: their copies follow without a word
     told: Sequence[Told] = ()  # what they have of the release, of what follows one; oldest first
     change: int | None = None  # of its release (rule 4); None: not certain, or no release
@@ -91,7 +93,9 @@ _FACTS = (
         DELIVERY.c.id.label("delivery"),
         *(DELIVERY.c[name] for name in ("subscriber_id", "lang", "attempts", "resent", "answer")),
         DELIVERY.c.subscription_id.label("delivery_subscription"),
-        *(SUBSCRIBER.c[name] for name in ("channel", "address", "resolved", "role", "language", "timezone")),
+        *(SUBSCRIBER.c[name] for name in ("channel", "resolved", "role", "language", "timezone", "text_only")),
+        func.coalesce(READDRESSED.c.address, SUBSCRIBER.c.address).label("address"),
+        READDRESSED.c.done_at.label("moved_at"),
         SUBSCRIBER.c.other_language,
         SUBSCRIBER.c.state.label("subscriber_state"),
         *(SUBSCRIBER.c[name] for name in ("state_reason", "quiet")),
@@ -110,6 +114,7 @@ _FACTS = (
     .select_from(DELIVERY)
     .join(MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
     .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+    .outerjoin(READDRESSED, READDRESSED.c.message_id == DELIVERY.c.message_id)
     .outerjoin(SUBSCRIPTION, SUBSCRIPTION.c.id == DELIVERY.c.subscription_id)
     .outerjoin(FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
     .outerjoin(RELEASE, RELEASE.c.id == MESSAGE.c.release_id)
@@ -188,6 +193,7 @@ def _claimed(row: Mapping[str, Any], told: Sequence[Told], *, alone: bool) -> Cl
         attempts=row["attempts"],
         resent=row["resent"],
         answer=row["answer"],
+        text_only=row["text_only"],
         hushed=is_hushed(row),
         told=[one for one in told if one.is_answered],
         change=row["change"] if alone else None,

@@ -56,7 +56,7 @@ class Subscriber:
     """An address on a channel. `state` is active or paused; `state_reason` says why (`ASKED`: their own wish).
 
     `resume_at` is when a pause that was asked for ends, None where it has no end. `quiet` are the hours in which only
-    what is urgent is sent, as `domain.quiet` writes them; "" for none.
+    what is urgent is sent, as `domain.quiet` writes them; "" for none. `text_only`: their mails have no HTML.
     """
 
     id: int
@@ -70,6 +70,7 @@ class Subscriber:
     state: str
     created_at: datetime
     quiet: str = ""
+    text_only: bool = False
     state_reason: str = ""
     resume_at: datetime | None = None
 
@@ -187,6 +188,7 @@ def subscriber_of(row: RowMapping) -> Subscriber:
         state=row["state"],
         created_at=row["created_at"],
         quiet=row["quiet"],
+        text_only=row["text_only"],
         state_reason=row["state_reason"],
         resume_at=row["resume_at"],
     )

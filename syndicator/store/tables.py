@@ -28,6 +28,7 @@ from syndicator.store.tables_content import (
 from syndicator.store.tables_feeds import AskedFilter
 from syndicator.store.tables_following import DigestItem, DigestRun, TelegramChat, TelegramFile
 from syndicator.store.tables_hub import HubLease, HubRequest, HubTopic
+from syndicator.store.tables_mail import Bounce, MailDay, Readdressed, Suppression
 from syndicator.store.tables_people import (
     Batch,
     Delivery,
@@ -43,6 +44,7 @@ from syndicator.store.tables_people import (
 __all__ = [
     "ASKED_FILTER",
     "BATCH",
+    "BOUNCE",
     "COUNTER",
     "DELIVERY",
     "DIGEST_ITEM",
@@ -52,11 +54,13 @@ __all__ = [
     "HUB_LEASE",
     "HUB_REQUEST",
     "HUB_TOPIC",
+    "MAIL_DAY",
     "MATCH",
     "MEDIA_USE",
     "MESSAGE",
     "META",
     "PAUSE",
+    "READDRESSED",
     "RELEASE",
     "RELEASE_TOPIC",
     "REVISION",
@@ -64,11 +68,13 @@ __all__ = [
     "SOURCE_ITEM",
     "SUBSCRIBER",
     "SUBSCRIPTION",
+    "SUPPRESSION",
     "TELEGRAM_CHAT",
     "TELEGRAM_FILE",
     "VARIANT",
     "AskedFilter",
     "Batch",
+    "Bounce",
     "Counter",
     "Delivery",
     "DigestItem",
@@ -78,11 +84,13 @@ __all__ = [
     "HubLease",
     "HubRequest",
     "HubTopic",
+    "MailDay",
     "Match",
     "MediaUse",
     "Message",
     "Meta",
     "Pause",
+    "Readdressed",
     "Release",
     "ReleaseTopic",
     "Revision",
@@ -90,6 +98,7 @@ __all__ = [
     "SourceItem",
     "Subscriber",
     "Subscription",
+    "Suppression",
     "TelegramChat",
     "TelegramFile",
     "UtcTime",
@@ -98,6 +107,7 @@ __all__ = [
 
 ASKED_FILTER: Table = SQLModel.metadata.tables["asked_filter"]
 BATCH: Table = SQLModel.metadata.tables["batch"]
+BOUNCE: Table = SQLModel.metadata.tables["bounce"]
 COUNTER: Table = SQLModel.metadata.tables["counter"]
 DELIVERY: Table = SQLModel.metadata.tables["delivery"]
 DIGEST_ITEM: Table = SQLModel.metadata.tables["digest_item"]
@@ -107,11 +117,13 @@ FILTER_TERM: Table = SQLModel.metadata.tables["filter_term"]
 HUB_LEASE: Table = SQLModel.metadata.tables["hub_lease"]
 HUB_REQUEST: Table = SQLModel.metadata.tables["hub_request"]
 HUB_TOPIC: Table = SQLModel.metadata.tables["hub_topic"]
+MAIL_DAY: Table = SQLModel.metadata.tables["mail_day"]
 MATCH: Table = SQLModel.metadata.tables["match"]
 MEDIA_USE: Table = SQLModel.metadata.tables["media_use"]
 MESSAGE: Table = SQLModel.metadata.tables["message"]
 META: Table = SQLModel.metadata.tables["meta"]
 PAUSE: Table = SQLModel.metadata.tables["pause"]
+READDRESSED: Table = SQLModel.metadata.tables["readdressed"]
 RELEASE: Table = SQLModel.metadata.tables["release"]
 RELEASE_TOPIC: Table = SQLModel.metadata.tables["release_topic"]
 REVISION: Table = SQLModel.metadata.tables["revision"]
@@ -119,6 +131,7 @@ SOURCE_CURSOR: Table = SQLModel.metadata.tables["source_cursor"]
 SOURCE_ITEM: Table = SQLModel.metadata.tables["source_item"]
 SUBSCRIBER: Table = SQLModel.metadata.tables["subscriber"]
 SUBSCRIPTION: Table = SQLModel.metadata.tables["subscription"]
+SUPPRESSION: Table = SQLModel.metadata.tables["suppression"]
 TELEGRAM_CHAT: Table = SQLModel.metadata.tables["telegram_chat"]
 TELEGRAM_FILE: Table = SQLModel.metadata.tables["telegram_file"]
 VARIANT: Table = SQLModel.metadata.tables["variant"]

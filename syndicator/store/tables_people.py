@@ -52,7 +52,7 @@ class Subscriber(SQLModel, table=True):
 
     `state` is active or paused; a paused one (blocked the bot, bounced, asked for it) keeps its subscriptions. A pause
     that was asked for has its reason (`people.ASKED`) and perhaps an end, `resume_at`. `quiet` are the hours in which
-    only what is urgent is sent, as `domain.quiet` writes them; "" for none.
+    only what is urgent is sent, as `domain.quiet` writes them; "" for none. `text_only`: their mails have no HTML.
     """
 
     __tablename__ = "subscriber"
@@ -82,6 +82,7 @@ class Subscriber(SQLModel, table=True):
     state: str = "active"
     state_reason: str = long_text()
     quiet: str = long_text()
+    text_only: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     resume_at: datetime | None = moment(nullable=True)
     created_at: datetime = moment()
 

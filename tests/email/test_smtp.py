@@ -140,7 +140,7 @@ async def test_each_trouble_has_its_outcome_and_the_next_mail_goes_out(
 
 async def test_a_sent_mail_says_its_message_id_and_what_the_relay_said(relay, sender, mail, now):
     got = await sender().send(mail(), now)
-    assert got == Sent({"message_id": f"<{mail().message_id}>", "reply": "END: 250 2.0.0 queued as X1"})
+    assert got == Sent({"message_id": f"<{mail().message_id}>", "said": "END: 250 2.0.0 queued as X1"})
 
 
 async def test_a_large_body_that_never_left_is_later_not_unknown(relay, sender, mail, now):
