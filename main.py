@@ -115,6 +115,10 @@ class Office:
             taxonomy=self.taxonomy,
             sender=email.sender,
             bounce_address=email.bounce_address,
+            verp=email.verp,
+            unsubscribe_address=email.unsubscribe_address,
+            reply_to=email.reply_to,
+            contact=self.settings.site.contact,
             confirm_for=self.settings.retention.confirm_for,
         )
 

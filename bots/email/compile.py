@@ -35,13 +35,16 @@ from bots.email.headers import (
     feedback_id,
     from_line,
     header_line,
+    help_lines,
     list_id,
     message_id,
     own_host,
+    quiet_lines,
     text_line,
     unsubscribe_lines,
 )
 from bots.email.pattern import BrokenPattern, Marks, Pattern, gap, quoted
+from bots.email.verp import ReturnPaths, leave_mailbox
 from bots.email.views import reason, release_view, subject
 from syndicator.domain.letters import Letter
 from syndicator.domain.model import MessageKind
@@ -65,19 +68,27 @@ class NotSendable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A finished mail: the envelope and the bytes, lines ended by CRLF, not yet dot-stuffed."""
+    """A finished mail: the envelope and the bytes, lines ended by CRLF, not yet dot-stuffed.
+
+    `envelope_id` is the ENVID (RFC 3461 section 4.4) that a report names: letters and digits, or "".
+    """
 
     sender: str
     recipient: Address
     message_id: str
     data: bytes
+    envelope_id: str = ""
 
 
 class Compiler:
     """Turns letters into mails.
 
-    `sender` is the address in From and `bounce_address` the envelope's (`sender` if empty); `confirm_for` is how long a
-    confirmation link works.
+    `sender` is the address in From, `bounce_address` the envelope's (`sender` if empty), with `verp` each mail's own.
+    Who writes to `unsubscribe_address` leaves, answers go to `reply_to` and questions to `contact`. `confirm_for` is
+    how long a confirmation link works.
+
+    Raises:
+        ValueError: one of the addresses cannot be used; one line.
     """
 
     def __init__(
@@ -88,6 +99,10 @@ class Compiler:
         taxonomy: Taxonomy,
         sender: str = "",
         bounce_address: str = "",
+        verp: bool = True,
+        unsubscribe_address: str = "",
+        reply_to: str = "",
+        contact: str = "",
         confirm_for: timedelta = CONFIRM_FOR,
         remembered: int = 64,
     ) -> None:
@@ -96,9 +111,16 @@ class Compiler:
         self._texts = texts
         self._taxonomy = taxonomy
         self._from = address(sender).text if sender else f"news@{self._host}"
-        self._envelope = address(bounce_address).text if bounce_address else self._from
-        if not (self._from + self._envelope).isascii():
-            raise ValueError("email.from and email.bounce_address: an ASCII local part is allowed")
+        self._paths = ReturnPaths(
+            address(bounce_address).text if bounce_address else self._from, bool(bounce_address and verp)
+        )
+        self._leave = leave_mailbox(address(unsubscribe_address).text) if unsubscribe_address else ""
+        self._reply_to = address(reply_to).text if reply_to else ""
+        if not (self._from + self._paths.address + self._leave + self._reply_to).isascii():
+            raise ValueError(
+                "email.from, bounce_address, unsubscribe_address, reply_to: an ASCII local part is allowed"
+            )
+        self._help = help_lines(contact)
         self._confirm_for = confirm_for
         self._patterns: OrderedDict[tuple[object, ...], Pattern] = OrderedDict()
         self._remembered = remembered
@@ -136,13 +158,15 @@ class Compiler:
             pattern = self._release(letter)
             values["manage"] = _token(letter.manage_token, "manage")
             values["unsubscribe"] = _token(letter.unsubscribe_token, "unsubscribe")
+            if self._leave:
+                values["leave"] = _token(letter.leave_token, "leave")
         elif letter.kind is MessageKind.CONFIRMATION:
             pattern = self._confirmation(letter)
             values["confirm"] = _token(letter.confirm_token, "confirm")
         else:
             raise NotSendable(f"{letter.kind.value} mail is not part of this version")
         values["reason"], values["reason_html"] = self._reason(letter.filter_text, letter.reader_lang)
-        return Mail(self._envelope, recipient, identity, pattern.fill(values))
+        return Mail(self._paths.of(letter), recipient, identity, pattern.fill(values), envelope_id=letter.return_token)
 
     def _reason_once(self, filter_text: str, lang: str) -> tuple[bytes, bytes]:
         words = reason(filter_text, self._taxonomy, self._texts(lang))
@@ -161,7 +185,7 @@ class Compiler:
             head = self._head(subject(release, variant, self._texts(variant.lang)), variant.lang)
             head += header_line("List-Id", list_id(variant.lang, self._host)) + header_line("Precedence", "bulk")
             unsubscribe = self._site.unsubscribe(gap("unsubscribe").decode())
-            head += unsubscribe_lines(unsubscribe)
+            head += unsubscribe_lines(unsubscribe, self._leave) + self._help
             head += header_line("Feedback-ID", feedback_id(str(release.number), topic, "immediate", self._host))
             named = head.count(gap("unsubscribe"))
             marks = Marks(repr((key, release)))
@@ -170,7 +194,8 @@ class Compiler:
                 shown = release_view(release, variant, cut(variant.revision.body, budget), self._site)
                 return self._render("release", letter.reader_lang, marks, release=shown)
 
-            return self._fitting(head, variant.lang, marks, render, {"manage": 2, "unsubscribe": 2 + named})
+            expected = {"manage": 2, "unsubscribe": 2 + named} | ({"leave": 1} if self._leave else {})
+            return self._fitting(head, variant.lang, marks, render, expected)
 
         return self._remember(key, make)
 
@@ -181,7 +206,7 @@ class Compiler:
         def make() -> Pattern:
             t = self._texts(lang)
             head = self._head(t("Please confirm your subscription – {site}", site=self._site.name(lang)), lang)
-            head += header_line("Feedback-ID", feedback_id("0", "", "confirmation", self._host))
+            head += header_line("Feedback-ID", feedback_id("0", "", "confirmation", self._host)) + quiet_lines()
             marks = Marks(repr(key))
             expiry = link_works_for(self._confirm_for, t)
 
@@ -207,6 +232,7 @@ class Compiler:
         return b"".join(
             (
                 from_line(self._site.name(lang), self._from),
+                header_line("Reply-To", self._reply_to) if self._reply_to else b"",
                 b"To: " + gap("to") + b"\r\n",
                 text_line("Subject", title or self._site.name(lang)),
                 b"Date: " + gap("date") + b"\r\n",

@@ -32,9 +32,11 @@ __all__ = [
     "feedback_id",
     "from_line",
     "header_line",
+    "help_lines",
     "list_id",
     "message_id",
     "own_host",
+    "quiet_lines",
     "text_line",
     "unsubscribe_lines",
 ]
@@ -108,25 +110,54 @@ def message_id(message: str, subscriber: int, authority: str) -> str:
 
 
 def list_id(lang: str, authority: str) -> str:
-    """The List-Id of a language's releases (RFC 2919): independent of any mail address."""
+    """The List-Id of a language's releases (RFC 2919): independent of any mail address.
+
+    Topics are not in it: it would change with what its reader picks, and with it the folder that they sort it into.
+    """
     return f"<releases.{lang}.{authority}>"
 
 
 def feedback_id(release: str, topic: str, frequency: str, authority: str) -> str:
-    """Four fields, the last names the sender (5 to 15 characters); nothing in it names a person."""
+    """Four fields, the last names the sender (5 to 15 characters); nothing in it names a person.
+
+    https://support.google.com/a/answer/6254652
+    """
     sender = re.sub(r"[^a-z0-9]", "", authority.lower())[:15].ljust(5, "0")
     return ":".join((release, topic or "none", frequency, sender))
 
 
-def unsubscribe_lines(link: str) -> bytes:
+def unsubscribe_lines(link: str, mailbox: str = "") -> bytes:
     """List-Unsubscribe (RFC 2369), and one-click (RFC 8058) where the link is https, as that asks for.
 
-    `link` may hold marks that are filled in later. No mailbox is named: nobody would read it by machine.
+    Both may hold gaps that are filled in later. The link is named first: programs take the first that they can use
+    (RFC 2369 section 2), and it works at once.
     """
-    lines = f"List-Unsubscribe: <{link}>\r\n"
+    lines = f"List-Unsubscribe: <{link}>"
+    if mailbox:
+        lines += f",\r\n <mailto:{mailbox}?subject=unsubscribe>"
+    lines += "\r\n"
     if link.startswith("https://"):
         lines += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     return lines.encode("ascii")
+
+
+def help_lines(contact: str) -> bytes:
+    """List-Help and List-Owner (RFC 2369): where a person answers; `contact` is a mailbox, a link, or "" for none."""
+    url = one_line(contact)
+    if not url.startswith(("https://", "http://", "mailto:")):
+        url = f"mailto:{url}" if "@" in url else ""
+    if not url.isascii() or re.search(r"[\s<>,()]", url) or not url:
+        return b""  # what no header can carry the pages still show
+    lines = header_line("List-Help", f"<{url}>")
+    return lines + header_line("List-Owner", f"<{url}>") if url.startswith("mailto:") else lines
+
+
+def quiet_lines() -> bytes:
+    """What a mail for one person asks of Exchange: no receipts, no "out of office"; bounces are welcome.
+
+    [MS-OXCMAIL] section 2.2.3.2.14. Bulk mail says the same with Precedence.
+    """
+    return header_line("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply")
 
 
 def ascii_host(host: str) -> str:
