@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import RowMapping, bindparam, func, select, text
+from sqlalchemy import TextClause, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriptionState
@@ -28,7 +29,7 @@ from syndicator.store import digests
 from syndicator.store.batching import close_idle
 from syndicator.store.heirs import inherit
 from syndicator.store.holding import held_back, is_hushed, nothing_left
-from syndicator.store.messages import Message, message_of
+from syndicator.store.messages import Message, message_of, overtaken
 from syndicator.store.sending import settle
 from syndicator.store.tables import (
     DELIVERY,
@@ -44,7 +45,7 @@ from syndicator.store.tables import (
 )
 from syndicator.store.told import Told, look
 
-__all__ = ["Claimed", "claim"]
+__all__ = ["Claimed", "Wish", "claim", "claim_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,114 +73,185 @@ class Claimed:
     change: int | None = None  # of its release (rule 4); None: not certain, or no release
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Up to `limit` rows of a batch. `edits` says that its channel can change what it sent."""
+
+    batch: int
+    limit: int
+    edits: bool = False
+
+
 UTC = ZoneInfo("UTC")
 
+# One part for each batch, so that several are claimed at once and each as far as it is wanted.
+_PICKED = """SELECT id FROM (
+    SELECT id FROM delivery WHERE batch_id = :batch{n} AND state = 'due' ORDER BY id LIMIT :limit{n}{lock}
+) AS picked{n}"""
 _CLAIM = """
-WITH picked AS MATERIALIZED (
-    SELECT id AS chosen FROM delivery WHERE batch_id = :batch AND state = 'due'
-    ORDER BY id LIMIT :limit {lock}
-)
+WITH picked (chosen) AS MATERIALIZED ({parts})
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now
-FROM picked WHERE delivery.id = picked.chosen RETURNING delivery.id
+FROM picked WHERE delivery.id = picked.chosen RETURNING delivery.id, delivery.batch_id
 """
-_NOW = bindparam("now", type_=UtcTime)
-CLAIM = {
-    "sqlite": text(_CLAIM.format(lock="")).bindparams(_NOW),
-    "postgresql": text(_CLAIM.format(lock="FOR UPDATE SKIP LOCKED")).bindparams(_NOW),
-}
+LOCKS = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED"}
 
-_FACTS = (
+# What a row says of its reader, and what all rows of a message have in common.
+_READERS = (
     select(
         DELIVERY.c.id.label("delivery"),
-        *(DELIVERY.c[name] for name in ("subscriber_id", "lang", "attempts", "resent", "answer")),
+        *(DELIVERY.c[name] for name in ("message_id", "subscriber_id", "lang", "attempts", "resent", "answer")),
         DELIVERY.c.subscription_id.label("delivery_subscription"),
         *(SUBSCRIBER.c[name] for name in ("channel", "resolved", "role", "language", "timezone", "text_only")),
-        func.coalesce(READDRESSED.c.address, SUBSCRIBER.c.address).label("address"),
-        READDRESSED.c.done_at.label("moved_at"),
-        SUBSCRIBER.c.other_language,
+        *(SUBSCRIBER.c[name] for name in ("address", "other_language", "state_reason", "quiet")),
         SUBSCRIBER.c.state.label("subscriber_state"),
-        *(SUBSCRIBER.c[name] for name in ("state_reason", "quiet")),
         SUBSCRIPTION.c.state.label("subscription_state"),
         SUBSCRIPTION.c.confirmed_at,
         FILTER.c.canonical,
+        HUB_LEASE.c.until.label("lease_until"),
+        HUB_LEASE.c.ended_at.label("lease_ended"),
+    )
+    .select_from(DELIVERY)
+    .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+    .outerjoin(SUBSCRIPTION, SUBSCRIPTION.c.id == DELIVERY.c.subscription_id)
+    .outerjoin(FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
+    .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
+    .where(DELIVERY.c.id.in_(bindparam("numbers", expanding=True)))
+    .order_by(DELIVERY.c.id)
+)
+_MESSAGES = (
+    select(
+        READDRESSED.c.address.label("instead"),
+        READDRESSED.c.done_at.label("moved_at"),
         RELEASE.c.state.label("release_state"),
         RELEASE.c.public_at,
         RELEASE.c.opened_at,
         RELEASE.c.change,
-        HUB_LEASE.c.until.label("lease_until"),
-        HUB_LEASE.c.ended_at.label("lease_ended"),
         HUB_TOPIC.c.number.label("newest"),
         *MESSAGE.c,
     )
-    .select_from(DELIVERY)
-    .join(MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
-    .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
-    .outerjoin(READDRESSED, READDRESSED.c.message_id == DELIVERY.c.message_id)
-    .outerjoin(SUBSCRIPTION, SUBSCRIPTION.c.id == DELIVERY.c.subscription_id)
-    .outerjoin(FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
+    .select_from(MESSAGE)
+    .outerjoin(READDRESSED, READDRESSED.c.message_id == MESSAGE.c.id)
     .outerjoin(RELEASE, RELEASE.c.id == MESSAGE.c.release_id)
-    .outerjoin(HUB_LEASE, HUB_LEASE.c.subscriber_id == DELIVERY.c.subscriber_id)
     .outerjoin(HUB_TOPIC, HUB_TOPIC.c.name == MESSAGE.c.feed)
-    .order_by(DELIVERY.c.id)
+    .where(MESSAGE.c.id.in_(bindparam("numbers", expanding=True)))
 )
+
+Facts = dict[str, Any]
 
 
 async def claim(
     session: AsyncSession, batch: int, now: datetime, limit: int, *, edits: bool = False, zone: ZoneInfo = UTC
 ) -> Sequence[Claimed]:
-    """Move up to `limit` rows of a batch from due to sending, oldest first, attempts + 1.
+    """As `claim_each`, of one batch."""
+    [found] = await claim_each(session, [Wish(batch, limit, edits)], now, zone=zone)
+    return found
+
+
+async def claim_each(
+    session: AsyncSession, wishes: Sequence[Wish], now: datetime, *, zone: ZoneInfo = UTC
+) -> Sequence[Sequence[Claimed]]:
+    """For each wish, move rows of its batch from due to sending, oldest first, attempts + 1.
 
     Rows that may not be sent any more become `suppressed`, those that must wait `deferred`, and others take their
-    places. `edits` says that the batch's channel can change what it sent; `zone` is the office's. Empty: nothing was
-    due; the batch is closed then, unless rows of it are still being sent.
+    places. `zone` is the office's. Empty: nothing was due; the batch is closed then, unless rows of it are still
+    being sent.
     """
-    dialect = session.get_bind().dialect.name
-    query = CLAIM[dialect]
-    while True:
-        picked = await session.scalars(query, {"batch": batch, "now": now, "limit": limit})
-        numbers = list(picked)
-        if not numbers:
+    found: list[list[Claimed]] = [[] for _ in wishes]
+    open_ = dict(enumerate(wishes))
+    while open_:
+        asked = {wish.batch: place for place, wish in reversed(open_.items())}  # a batch once: whoever asked first
+        picked = await _pick(session, [wishes[place] for place in asked.values()], now)
+        for batch in asked.keys() - set(picked.values()):
             await close_idle(session, now, batch)
-            return []
-        rows = await _inherited(session, (await session.execute(_FACTS.where(DELIVERY.c.id.in_(numbers)))).mappings())
-        told = await look(session, rows, now)
-        bare = await digests.bare(session, [row["delivery"] for row in rows if row["kind"] == MessageKind.DIGEST], now)
-        held = {
-            row["delivery"]: nothing_left(row, bare)
-            or held_back(row, now, told.get(row["delivery"], ()), edits=edits, zone=zone)
-            for row in rows
-        }
-        await settle(session, [one for one in held.values() if one is not None], now)
-        going = [row for row in rows if held[row["delivery"]] is None]
-        if going:
-            return [_claimed(row, told.get(row["delivery"], ()), alone=dialect == "sqlite") for row in going]
+            del open_[asked[batch]]
+        for one, batch in await _sendable(session, picked, {b: wishes[place] for b, place in asked.items()}, now, zone):
+            place = asked[batch]
+            open_.pop(place, None)
+            found[place].append(one)
+    return found
 
 
-async def _inherited(session: AsyncSession, rows: Iterable[RowMapping]) -> list[Mapping[str, Any]]:
-    """The rows, those whose subscription has ended by the one that they are still wanted by, if any."""
-    found = list(rows)
-    heirs = await inherit(session, [row for row in found if _has_ended(row)])
-    given: list[Mapping[str, Any]] = []
-    for row in found:
-        heir = heirs.get(row["delivery"])
-        if heir is None:
-            given.append(dict(row))
+async def _pick(session: AsyncSession, wishes: Sequence[Wish], now: datetime) -> Mapping[int, int]:
+    """The rows that are `sending` now, by id, each with its batch."""
+    values: Facts = {"now": now}
+    for n, wish in enumerate(wishes):
+        values |= {f"batch{n}": wish.batch, f"limit{n}": wish.limit}
+    connection = await session.connection()
+    rows = await connection.execute(_claim(len(wishes), session.get_bind().dialect.name), values)
+    return dict(tuple(row) for row in rows)
+
+
+@cache
+def _claim(parts: int, dialect: str) -> TextClause:
+    picked = " UNION ALL ".join(_PICKED.format(n=n, lock=LOCKS[dialect]) for n in range(parts))
+    return text(_CLAIM.format(parts=picked)).bindparams(bindparam("now", type_=UtcTime))
+
+
+async def _sendable(
+    session: AsyncSession, picked: Mapping[int, int], wishes: Mapping[int, Wish], now: datetime, zone: ZoneInfo
+) -> Sequence[tuple[Claimed, int]]:
+    """Of the rows that were picked, those that may go, each with its batch; the others are settled."""
+    if not picked:
+        return []
+    rows = await _inherited(session, await _facts(session, picked))
+    told = await look(session, rows, now)
+    bare = await digests.bare(session, [row["delivery"] for row in rows if row["kind"] == MessageKind.DIGEST], now)
+    late = await overtaken(session, [row["id"] for row in rows if row["kind"] == MessageKind.ADDRESS])
+    going, held = [], []
+    for row in rows:
+        number = row["delivery"]
+        edits, passed = wishes[picked[number]].edits, row["id"] in late
+        kept = nothing_left(row, bare) or held_back(
+            row, now, told.get(number, ()), edits=edits, zone=zone, overtaken=passed
+        )
+        if kept is None:
+            going.append(row)
         else:
-            active = {"subscription_state": SubscriptionState.ACTIVE, "delivery_subscription": heir.subscription}
-            given.append({**row, **active, "canonical": heir.filter, "lang": heir.lang})
-    return given
+            held.append(kept)
+    await settle(session, held, now)
+    alone = session.get_bind().dialect.name == "sqlite"
+    messages = {row["id"]: row for row in going}
+    said = {number: message_of(row) for number, row in messages.items()}
+    return [
+        (_claimed(row, said[row["id"]], told.get(row["delivery"], ()), alone=alone), picked[row["delivery"]])
+        for row in going
+    ]
 
 
-def _has_ended(row: RowMapping) -> bool:
+async def _facts(session: AsyncSession, numbers: Iterable[int]) -> Sequence[Facts]:
+    """What the rules look at, by delivery; a message is read once, however many rows it has."""
+    connection = await session.connection()
+    found = await connection.execute(_READERS, {"numbers": list(numbers)})
+    names = tuple(found.keys())
+    readers = [dict(zip(names, row, strict=True)) for row in found.all()]
+    wanted = sorted({row["message_id"] for row in readers})
+    messages = {row["id"]: dict(row) for row in (await connection.execute(_MESSAGES, {"numbers": wanted})).mappings()}
+    for row in readers:
+        row |= messages[row["message_id"]]
+        row["address"] = row["address"] if row["instead"] is None else row["instead"]
+    return readers
+
+
+async def _inherited(session: AsyncSession, rows: Sequence[Facts]) -> Sequence[Facts]:
+    """The rows, those whose subscription has ended by the one that they are still wanted by, if any."""
+    heirs = await inherit(session, [row for row in rows if _has_ended(row)])
+    for row in rows:
+        if (heir := heirs.get(row["delivery"])) is not None:
+            row |= {"subscription_state": SubscriptionState.ACTIVE, "delivery_subscription": heir.subscription}
+            row |= {"canonical": heir.filter, "lang": heir.lang}
+    return rows
+
+
+def _has_ended(row: Facts) -> bool:
     kind = MessageKind(row["kind"])
     inherited = kind is MessageKind.DIGEST or (kind is not MessageKind.CONFIRMATION and row["release_id"] is not None)
     return inherited and row["subscription_state"] != SubscriptionState.ACTIVE
 
 
-def _claimed(row: Mapping[str, Any], told: Sequence[Told], *, alone: bool) -> Claimed:
+def _claimed(row: Facts, message: Message, told: Sequence[Told], *, alone: bool) -> Claimed:
     return Claimed(
         id=row["delivery"],
-        message=message_of(row),
+        message=message,
         subscriber=row["subscriber_id"],
         subscription=row["delivery_subscription"],
         channel=ChannelKind(row["channel"]),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, delete, exists, select, update
+from sqlalchemy import RowMapping, bindparam, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import parse
@@ -23,12 +23,14 @@ from syndicator.domain.model import Cadence, DeliveryState, SubscriberRole, Subs
 from syndicator.store.filters import share_filter
 from syndicator.store.people import ERASED, PAUSED, UNSENT
 from syndicator.store.tables import (
+    BOUNCE,
     DELIVERY,
     DIGEST_ITEM,
     DIGEST_RUN,
     FILTER,
     MESSAGE,
     PAUSE,
+    READDRESSED,
     SUBSCRIBER,
     SUBSCRIPTION,
 )
@@ -68,6 +70,7 @@ async def erase(session: AsyncSession, subscriber: int, now: datetime, *, langua
         "state": PAUSED,
         "state_reason": ERASED,
         "quiet": "",
+        "text_only": False,
         "resume_at": None,
         "created_at": _day(row["created_at"]),
     }
@@ -83,16 +86,23 @@ async def _locked(session: AsyncSession, subscriber: int) -> RowMapping | None:
 
 
 async def _forget_messages(session: AsyncSession, subscriber: int, now: datetime) -> None:
-    """What was said to them alone (confirmations, digests when they left a pace): no zone, pace or moment of theirs."""
-    theirs = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id == subscriber)
-    query = select(MESSAGE.c.id, MESSAGE.c.kind, MESSAGE.c.created_at, MESSAGE.c.fanned_out_at)
-    for number, kind, made_at, written_at in await session.execute(query.where(MESSAGE.c.subscription_id.in_(theirs))):
+    """What was said to them alone (confirmations, digests when they left a pace), and what came back.
+
+    No zone, pace, moment or other address of theirs is left.
+    """
+    subscribed = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id == subscriber)
+    elsewhere = select(READDRESSED.c.message_id).where(READDRESSED.c.subscriber_id == subscriber)
+    theirs = or_(MESSAGE.c.subscription_id.in_(subscribed), MESSAGE.c.id.in_(elsewhere))
+    query = select(MESSAGE.c.id, MESSAGE.c.kind, MESSAGE.c.created_at, MESSAGE.c.fanned_out_at).where(theirs)
+    for number, kind, made_at, written_at in (await session.execute(query)).all():
         written = _day(written_at or now)
         said = {"key": f"{kind}:{ERASED}:{number}", "created_at": _day(made_at), "fanned_out_at": written}
         blank = update(MESSAGE).where(MESSAGE.c.id == number).values(again_at=None, matched={})
         await session.execute(blank.values(said))
         window = {"cadence": Cadence.DAILY, "zone": f"#{number}", "begins_at": _day(made_at), "ends_at": _day(made_at)}
         await session.execute(update(DIGEST_RUN).where(DIGEST_RUN.c.message_id == number).values(window))
+    await session.execute(delete(READDRESSED).where(READDRESSED.c.subscriber_id == subscriber))
+    await session.execute(delete(BOUNCE).where(BOUNCE.c.subscriber_id == subscriber))
 
 
 async def _forget_choices(session: AsyncSession, subscriber: int) -> None:

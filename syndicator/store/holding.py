@@ -4,16 +4,18 @@ Rules, in order:
 
 1. A confirmation is sent while its subscription waits for it, or was asked for after it had been confirmed: to
    somebody who lost the link or was paused, and needs a way back in.
-2. News of a feed is sent while its lease lives, and only the newest: what is sent is always what stands now.
-3. A release is sent while its reader listens, and while it may be shown.
-4. What follows a release goes also to who listens no more, where the channel can change what it sent: their copies
+2. A welcome is sent while its subscription lives, the question to a new address until it was answered or another one
+   was asked, the word to the old one always; none of them to somebody who was erased.
+3. News of a feed is sent while its lease lives, and only the newest: what is sent is always what stands now.
+4. A release is sent while its reader listens, and while it may be shown.
+5. What follows a release goes also to who listens no more, where the channel can change what it sent: their copies
    follow, `hushed`. It goes in order: an older one gives way to a newer one of its kind, and an edit to whatever is
    newer. It waits while something else about the same release is on its way to the same reader, or has begun and is
    still to go on; of what has not begun nothing needs to follow, since texts are read at send.
-5. In a reader's quiet hours what is not urgent waits for their end, if it has not begun: releases and digests. What
+6. In a reader's quiet hours what is not urgent waits for their end, if it has not begun: releases and digests. What
    follows a release comes without a sound and is never held. Where this machine does not know the reader's time zone,
    the office's counts.
-6. A digest of which everything was withdrawn says nothing.
+7. A digest of which everything was withdrawn says nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from syndicator.domain.model import (
 )
 from syndicator.domain.quiet import Quiet
 from syndicator.domain.visibility import standing
-from syndicator.store.people import ACTIVE, ASKED
+from syndicator.store.people import ACTIVE, ASKED, ERASED
 from syndicator.store.sending import QUIET, Settlement
 from syndicator.store.told import FOLLOWING, Told
 
@@ -47,19 +49,25 @@ log = structlog.get_logger()
 OVERTAKEN = "a newer version of the feed is on its way"
 SHORTLY = timedelta(seconds=2)
 AT_MOST = timedelta(minutes=1)  # until it looks again
+TO_ONE = (MessageKind.WELCOME, MessageKind.ADDRESS, MessageKind.MOVED)
 UNSENT = (DeliveryState.SUPPRESSED, DeliveryState.FAILED)
 
 Row = Mapping[str, Any]
 
 
-def held_back(row: Row, now: datetime, told: Sequence[Told], *, edits: bool, zone: ZoneInfo) -> Settlement | None:
+def held_back(
+    row: Row, now: datetime, told: Sequence[Told], *, edits: bool, zone: ZoneInfo, overtaken: bool = False
+) -> Settlement | None:
     """What becomes of a claimed row that may not be sent now; None if it may.
 
     `told` is what else the ledger has about the release and its reader, of what follows one; `zone` is the office's.
+    A question to a new address is `overtaken` where another one was asked after it.
     """
     kind = MessageKind(row["kind"])
     if kind is MessageKind.CONFIRMATION:
         return None if _is_wanted(row) else _suppressed(row, "the subscription no longer waits for a confirmation")
+    if kind in TO_ONE:
+        return _unasked(row, kind, overtaken=overtaken)
     if kind is MessageKind.FEED:
         return _unwanted_news(row, now)
     if kind in FOLLOWING:
@@ -69,7 +77,7 @@ def held_back(row: Row, now: datetime, told: Sequence[Told], *, edits: bool, zon
 
 
 def nothing_left(row: Row, bare: Mapping[int, datetime | None]) -> Settlement | None:
-    """Rule 6. `bare` are digests with nothing to show now, by delivery, and when there will be something again."""
+    """Rule 7. `bare` are digests with nothing to show now, by delivery, and when there will be something again."""
     if row["delivery"] not in bare:
         return None
     until = bare[row["delivery"]]
@@ -149,6 +157,17 @@ def _unwanted_news(row: Row, now: datetime) -> Settlement | None:
     if not leased and row["role"] != SubscriberRole.CHANNEL:
         return _suppressed(row, "the lease has ended")
     return _suppressed(row, OVERTAKEN) if (row["newest"] or 0) > row["major"] else None
+
+
+def _unasked(row: Row, kind: MessageKind, *, overtaken: bool) -> Settlement | None:
+    """Rule 2: a welcome, a question to a new address, a word to the old one."""
+    if row["state_reason"] == ERASED:
+        return _suppressed(row, "the subscriber was erased")
+    if kind is MessageKind.WELCOME and row["subscription_state"] != SubscriptionState.ACTIVE:
+        return _suppressed(row, "the subscription has ended")
+    if kind is MessageKind.ADDRESS and (row["moved_at"] is not None or overtaken):
+        return _suppressed(row, "another address was asked for" if overtaken else "the address was confirmed already")
+    return None
 
 
 def _is_wanted(row: Row) -> bool:

@@ -3,7 +3,8 @@
 due -> sending -> sent | deferred | failed | unknown | suppressed; every move is compare-and-set, so that each function
 may be called twice. In the order of a release's way:
 
-1. `announce`, `confirmation`, `open_messages`, `was_told` (messages) say what is to be told.
+1. `announce`, `confirmation`, `welcome`, `ask_address`, `tell_moved`, `open_messages`, `was_told`, `asked_of`
+   (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `settle`, `being_sent`, `sweep`, `next_deferred`, `end_quiet` (sending) and `claim` (claiming) move
    it out.
@@ -18,7 +19,17 @@ from syndicator.store.claiming import Claimed, claim
 from syndicator.store.fanout import fan_out
 from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
-from syndicator.store.messages import Message, announce, confirmation, open_messages, was_told
+from syndicator.store.messages import (
+    Message,
+    announce,
+    ask_address,
+    asked_of,
+    confirmation,
+    open_messages,
+    tell_moved,
+    was_told,
+    welcome,
+)
 from syndicator.store.recovery import recover, reopened, retry
 from syndicator.store.sending import (
     OpenBatch,
@@ -39,6 +50,8 @@ __all__ = [
     "Settlement",
     "Told",
     "announce",
+    "ask_address",
+    "asked_of",
     "being_sent",
     "claim",
     "confirmation",
@@ -57,6 +70,8 @@ __all__ = [
     "settle",
     "streamed",
     "sweep",
+    "tell_moved",
     "was_told",
+    "welcome",
     "write_matches",
 ]

@@ -1,7 +1,9 @@
 """Messages: what is to be said, once each, and how far its recipients are written.
 
 1. A message's key makes it unique; announcing again opens its fan-out again, which reaches only who lacked it.
-2. A confirmation is a message for one; its delivery stands in a batch of its own, before all others.
+2. A confirmation, a welcome, the question to a new address and the word to an old one are messages for one; the one
+   delivery stands in a batch of its own, before all others.
+3. The last two go to another address than their subscriber's; `readdressed` holds it, and the claim puts it in place.
 """
 
 from __future__ import annotations
@@ -11,14 +13,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, RowMapping, exists, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import DeliveryState, MessageKind, Priority
-from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority
+from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, READDRESSED, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Message", "announce", "confirmation", "message_of", "open_messages", "was_told"]
+__all__ = [
+    "Message",
+    "announce",
+    "ask_address",
+    "asked_of",
+    "confirmation",
+    "message_of",
+    "open_messages",
+    "overtaken",
+    "tell_moved",
+    "was_told",
+    "welcome",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +80,116 @@ async def announce(
 
 
 async def confirmation(session: AsyncSession, subscription: int, subscriber: int, *, now: datetime) -> Message:
-    """A confirmation for a live subscription, with its one delivery in a batch of its own, at top priority."""
+    """A confirmation for a live subscription, each time it is asked for."""
     await session.execute(select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.id == subscription).with_for_update())
-    who = (await session.execute(select(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber))).mappings().one()
-    earlier = select(func.count()).select_from(MESSAGE).where(MESSAGE.c.subscription_id == subscription)
-    number = int(await session.scalar(earlier) or 0) + 1
+    key = await _next_key(session, MessageKind.CONFIRMATION, subscription, MESSAGE.c.subscription_id == subscription)
+    who = await _reader(session, subscriber)
+    return await _to_one(session, MessageKind.CONFIRMATION, key, who, now, subscription=subscription)
+
+
+async def welcome(session: AsyncSession, subscription: int, subscriber: int, *, now: datetime) -> Message:
+    """The welcome of a subscription that was confirmed: one, however often it is asked for."""
+    await session.execute(select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.id == subscription).with_for_update())
+    key = f"{MessageKind.WELCOME}:{subscription}"
+    made = (await session.execute(select(MESSAGE).where(MESSAGE.c.key == key))).mappings().one_or_none()
+    if made is not None:
+        return message_of(made)
+    who = await _reader(session, subscriber)
+    return await _to_one(session, MessageKind.WELCOME, key, who, now, subscription=subscription)
+
+
+async def ask_address(session: AsyncSession, subscriber: int, address: str, *, now: datetime) -> Message:
+    """The question to the new address of somebody who asks to move there; what was asked before counts no more.
+
+    The address is in its normal form.
+    """
+    return await _elsewhere(session, MessageKind.ADDRESS, subscriber, address, now)
+
+
+async def tell_moved(session: AsyncSession, subscriber: int, old_address: str, *, now: datetime) -> Message:
+    """A word to the old address of somebody who has moved, in case it was not they who did it."""
+    return await _elsewhere(session, MessageKind.MOVED, subscriber, old_address, now)
+
+
+async def asked_of(session: AsyncSession, address: str, since: datetime) -> int:
+    """How many letters with a question (confirmations, address questions) were written to that address since then.
+
+    It counts whoever asked for them; for the limit against mail-bombing. The address is in its normal form.
+    """
+    confirmed = (
+        select(func.count())
+        .select_from(SUBSCRIBER)
+        .join(SUBSCRIPTION, SUBSCRIPTION.c.subscriber_id == SUBSCRIBER.c.id)
+        .join(MESSAGE, MESSAGE.c.subscription_id == SUBSCRIPTION.c.id)
+        .where(
+            SUBSCRIBER.c.channel == ChannelKind.EMAIL,
+            SUBSCRIBER.c.address == address,
+            MESSAGE.c.kind == MessageKind.CONFIRMATION,
+            MESSAGE.c.created_at >= since,
+        )
+    )
+    moving = (
+        select(func.count())
+        .select_from(READDRESSED)
+        .join(MESSAGE, MESSAGE.c.id == READDRESSED.c.message_id)
+        .where(
+            READDRESSED.c.address == address,
+            READDRESSED.c.asked_at >= since,
+            MESSAGE.c.kind == MessageKind.ADDRESS,
+        )
+    )
+    return int(await session.scalar(confirmed) or 0) + int(await session.scalar(moving) or 0)
+
+
+async def overtaken(session: AsyncSession, questions: Collection[int]) -> Collection[int]:
+    """Those of these address questions after which the same person asked for another address."""
+    if not questions:
+        return set()
+    later, its = READDRESSED.alias(), MESSAGE.alias()
+    newer = (
+        exists()
+        .where(later.c.subscriber_id == READDRESSED.c.subscriber_id, later.c.message_id > READDRESSED.c.message_id)
+        .where(its.c.id == later.c.message_id, its.c.kind == MessageKind.ADDRESS)
+    )
+    query = select(READDRESSED.c.message_id).where(READDRESSED.c.message_id.in_(list(questions)), newer)
+    return set(await session.scalars(query))
+
+
+async def _elsewhere(session: AsyncSession, kind: MessageKind, subscriber: int, address: str, now: datetime) -> Message:
+    """A message that goes to another address than its subscriber's own."""
+    who = await _reader(session, subscriber, held=True)
+    theirs = MESSAGE.c.id.in_(select(READDRESSED.c.message_id).where(READDRESSED.c.subscriber_id == subscriber))
+    made = await _to_one(session, kind, await _next_key(session, kind, subscriber, theirs), who, now)
+    values = {"message_id": made.id, "subscriber_id": subscriber, "address": address, "asked_at": now}
+    await session.execute(insert(READDRESSED).values(values))
+    return made
+
+
+async def _reader(session: AsyncSession, subscriber: int, *, held: bool = False) -> RowMapping:
+    query = select(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber)
+    return (await session.execute(query.with_for_update() if held else query)).mappings().one()
+
+
+async def _next_key(session: AsyncSession, kind: MessageKind, owner: int, among: ColumnElement[bool]) -> str:
+    """`kind:owner:N`, N after the last one that is kept: older ones may have been deleted."""
+    keys = await session.scalars(select(MESSAGE.c.key).where(among, MESSAGE.c.kind == kind))
+    numbers = [int(number) for key in keys if (number := key.rpartition(":")[2]).isdigit()]
+    return f"{kind}:{owner}:{max(numbers, default=0) + 1}"
+
+
+async def _to_one(
+    session: AsyncSession,
+    kind: MessageKind,
+    key: str,
+    who: RowMapping,
+    now: datetime,
+    *,
+    subscription: int | None = None,
+) -> Message:
+    """A message for one, with its one delivery in a batch of its own, at top priority (rule 2)."""
     message = {
-        "key": f"{MessageKind.CONFIRMATION}:{subscription}:{number}",
-        "kind": MessageKind.CONFIRMATION,
+        "key": key,
+        "kind": kind,
         "subscription_id": subscription,
         "major": 0,
         "priority": Priority.CONFIRMATION,
@@ -85,7 +201,7 @@ async def confirmation(session: AsyncSession, subscription: int, subscriber: int
     batch = {"channel": who["channel"], "priority": Priority.CONFIRMATION, "created_at": now}
     delivery: dict[str, Any] = {
         "message_id": made["id"],
-        "subscriber_id": subscriber,
+        "subscriber_id": who["id"],
         "subscription_id": subscription,
         "batch_id": (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one(),
         "lang": who["language"],

@@ -21,6 +21,7 @@ class Readdressed(SQLModel, table=True):
     """
 
     __tablename__ = "readdressed"
+    __table_args__ = (Index("ix_readdressed_address", "address", "asked_at"),)
     message_id: int = reference("message.id", primary_key=True, index=False)
     subscriber_id: int = reference("subscriber.id")
     address: str

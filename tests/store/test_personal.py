@@ -220,7 +220,13 @@ async def test_what_is_left_of_an_erased_person_is_what_they_were_told_and_nothi
                 "quiet": "",
                 "resolved": "",
             }
-            nobody |= {"resume_at": None, "state": "paused", "state_reason": "erased", "role": "person"}
+            nobody |= {
+                "resume_at": None,
+                "text_only": False,
+                "state": "paused",
+                "state_reason": "erased",
+                "role": "person",
+            }
             assert row == {
                 "id": who,
                 "channel": row["channel"],

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id"),
     )
     op.create_index("ix_readdressed_subscriber_id", "readdressed", ["subscriber_id"])
+    op.create_index("ix_readdressed_address", "readdressed", ["address", "asked_at"])
     op.create_table(
         "bounce",
         sa.Column("id", sa.Integer(), nullable=False),
