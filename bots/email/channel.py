@@ -4,22 +4,22 @@ Rules, in order:
 
 1. A letter about a release that may not be seen now is refused; the one question is asked here too, at send.
 2. A letter that cannot become a mail is refused, an address that is none is gone; neither stops the others.
-3. A chunk's mails go side by side, as many as the transport has connections.
-4. A bug in one letter's way is that letter's `Unknown` if it may have left, and is logged.
+3. A chunk's mails go to the transport together; it answers for each.
+4. A bug in one letter's making is that letter's `Refused`; one in the transport leaves what it had `Unknown`. Both are
+   logged.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
 
 from bots.email.addresses import BadAddress
-from bots.email.compile import Compiler, NotSendable
+from bots.email.compile import Compiler, Mail, NotSendable
 from bots.email.transports import Transport
-from syndicator.domain.letters import Gone, Later, Letter, Outcome, Refused, Unknown
+from syndicator.domain.letters import Gone, Letter, Outcome, Refused, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind, Standing
 from syndicator.domain.visibility import standing
 
@@ -57,25 +57,21 @@ class EmailChannel:
         Told to stop in the middle, it answers for all of them: what was taken is sent, the rest waits. Losing the
         answers would send again what people have.
         """
-        tasks = [asyncio.create_task(self._send(letter, now)) for letter in letters]
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        stopped = Later("stopped before the relay answered", counts=False)
-        return [stopped if task.cancelled() else task.result() for task in tasks]
+        made = [self._made(letter, now) for letter in letters]
+        mails = [mail for mail in made if isinstance(mail, Mail)]
+        answers = iter(await self._carried(mails, now) if mails else ())
+        return [next(answers) if isinstance(one, Mail) else one for one in made]
 
     async def close(self) -> None:
         """Let go of the transport's connections."""
         await self._transport.close()
 
-    async def _send(self, letter: Letter, now: datetime) -> Outcome:
+    def _made(self, letter: Letter, now: datetime) -> Mail | Outcome:
+        """The mail, or what becomes of a letter that cannot be one."""
         if letter.kind is MessageKind.RELEASE and not _is_public(letter, now):
             return Refused("the release is not public")
         try:
-            mail = self._compiler.mail(letter, now)
+            return self._compiler.mail(letter, now)
         except BadAddress as error:
             return Gone(str(error))
         except NotSendable as error:
@@ -83,11 +79,17 @@ class EmailChannel:
         except Exception as error:
             log.exception("mail cannot be made", delivery=letter.delivery, message=letter.message)
             return Refused(f"the mail cannot be made: {type(error).__name__}")
+
+    async def _carried(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
         try:
-            return await self._transport.send(mail, now)
+            answers = await self._transport.send(mails, now)
         except Exception as error:
-            log.exception("mail transport failed", delivery=letter.delivery, message=letter.message)
-            return Unknown(f"{type(error).__name__} in the mail transport")
+            log.exception("mail transport failed", mails=len(mails))
+            return [Unknown(f"{type(error).__name__} in the mail transport")] * len(mails)
+        if len(answers) != len(mails):
+            log.error("mail transport answered for another number of mails", mails=len(mails), answers=len(answers))
+            return [Unknown("the mail transport lost count")] * len(mails)
+        return answers
 
 
 def _is_public(letter: Letter, now: datetime) -> bool:

@@ -47,7 +47,7 @@ from bots.email.pattern import BrokenPattern, Marks, Pattern, gap, quoted
 from bots.email.verp import ReturnPaths, leave_mailbox
 from bots.email.views import reason, release_view, subject
 from syndicator.domain.letters import Letter
-from syndicator.domain.model import MessageKind
+from syndicator.domain.model import MessageKind, Urgency
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import CONFIRM_FOR
 from syndicator.domain.topics import Taxonomy
@@ -70,7 +70,8 @@ class NotSendable(ValueError):
 class Mail:
     """A finished mail: the envelope and the bytes, lines ended by CRLF, not yet dot-stuffed.
 
-    `envelope_id` is the ENVID (RFC 3461 section 4.4) that a report names: letters and digits, or "".
+    `envelope_id` is the ENVID (RFC 3461 section 4.4) that a report names: letters and digits, or "". `urgent` says that
+    no cap or rate for bulk holds it back.
     """
 
     sender: str
@@ -78,6 +79,12 @@ class Mail:
     message_id: str
     data: bytes
     envelope_id: str = ""
+    urgent: bool = False
+
+    @property
+    def domain(self) -> str:
+        """The recipient's domain, ASCII and lower case: whose patience it takes."""
+        return self.recipient.text.rpartition("@")[2].lower()
 
 
 class Compiler:
@@ -166,7 +173,8 @@ class Compiler:
         else:
             raise NotSendable(f"{letter.kind.value} mail is not part of this version")
         values["reason"], values["reason_html"] = self._reason(letter.filter_text, letter.reader_lang)
-        return Mail(self._paths.of(letter), recipient, identity, pattern.fill(values), envelope_id=letter.return_token)
+        data = pattern.fill(values)
+        return Mail(self._paths.of(letter), recipient, identity, data, letter.return_token, urgent=_is_urgent(letter))
 
     def _reason_once(self, filter_text: str, lang: str) -> tuple[bytes, bytes]:
         words = reason(filter_text, self._taxonomy, self._texts(lang))
@@ -267,6 +275,14 @@ class Compiler:
             if pattern.size < LARGEST - 2_000:  # the gaps take their share
                 return pattern
         raise BrokenPattern(f"a mail of {pattern.size if pattern else 0} bytes without its text; {LARGEST} are allowed")
+
+
+def _is_urgent(letter: Letter) -> bool:
+    """Whether somebody waits for it: all but digests and releases that nobody called urgent."""
+    if letter.kind is MessageKind.DIGEST:
+        return False
+    release = letter.release
+    return letter.kind is not MessageKind.RELEASE or (release is not None and release.urgency is Urgency.URGENT)
 
 
 def _alternative(text: bytes, html: bytes, lang: str) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -40,8 +41,17 @@ class FileTransport:
         """A folder never waits."""
         return None
 
-    async def send(self, mail: Mail, now: datetime) -> Outcome:
-        """Keep one mail."""
+    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+        """Keep each mail; told to stop, what has no file yet waits."""
+        outcomes: list[Outcome] = []
+        try:
+            for mail in mails:
+                outcomes.append(await self._keep(mail, now))  # noqa: PERF401  # what was kept before a stop counts
+        except asyncio.CancelledError:
+            outcomes += [Later("stopped before it was kept", counts=False)] * (len(mails) - len(outcomes))
+        return outcomes
+
+    async def _keep(self, mail: Mail, now: datetime) -> Outcome:
         name = mail.message_id.partition("@")[0] + ".eml"
         try:
             await asyncio.to_thread(_write, self._folder / name, mail.data)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -77,8 +78,19 @@ class SmtpTransport:
         until = self._closed.not_before if self._closed else None
         return until if until is not None and until > now else None
 
-    async def send(self, mail: Mail, now: datetime) -> Outcome:
-        """Send one mail, waiting for a free connection."""
+    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+        """Send each mail; see `transports.Transport`."""
+        tasks = [asyncio.create_task(self._send(mail, now)) for mail in mails]
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        stopped = Later("stopped before the relay answered", counts=False)
+        return [stopped if task.cancelled() else task.result() for task in tasks]
+
+    async def _send(self, mail: Mail, now: datetime) -> Outcome:
         if not self.steady:
             async with self._first:
                 if not self.steady:

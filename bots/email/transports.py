@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,7 +13,7 @@ __all__ = ["Transport"]
 
 
 class Transport(Protocol):
-    """Takes finished mails. `connections` is how many it sends side by side."""
+    """Takes finished mails, many at a time. `connections` is how many it sends side by side."""
 
     connections: int
 
@@ -25,8 +26,12 @@ class Transport(Protocol):
         """None if mail can go; else a time after `now` before which none can."""
         ...
 
-    async def send(self, mail: Mail, now: datetime) -> Outcome:
-        """Send one mail; whatever the other side does is an outcome, never an exception."""
+    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+        """Send these mails; the outcomes stand in the same order, and one mail's trouble is never another's.
+
+        Whatever the other side does is an outcome, never an exception. Told to stop in the middle (cancelled), it
+        answers all the same: what was taken is sent, what cannot be known is unknown, the rest waits.
+        """
         ...
 
     async def close(self) -> None:

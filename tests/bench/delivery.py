@@ -101,7 +101,8 @@ async def _bare(mails: Sequence[Mail], port: int) -> Mapping[str, float]:
 
     async def work() -> None:
         while waiting:
-            assert isinstance(await line.send(waiting.pop(), clock()), Sent)
+            (outcome,) = await line.send([waiting.pop()], clock())
+            assert isinstance(outcome, Sent)
 
     await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
     seconds, spent = time.perf_counter() - begun, time.process_time() - cpu

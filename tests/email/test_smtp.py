@@ -19,7 +19,11 @@ from bots.email.channel import EmailChannel
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Gone, Later, Refused, Sent, Unknown
 
-OK = None
+
+async def one(transport, mail, now):
+    """What becomes of one mail."""
+    (outcome,) = await transport.send([mail], now)
+    return outcome
 
 
 @pytest.fixture
@@ -126,7 +130,7 @@ async def test_each_trouble_has_its_outcome_and_the_next_mail_goes_out(
 ):
     transport = sender()
     relay.script = {stage: [action]}
-    got = await transport.send(mail(), now)
+    got = await one(transport, mail(), now)
     assert type(got) is outcome, got
     if counts is not None:
         assert got.counts is counts
@@ -135,18 +139,18 @@ async def test_each_trouble_has_its_outcome_and_the_next_mail_goes_out(
     later = now + timedelta(minutes=6)  # past any pause
     if stage == "EHLO":
         relay.script = {}
-    assert isinstance(await transport.send(mail(), later), Sent)
+    assert isinstance(await one(transport, mail(), later), Sent)
 
 
 async def test_a_sent_mail_says_its_message_id_and_what_the_relay_said(relay, sender, mail, now):
-    got = await sender().send(mail(), now)
+    got = await one(sender(), mail(), now)
     assert got == Sent({"message_id": f"<{mail().message_id}>", "said": "END: 250 2.0.0 queued as X1"})
 
 
 async def test_a_large_body_that_never_left_is_later_not_unknown(relay, sender, mail, now):
     relay.script = {"BODY": ["hang"]}
     large = replace(mail(), data=b"x" * 70 + b"\r\n" + (b"y" * 900 + b"\r\n") * 20_000)
-    got = await sender().send(large, now)
+    got = await one(sender(), large, now)
     assert isinstance(got, Later)
     assert "had not left" in got.reason
 
@@ -177,7 +181,7 @@ async def test_a_mail_that_had_not_left_never_leaves_after_all(mail, now):
     port = server.sockets[0].getsockname()[1]
     transport = SmtpTransport("127.0.0.1", port, local_hostname="x.example", tls="none", timeout=0.3)
     large = replace(mail(), data=(b"y" * 900 + b"\r\n") * 20_000)
-    outcome = await transport.send(large, now)
+    outcome = await one(transport, large, now)
     assert isinstance(outcome, Later)
     assert "had not left" in outcome.reason
     go_on.set()
@@ -190,30 +194,30 @@ async def test_a_mail_that_had_not_left_never_leaves_after_all(mail, now):
 
 async def test_an_answer_that_comes_early_is_heard(relay, sender, mail, now):
     relay.script = {"BODY": ["552 5.3.4 too big, stop"]}
-    got = await sender().send(mail(), now)
+    got = await one(sender(), mail(), now)
     assert isinstance(got, Refused)
 
 
 async def test_envelope_and_greeting_name_us_and_one_recipient(relay, sender, mail, now):
-    one = replace(mail(), sender="bounces@example.org")
-    await sender().send(one, now)
+    ours = replace(mail(), sender="bounces@example.org")
+    await one(sender(), ours, now)
     assert relay.commands[0] == "EHLO press.example.org"
-    assert f"MAIL FROM:<bounces@example.org> SIZE={len(one.data)}" in relay.commands
+    assert f"MAIL FROM:<bounces@example.org> SIZE={len(ours.data)}" in relay.commands
     assert "RCPT TO:<reader@example.com>" in relay.commands
 
 
 async def test_dots_at_line_starts_are_doubled_on_the_wire_and_nothing_else_changes(relay, sender, mail, now):
     body = b".first\r\nplain\r\n..two\r\n.\r\nlast without end"
-    await sender().send(replace(mail(), data=body), now)
+    await one(sender(), replace(mail(), data=body), now)
     assert relay.mails == [b"..first\r\nplain\r\n...two\r\n..\r\nlast without end\r\n.\r\n"]
 
 
 async def test_a_connection_is_used_again_and_remade_after_a_long_wait(relay, sender, mail, now):
     transport = sender()
     for wait in (0, 1, 2):
-        await transport.send(mail(), now + timedelta(seconds=wait))
+        await one(transport, mail(), now + timedelta(seconds=wait))
     assert relay.connections == 1
-    await transport.send(mail(), now + timedelta(minutes=5))
+    await one(transport, mail(), now + timedelta(minutes=5))
     assert relay.connections == 2
     assert len(relay.mails) == 4
 
@@ -222,24 +226,24 @@ async def test_a_connection_is_given_up_after_many_mails(relay, sender, mail, no
     monkeypatch.setattr(line, "MAILS_A_LINE", 2)
     transport = sender()
     for _ in range(5):
-        assert isinstance(await transport.send(mail(), now), Sent)
+        assert isinstance(await one(transport, mail(), now), Sent)
     assert relay.connections == 3
     assert [c for c in relay.commands if c == "QUIT"] == ["QUIT"] * 2
 
 
 async def test_a_connection_that_died_while_waiting_costs_nothing(relay, sender, mail, now):
     transport = sender()
-    await transport.send(mail(), now)
+    await one(transport, mail(), now)
     relay.script = {"MAIL": ["drop"]}
-    assert isinstance(await transport.send(mail(), now), Sent)
+    assert isinstance(await one(transport, mail(), now), Sent)
     relay.hang_up()
     await asyncio.sleep(0)
-    assert isinstance(await transport.send(mail(), now), Sent)
+    assert isinstance(await one(transport, mail(), now), Sent)
 
 
 async def test_many_mails_share_few_connections(relay, sender, mail, now):
     transport = sender(connections=3)
-    got = await asyncio.gather(*(transport.send(mail(subscriber=n), now) for n in range(30)))
+    got = await asyncio.gather(*(one(transport, mail(subscriber=n), now) for n in range(30)))
     assert all(isinstance(outcome, Sent) for outcome in got)
     assert len(relay.mails) == 30
     assert relay.most_open == relay.connections == 3
@@ -248,7 +252,7 @@ async def test_many_mails_share_few_connections(relay, sender, mail, now):
 async def test_a_closed_relay_is_asked_once_not_once_a_mail(relay, sender, mail, now):
     transport = sender()
     relay.script = {"CONNECT": ["421 4.3.2 closed"] * 30}
-    got = await asyncio.gather(*(transport.send(mail(), now) for _ in range(10)))
+    got = await asyncio.gather(*(one(transport, mail(), now) for _ in range(10)))
     assert relay.connections == 1
     assert all(isinstance(o, Later) and not o.counts and o.not_before and o.not_before > now for o in got)
 
@@ -267,39 +271,39 @@ async def test_a_relay_that_closes_in_mid_session_is_left_alone_and_tried_with_o
     relay, sender, mail, now, stage, reply, wait
 ):
     transport = sender(connections=4, timeout=10)
-    assert isinstance(await transport.send(mail(), now), Sent)
+    assert isinstance(await one(transport, mail(), now), Sent)
     relay.script = {stage: [reply] * 600}
-    got = await asyncio.gather(*(transport.send(mail(subscriber=n), now) for n in range(500)))
+    got = await asyncio.gather(*(one(transport, mail(subscriber=n), now) for n in range(500)))
     assert all(isinstance(o, Later) and not o.counts for o in got)
     assert relay.connections <= 4
     then = now + timedelta(seconds=wait)
     assert transport.ready_at(now) == then
     assert transport.ready_at(then) is None
     asked, made = len(relay.commands), relay.connections
-    got = await asyncio.gather(*(transport.send(mail(subscriber=n), then) for n in range(20)))
+    got = await asyncio.gather(*(one(transport, mail(subscriber=n), then) for n in range(20)))
     assert all(isinstance(o, Later) and not o.counts for o in got)
     assert relay.connections == made + 1
     assert len([c for c in relay.commands[asked:] if c.startswith("MAIL")]) == 1
     relay.script = {}
     later, sent = then + timedelta(seconds=wait), len(relay.mails)
-    got = await asyncio.gather(*(transport.send(mail(subscriber=n), later) for n in range(20)))
+    got = await asyncio.gather(*(one(transport, mail(subscriber=n), later) for n in range(20)))
     assert all(isinstance(o, Sent) for o in got)
     assert len(relay.mails) == sent + 20
 
 
 async def test_of_two_reasons_to_wait_the_longer_holds(relay, sender, mail, now):
     transport = sender(connections=2, timeout=10)
-    assert isinstance(await transport.send(mail(), now), Sent)
+    assert isinstance(await one(transport, mail(), now), Sent)
     relay.script = {"MAIL": ["530 5.7.0 authentication required", "421 4.3.2 closed"]}
-    await asyncio.gather(transport.send(mail(subscriber=1), now), transport.send(mail(subscriber=2), now))
+    await asyncio.gather(one(transport, mail(subscriber=1), now), one(transport, mail(subscriber=2), now))
     assert transport.ready_at(now) == now + timedelta(minutes=5)
 
 
 async def test_an_answer_to_what_was_asked_before_it_closed_opens_nothing(relay, sender, mail, now):
     transport = sender(connections=2, timeout=5)
-    assert isinstance(await transport.send(mail(), now), Sent)
+    assert isinstance(await one(transport, mail(), now), Sent)
     relay.script = {"MAIL": ["250 ok", "421 4.3.2 closed"]}
-    await asyncio.gather(transport.send(mail(subscriber=1), now), transport.send(mail(subscriber=2), now))
+    await asyncio.gather(one(transport, mail(subscriber=1), now), one(transport, mail(subscriber=2), now))
     assert transport.ready_at(now) is not None
     assert not transport.steady
 
@@ -308,17 +312,17 @@ async def test_one_readers_trouble_closes_nothing(relay, sender, mail, now):
     transport = sender()
     relay.script = {"RCPT": ["550 5.1.1 no such user", "450 4.2.0 greylisted", "550 relay not permitted"]}
     for number in range(3):
-        await transport.send(mail(subscriber=number), now)
+        await one(transport, mail(subscriber=number), now)
         assert transport.ready_at(now) is None
         assert transport.steady
-    assert isinstance(await transport.send(mail(), now), Sent)
+    assert isinstance(await one(transport, mail(), now), Sent)
 
 
 async def test_what_the_relay_holds_against_us_is_said_once_and_names_nobody(relay, sender, mail, now, capsys):
     transport = sender()
     relay.script = {"RCPT": ["554 5.7.1 <reader@example.com>: Relay access denied"] * 3}
     for second in range(3):
-        await transport.send(mail(), now + timedelta(seconds=second))
+        await one(transport, mail(), now + timedelta(seconds=second))
     out = capsys.readouterr().out
     assert out.count("does not take our mail") == 1
     assert "reader@" not in out
@@ -326,7 +330,7 @@ async def test_what_the_relay_holds_against_us_is_said_once_and_names_nobody(rel
 
 async def test_no_relay_at_all_is_later(mail, now):
     transport = SmtpTransport("127.0.0.1", 1, local_hostname="x.example", tls="none", timeout=0.3)
-    got = await transport.send(mail(), now)
+    got = await one(transport, mail(), now)
     assert isinstance(got, Later)
     assert not got.counts
 
@@ -346,7 +350,7 @@ async def test_one_mails_trouble_is_no_other_mails(relay, sender, compiler, lett
 async def test_an_address_beyond_ascii_needs_a_relay_that_takes_it(relay, sender, mail, now, offered):
     if offered:
         relay.offers.append("SMTPUTF8")
-    got = await sender().send(mail(address="aygün@example.com"), now)
+    got = await one(sender(), mail(address="aygün@example.com"), now)
     if offered:
         assert isinstance(got, Sent)
         assert "RCPT TO:<aygün@example.com>" in relay.commands
@@ -366,14 +370,14 @@ def contexts(certificate):
 async def test_starttls_is_used_when_asked_for(relay, sender, mail, now, certificate):
     relay.tls, trusting = contexts(certificate)
     relay.offers.append("STARTTLS")
-    got = await sender(tls="starttls", tls_context=trusting, timeout=3).send(mail(), now)
+    got = await one(sender(tls="starttls", tls_context=trusting, timeout=3), mail(), now)
     assert isinstance(got, Sent)
     assert [c.split()[0] for c in relay.commands[:4]] == ["EHLO", "STARTTLS", "EHLO", "MAIL"]
 
 
 async def test_a_stripped_starttls_gets_no_mail_and_no_password(relay, sender, mail, now):
     relay.offers.append("AUTH PLAIN")
-    got = await sender(tls="starttls", user="press", password="hush-hush").send(mail(), now)
+    got = await one(sender(tls="starttls", user="press", password="hush-hush"), mail(), now)
     assert isinstance(got, Later)
     assert not got.counts
     assert "STARTTLS" in got.reason
@@ -383,7 +387,7 @@ async def test_a_stripped_starttls_gets_no_mail_and_no_password(relay, sender, m
 async def test_a_certificate_that_does_not_hold_gets_no_mail(relay, sender, mail, now, certificate):
     relay.tls, _ = contexts(certificate)
     relay.offers.append("STARTTLS")
-    got = await sender(tls="starttls", tls_context=ssl.create_default_context(), timeout=3).send(mail(), now)
+    got = await one(sender(tls="starttls", tls_context=ssl.create_default_context(), timeout=3), mail(), now)
     assert isinstance(got, Later)
     assert not got.counts
     assert "certificate" in got.reason.lower()
@@ -395,14 +399,14 @@ async def test_the_password_goes_to_a_relay_that_is_who_it_says(relay, sender, m
     relay.offers += ["STARTTLS", "AUTH PLAIN"]
     relay.script = {"AUTH": ["235 2.7.0 welcome"]}
     safe = sender(tls="starttls", tls_context=trusting, timeout=3, user="press", password="hush-hush")
-    assert isinstance(await safe.send(mail(), now), Sent)
+    assert isinstance(await one(safe, mail(), now), Sent)
     assert [c.split()[0] for c in relay.commands[:5]] == ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL"]
 
 
 async def test_a_wrong_password_waits_for_the_operator_and_is_never_told(relay, sender, mail, now):
     relay.offers.append("AUTH PLAIN")
     relay.script = {"AUTH": ["535 5.7.8 authentication failed"]}
-    got = await sender(user="press", password="hush-hush").send(mail(), now)
+    got = await one(sender(user="press", password="hush-hush"), mail(), now)
     assert isinstance(got, Later)
     assert not got.counts
     assert "535" in got.reason
@@ -432,7 +436,7 @@ def test_on_either_event_loop_an_answer_that_comes_at_once_is_heard(mail, now, r
 
     async def send_some():
         transport = SmtpTransport("127.0.0.1", port, local_hostname="x.example", tls="none", connections=1, timeout=2)
-        got = [await transport.send(mail(), now) for _ in range(10)]
+        got = [await one(transport, mail(), now) for _ in range(10)]
         await transport.close()
         return got
 
@@ -469,9 +473,9 @@ async def test_a_real_server_stores_the_very_bytes(mail, now, certificate, tls):
     mails = [mail({"lang": "az", "title": "Viza qaydaları dəyişir"}, subscriber=n) for n in range(5)]
     mails.append(replace(mails[0], recipient=Address("aygün@example.com", utf8=True)))
     try:
-        got = await asyncio.gather(*(transport.send(one, now) for one in mails))
+        got = await asyncio.gather(*(one(transport, each, now) for each in mails))
         assert [type(outcome) for outcome in got] == [Sent] * 6
-        assert sorted(e.content for e in box.envelopes) == sorted(one.data for one in mails)
+        assert sorted(e.content for e in box.envelopes) == sorted(each.data for each in mails)
     finally:
         await transport.close()
         server.close()
