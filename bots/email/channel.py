@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. A letter about a release that may not be seen now is refused; the one question is asked here too, at send.
+1. A letter about a release that may not be seen now is refused (`allowed`); the one question is asked here too.
 2. A letter that cannot become a mail is refused, an address that is none is gone; neither stops the others.
 3. A chunk's mails go to the transport together; it answers for each.
 4. A bug in one letter's making is that letter's `Refused`; one in the transport leaves what it had `Unknown`. Both are
@@ -17,11 +17,11 @@ from datetime import datetime
 import structlog
 
 from bots.email.addresses import BadAddress
+from bots.email.allowed import NotShown, shown
 from bots.email.compile import Compiler, Mail, NotSendable
 from bots.email.transports import Transport
 from syndicator.domain.letters import Gone, Letter, Outcome, Refused, Unknown
-from syndicator.domain.model import ChannelKind, MessageKind, Standing
-from syndicator.domain.visibility import standing
+from syndicator.domain.model import ChannelKind, MessageKind
 
 __all__ = ["EmailChannel"]
 
@@ -68,10 +68,10 @@ class EmailChannel:
 
     def _made(self, letter: Letter, now: datetime) -> Mail | Outcome:
         """The mail, or what becomes of a letter that cannot be one."""
-        if letter.kind is MessageKind.RELEASE and not _is_public(letter, now):
-            return Refused("the release is not public")
         try:
-            return self._compiler.mail(letter, now)
+            return self._compiler.mail(shown(letter, now), now)
+        except NotShown as error:
+            return Refused(str(error))
         except BadAddress as error:
             return Gone(str(error))
         except NotSendable as error:
@@ -90,10 +90,3 @@ class EmailChannel:
             log.error("mail transport answered for another number of mails", mails=len(mails), answers=len(answers))
             return [Unknown("the mail transport lost count")] * len(mails)
         return answers
-
-
-def _is_public(letter: Letter, now: datetime) -> bool:
-    release = letter.release
-    if release is None:
-        return True  # the compiler says that there is no text
-    return standing(release.state, release.public_at, release.opened_at, now) is Standing.PUBLIC

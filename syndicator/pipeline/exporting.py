@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from syndicator.domain.model import ChannelKind
 from syndicator.pipeline.importing import COLUMNS
 from syndicator.store import personal
 from syndicator.store.database import Database
@@ -39,5 +40,6 @@ def _row(row: Mapping[Any, Any]) -> dict[str, str]:
         "filter": row["canonical"],
         "consent_at": row["consent_at"].isoformat() if row["consent_at"] else "",
         **{name: row[name] for name in ("consent_source", "consent_text")},
+        "text_only": "yes" if row["text_only"] else "no" if row["channel"] == ChannelKind.EMAIL else "",
     }
     return {name: said[name] for name in COLUMNS}

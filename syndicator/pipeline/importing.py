@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. `timezone` may be left out or empty; everything else needs its column. A missing or unknown column refuses the file.
+1. `timezone` and `text_only` may be left out or empty; everything else needs its column. A missing or unknown column
+   refuses the file.
 2. A bad row is reported by its line, with what is allowed, and left out; the good ones are taken.
 3. Without a record of consent nobody is subscribed: its three columns must be filled. Who unsubscribed since is
    reported and left out too (`store.importing`).
@@ -43,13 +44,11 @@ COLUMNS = (
     "consent_at",
     "consent_source",
     "consent_text",
+    "text_only",
 )
-OPTIONAL = {"timezone"}
+OPTIONAL = {"timezone", "text_only"}
 E = TypeVar("E", ChannelKind, Cadence)
-ALLOWED = {  # where there are no digests, nothing would ever be sent
-    ChannelKind.TELEGRAM: tuple(Cadence),
-    ChannelKind.EMAIL: (Cadence.IMMEDIATE,),
-}
+YES_NO = {"yes": True, "no": False, "": False}
 FILTERS = 10_000  # distinct texts kept in mind
 PEOPLE = (ChannelKind.TELEGRAM, ChannelKind.EMAIL)  # programs subscribe at the hub, and confirm by themselves
 GROUP = 1000
@@ -60,7 +59,7 @@ GAP_SECONDS = 0.1  # a writer that waits for its turn on SQLite asks again withi
 class Row(Wish):
     """One subscriber's wish, checked, and where it stands."""
 
-    line: int
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +133,11 @@ class _Check:
             language=value["language"],
             timezone=timezone,
             filter=found,
-            cadence=_cadence(channel, value),
+            cadence=_one_of(value, "cadence", tuple(Cadence)),
             consent=Consent(_moment(value["consent_at"], site), value["consent_source"], value["consent_text"]),
+            text_only=_yes(channel, value["text_only"]),
             line=line,
         )
-
-
-def _cadence(channel: ChannelKind, value: Mapping[str, str]) -> Cadence:
-    allowed = ALLOWED[channel]
-    if value["cadence"] in list(Cadence) and value["cadence"] not in allowed:
-        raise ValueError(
-            f"cadence: {value['cadence']!r} is not part of this version for {channel.value}; "
-            f"{', '.join(allowed)} is allowed"
-        )
-    return _one_of(value, "cadence", allowed)
 
 
 def _one_of(value: Mapping[str, str], name: str, kinds: Sequence[E]) -> E:
@@ -163,6 +153,14 @@ def _address(channel: ChannelKind, address: str) -> str:
             raise ValueError(f"address: {address!r} is no Telegram chat id (a whole number)")
         return address
     return email_address(address)
+
+
+def _yes(channel: ChannelKind, text: str) -> bool:
+    if text not in YES_NO:
+        raise ValueError(f"text_only: {text!r} is not yes or no")
+    if YES_NO[text] and channel is not ChannelKind.EMAIL:
+        raise ValueError(f"text_only: it is for email; {channel.value} has no HTML to do without")
+    return YES_NO[text]
 
 
 def _moment(text: str, site: Site) -> datetime:

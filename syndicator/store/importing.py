@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. Who unsubscribed stays so until they agree anew: a consent that is not later than the end is not taken.
-2. A subscriber that exists keeps language and zone; one that is new has those of the first wish.
+2. A subscriber that exists keeps language, zone and whether mails have HTML; one that is new has those of the first
+   wish.
 3. At most one live subscription of a filter: an active one stays as it is, a pending one becomes active with this
    consent, another cadence ends the old row and makes a new one.
 """
@@ -47,6 +48,7 @@ class Wish:
     filter: Filter
     cadence: Cadence
     consent: Consent
+    text_only: bool = False
 
 
 async def enrol(session: AsyncSession, wishes: Sequence[Wish], now: datetime) -> dict[int, datetime]:
@@ -81,7 +83,14 @@ async def _people(session: AsyncSession, wishes: Sequence[Wish], now: datetime) 
     usual: dict[str, Any] = {"role": SubscriberRole.PERSON, "resolved": "", "other_language": OtherLanguage.URGENT}
     usual |= {"state": ACTIVE, "state_reason": "", "created_at": now}
     rows = [
-        {"channel": channel, "address": address, "language": wish.language, "timezone": wish.timezone, **usual}
+        {
+            "channel": channel,
+            "address": address,
+            "language": wish.language,
+            "timezone": wish.timezone,
+            "text_only": wish.text_only,
+            **usual,
+        }
         for (channel, address), wish in sorted(first.items(), key=lambda item: item[0])
     ]
     if not rows:

@@ -142,7 +142,7 @@ async def exported(session: AsyncSession) -> AsyncGenerator[RowMapping, None]:
 
     Channels of the configuration are none: they come with it. Opt-ins that nobody has confirmed are none either.
     """
-    columns = ("channel", "address", "language", "timezone", "state", "created_at")
+    columns = ("channel", "address", "language", "timezone", "text_only", "state", "created_at")
     asked = ("id", "cadence", "consent_at", "consent_source", "consent_text")
     query = (
         select(*(SUBSCRIBER.c[name] for name in columns), *(SUBSCRIPTION.c[name] for name in asked), FILTER.c.canonical)

@@ -62,7 +62,7 @@ def test_an_export_is_every_live_subscription_in_the_columns_that_import_takes(o
     found = rows_of(done)
     assert list(found[0]) == [
         *("address", "channel", "language", "timezone", "filter", "cadence"),
-        *("consent_at", "consent_source", "consent_text"),
+        *("consent_at", "consent_source", "consent_text", "text_only"),
     ]
     assert [(row["address"], row["filter"], row["cadence"]) for row in found] == [
         ("ayla@example.org", "topic=visas", "immediate"),

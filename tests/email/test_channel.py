@@ -11,7 +11,7 @@ from bots.email.channel import EmailChannel
 from bots.email.outbox import FileTransport
 from bots.email.preview import email_preview
 from syndicator.domain.letters import Later, Refused, Sent, Unknown
-from syndicator.domain.model import ChannelKind, MessageKind, State
+from syndicator.domain.model import ChannelKind, State
 
 
 @pytest.fixture
@@ -57,13 +57,6 @@ async def test_what_is_not_public_never_leaves(channel, letter, now, tmp_path, a
     got = await channel.send([letter(about)], now)
     assert isinstance(got[0], Refused)
     assert not (tmp_path / "outbox").exists()
-
-
-@pytest.mark.parametrize("kind", [MessageKind.CORRECTION, MessageKind.WITHDRAWAL, MessageKind.DIGEST])
-async def test_kinds_of_a_later_version_are_refused_by_name(channel, letter, now, kind):
-    got = await channel.send([letter(kind=kind)], now)
-    assert isinstance(got[0], Refused)
-    assert kind.value in got[0].reason
 
 
 class Broken:

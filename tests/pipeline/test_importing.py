@@ -12,8 +12,10 @@ from sqlalchemy import delete
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline import importing
+from syndicator.pipeline.exporting import exported_rows
 from syndicator.pipeline.importing import COLUMNS, BadRow, Row, import_rows, read_rows
 from syndicator.store import subscriptions
+from syndicator.store.subscriptions import everyone
 from syndicator.store.tables import SUBSCRIBER, SUBSCRIPTION
 
 GOOD = {
@@ -44,6 +46,53 @@ async def test_a_good_row_becomes_an_active_subscription_with_its_consent_and_ag
     assert (subscription.filter, subscription.cadence) == ("topic=visas", Cadence.IMMEDIATE)
     assert subscription.consent_text == "Send me releases."
     assert subscription.consent_at.isoformat() == "2026-11-01T06:00:00+00:00"
+
+
+async def test_a_file_says_how_often_and_whether_without_html(press):
+    wishes = [
+        GOOD | {"address": "d@example.org", "cadence": "daily", "text_only": "yes"},
+        GOOD | {"address": "w@example.org", "cadence": "weekly", "timezone": "Europe/Berlin", "text_only": "no"},
+        GOOD | {"address": "again@example.org", "text_only": ""},
+    ]
+    await import_rows(press.database, list(read_rows(table(*wishes), press.site, press.taxonomy)), press.now)
+    again = table(GOOD | {"address": "again@example.org", "text_only": "yes"})  # who is known keeps what they have
+    await import_rows(press.database, list(read_rows(again, press.site, press.taxonomy)), press.now)
+    async with press.database.reading() as session:
+        found = [(who.address, who.timezone, one.cadence, who.text_only) async for who, one in everyone(session)]
+    assert found == [
+        ("d@example.org", "Europe/London", "daily", True),
+        ("w@example.org", "Europe/Berlin", "weekly", False),
+        ("again@example.org", "Europe/London", "immediate", False),
+    ]
+    exported = [row async for row, _ in exported_rows(press.database)]
+    assert [(row["cadence"], row["timezone"], row["text_only"]) for row in exported] == [
+        ("daily", "Europe/London", "yes"),
+        ("weekly", "Europe/Berlin", "no"),
+        ("immediate", "Europe/London", "no"),
+    ]
+    text = [",".join(COLUMNS), *(",".join(f'"{row[name]}"' for name in COLUMNS) for row in exported)]
+    assert [row.text_only for row in read_rows(text, press.site, press.taxonomy)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"text_only": "true"}, "text_only: 'true' is not yes or no"),
+        (
+            {"text_only": "yes", "channel": "telegram", "address": "7"},
+            "text_only: it is for email; telegram has no HTML to do without",
+        ),
+        ({"cadence": "hourly"}, "cadence: 'hourly' is not one of immediate, daily, weekly"),
+    ],
+)
+async def test_a_row_that_nobody_can_keep_to_is_left_out(press, wrong, says):
+    assert list(read_rows(table(GOOD | wrong), press.site, press.taxonomy)) == [BadRow(2, says)]
+
+
+async def test_a_file_without_the_columns_that_may_be_left_out_is_taken(press):
+    columns = [name for name in COLUMNS if name not in ("timezone", "text_only")]
+    (row,) = read_rows(table(GOOD, columns=columns), press.site, press.taxonomy)
+    assert (row.timezone, row.text_only) == ("Asia/Baku", False)
 
 
 async def test_an_address_in_capitals_is_the_same_person(press):
@@ -189,8 +238,6 @@ def test_a_chat_may_be_told_at_once_daily_or_weekly(site, taxonomy, cadence):
         ({"filter": "topic=nonsense"}, "filter: "),
         ({"filter": "nonsense=1"}, "filter: "),
         ({"cadence": "hourly"}, "cadence: 'hourly' is not one of immediate"),
-        ({"cadence": "daily"}, "cadence: 'daily' is not part of this version for email; immediate is allowed"),
-        ({"cadence": "weekly"}, "cadence: 'weekly' is not part of this version for email; immediate is allowed"),
         ({"cadence": "hourly", **CHAT}, "cadence: 'hourly' is not one of immediate, daily, weekly"),
         ({"consent_at": "yesterday"}, "consent_at: 'yesterday' is no ISO 8601 time"),
         ({"consent_at": ""}, "consent_at: is empty"),
