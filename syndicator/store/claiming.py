@@ -227,8 +227,9 @@ async def _facts(session: AsyncSession, numbers: Iterable[int]) -> Sequence[Fact
     wanted = sorted({row["message_id"] for row in readers})
     messages = {row["id"]: dict(row) for row in (await connection.execute(_MESSAGES, {"numbers": wanted})).mappings()}
     for row in readers:
-        row |= messages[row["message_id"]]
-        row["address"] = row["address"] if row["instead"] is None else row["instead"]
+        row.update(messages[row["message_id"]])
+        if row["instead"] is not None:
+            row["address"] = row["instead"]
     return readers
 
 
@@ -237,8 +238,8 @@ async def _inherited(session: AsyncSession, rows: Sequence[Facts]) -> Sequence[F
     heirs = await inherit(session, [row for row in rows if _has_ended(row)])
     for row in rows:
         if (heir := heirs.get(row["delivery"])) is not None:
-            row |= {"subscription_state": SubscriptionState.ACTIVE, "delivery_subscription": heir.subscription}
-            row |= {"canonical": heir.filter, "lang": heir.lang}
+            row.update(subscription_state=SubscriptionState.ACTIVE, delivery_subscription=heir.subscription)
+            row.update(canonical=heir.filter, lang=heir.lang)
     return rows
 
 

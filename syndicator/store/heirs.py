@@ -37,7 +37,7 @@ class Heir:
     lang: str
 
 
-async def inherit(session: AsyncSession, rows: Sequence[RowMapping]) -> Mapping[int, Heir]:
+async def inherit(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> Mapping[int, Heir]:
     """Heirs by delivery, written into the ledger; a row that has none is left out.
 
     A row is what `claiming` reads of a delivery, its message and its subscriber.
@@ -66,7 +66,7 @@ async def inherit(session: AsyncSession, rows: Sequence[RowMapping]) -> Mapping[
     return found
 
 
-def _heir(row: RowMapping, theirs: Sequence[RowMapping], facts: Facts | None) -> Heir | None:
+def _heir(row: Mapping[str, Any], theirs: Sequence[RowMapping], facts: Facts | None) -> Heir | None:
     told = MessageKind(row["kind"]) is not MessageKind.RELEASE
     reader = Reader(row["language"], OtherLanguage(row["other_language"]))
     matched, begun = row["matched"], bool(row["answer"]) or row["resent"]
