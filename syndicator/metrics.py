@@ -94,3 +94,18 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.returned = Counter(
+            "syndicator_mail_returned_total",
+            "Mails that came in: hard, soft, policy, complaint, leave, delayed, auto_reply, known, nobody, unclear",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.intake_failures = Counter(
+            "syndicator_mail_intake_failures_total",
+            "Times that incoming mail could not be fetched or taken in; it waits where it is",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.unclear_kept = Gauge(
+            "syndicator_unclear_mails", "Incoming mails kept for a person to look at", registry=self.registry
+        )
