@@ -1,0 +1,210 @@
+"""One receiving domain: how much it takes, learned from what it says. Pure; times are seconds since the epoch.
+
+Rules, in order:
+
+1. It takes as much as its ceiling allows, and whatever comes where there is none, until it says otherwise.
+2. A domain that asks to slow down is left alone for a while (ten seconds, doubling to an hour while it goes on asking)
+   and then gets half of what it got, in mails a second and in mails on their way. What had left before it said so is
+   not held against it twice. With rule 3 this is additive increase, multiplicative decrease, as TCP has it (RFC 5681).
+3. Each mail that it takes raises both by a step, so that half is made good in about a minute. After an hour without a
+   word of it the limit is forgotten.
+4. After a pause one mail goes first; the others follow when it was taken.
+5. A domain that says nothing until time is out gets one mail at a time, after pauses that double as well, and little
+   patience. One that holds mails and has not answered for a while gets no more meanwhile.
+6. An urgent mail stands in no line: it goes when the pause is over, and a place is kept for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bots.email.pace.heard import Heard
+from bots.email.pace.limits import Ceiling
+from bots.email.pace.line import Bucket, Line
+
+__all__ = ["Domain"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 3600.0
+LOWEST_RATE = 0.2  # mails a second
+FADE = 3600.0
+RECOVERY = 120.0  # seconds in which a rate would be made good from nothing
+SILENCE = 15.0  # that a domain may hold mails without a word
+ENOUGH_HELD = 4  # mails on their way, for rule 5 to matter
+URGENT_AHEAD = 5  # how many urgent mails may go before the bucket has them
+FEW = 3  # places, of which none is kept free
+SHORT_PATIENCE = 10.0
+PROBE = 5.0  # seconds that the one mail after a pause is given before the others come
+BREAKS = 3  # lines in a row that broke: that is this domain's doing
+MEASURED = 10.0  # seconds over which the present rate is taken
+HELD_LONGEST = 24 * 3600.0  # what a domain may ask for
+AGAIN = 1.0  # after which a place may have become free, where nothing is known of how quick it answers
+
+
+@dataclass(slots=True)
+class Domain:
+    """See the module. `flying` are the mails on their way."""
+
+    ceiling: Ceiling
+    rate: float | None = None
+    most: float | None = None
+    flying: int = 0
+    paused_until: float = 0.0
+    asked_at: float = 0.0  # when it last asked to slow down
+    is_slow: bool = False  # it let time run out, and has taken nothing since
+    is_probing: bool = False
+    _pauses: int = 0
+    _breaks: int = 0
+    _old: int = 0  # of those on their way, how many had left when it last asked
+    _step: float = 0.0
+    _heard_at: float = 0.0
+    _seen: float = 0.0  # the present rate, as of `_seen_at`
+    _seen_at: float = 0.0
+    _bucket: Bucket = field(default_factory=Bucket)
+    _line: Line = field(default_factory=Line)
+
+    # -- asking
+    def free_at(self, now: float, *, urgent: bool) -> float:
+        """When a mail may go as things stand; `now` if at once."""
+        self._forget(now)
+        if self.paused_until > now:
+            return self.paused_until
+        if self.flying >= self._places(urgent=urgent) or self._is_silent(now):
+            return now + self._one_place()
+        rate = self._rate()
+        if rate is None:
+            return now
+        burst = _burst(rate)
+        self._bucket.bound(now, (burst + URGENT_AHEAD + 1) / rate)
+        return self._bucket.free_at(now, rate, burst + (URGENT_AHEAD if urgent else 0))
+
+    def take(self, now: float) -> None:
+        """One goes now."""
+        if not self.flying:
+            self._heard_at = now  # from now on it owes an answer
+        self.flying += 1
+        rate = self._rate()
+        if rate is not None:
+            self._bucket.take(now, rate)
+
+    def book(self, now: float, first: float) -> float:
+        """A place in the line for one that cannot go now."""
+        rate = self._rate()
+        step = max(1 / rate if rate else 0.0, self._one_place() if self._limit() is not None else 0.0)
+        gap = PROBE if self.is_probing else 0.0
+        return self._line.book(now, first, step or 1 / max(self._seen_now(now), 1.0), gap)
+
+    def room(self, now: float) -> int | None:
+        """How many more may be on their way; None: as many as come."""
+        if self.paused_until > now:
+            return 0
+        limit = self._limit()
+        return None if limit is None else max(0, limit - self.flying)
+
+    def patience(self, timeout: float) -> float:
+        """How many seconds an answer is waited for."""
+        return min(timeout, SHORT_PATIENCE) if self.is_slow else timeout
+
+    # -- hearing
+    def hear(self, heard: Heard, now: float, wait: float) -> None:
+        """One that was on its way has been answered; `wait` is for how many seconds it asked, 0 if it named none."""
+        self.flying = max(0, self.flying - 1)
+        was_old = self._old > 0
+        self._old = max(0, self._old - 1)
+        if heard is not Heard.BROKEN:
+            self._heard_at, self._breaks = now, 0
+        if heard is Heard.TAKEN:
+            self._note(now)
+            self._raise()
+        elif heard in (Heard.SLOW_DOWN, Heard.TIMED_OUT):
+            if not was_old:
+                self._slow_down(now, silent=heard is Heard.TIMED_OUT)
+            self.paused_until = max(self.paused_until, now + wait)
+        elif heard is Heard.BROKEN:
+            self._breaks += 1
+            if self._breaks >= BREAKS and not was_old:
+                self._breaks = 0
+                self._slow_down(now, silent=True)
+        else:
+            self.is_probing = self.is_slow = False  # it answers about single mails: it is there
+
+    def pause(self, until: float) -> None:
+        """It asked for that before we were started."""
+        self.paused_until = max(self.paused_until, until)
+        self.asked_at = self.paused_until
+        self.is_probing = True
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it remembers nothing that matters any more."""
+        self._forget(now)
+        return not (self.flying or self.paused_until > now or self.is_limited or self._line.ends > now)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it gets less than its ceiling."""
+        return self.rate is not None or self.most is not None or self.is_probing
+
+    def _slow_down(self, now: float, *, silent: bool) -> None:
+        got = self._rate() or max(self._seen_now(now), 2 * LOWEST_RATE)
+        self.rate = max(LOWEST_RATE, got / 2)
+        self.most = 1.0 if silent else max(1.0, min(float(self._limit() or self.flying + 1), self.flying + 1.0) / 2)
+        self._step = got / 2 / RECOVERY
+        self._old = self.flying
+        self._pauses += 1
+        self.is_probing, self.is_slow = True, silent
+        self.asked_at = now
+        wait = min(FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 20), LONGEST_PAUSE)
+        self.paused_until = max(self.paused_until, now + wait)
+        self._bucket.bound(now, 0)
+
+    def _raise(self) -> None:
+        self.is_probing = self.is_slow = False
+        self._pauses = 0
+        if self.rate is not None:
+            self.rate += max(self._step, LOWEST_RATE / 10) / self.rate
+        if self.most is not None:
+            self.most += 1 / self.most
+
+    def _forget(self, now: float) -> None:
+        """Rule 3; and after a clock that was set back nothing holds longer than it may."""
+        last = max(self.asked_at, self.paused_until)
+        if self.is_limited and self.paused_until <= now and not 0 <= now - last < FADE:
+            self.rate = self.most = None
+            self.is_probing, self._pauses = False, 0
+        if self.paused_until > now + HELD_LONGEST:
+            self.paused_until = now
+
+    # -- numbers
+    def _rate(self) -> float | None:
+        ceiling = self.ceiling.per_second
+        return ceiling if self.rate is None else self.rate if ceiling is None else min(self.rate, ceiling)
+
+    def _limit(self) -> int | None:
+        if self.is_probing:
+            return 1
+        ceiling = self.ceiling.connections
+        return ceiling if self.most is None else int(self.most) if ceiling is None else min(int(self.most), ceiling)
+
+    def _places(self, *, urgent: bool) -> float:
+        limit = self._limit()
+        if limit is None:
+            return float("inf")
+        return limit if urgent or limit < FEW else limit - 1  # rule 6: the last place is kept
+
+    def _is_silent(self, now: float) -> bool:
+        return self.flying >= ENOUGH_HELD and now - self._heard_at > SILENCE
+
+    def _one_place(self) -> float:
+        """In how many seconds one place becomes free, by the present rate."""
+        return min(1 / self._seen, SILENCE) if self._seen > 0 else AGAIN
+
+    def _note(self, now: float) -> None:
+        self._seen = self._seen_now(now) + 1 / MEASURED
+        self._seen_at = now
+
+    def _seen_now(self, now: float) -> float:
+        """Mails that it took a second, lately: each counts for less as time passes, over ten seconds or so."""
+        return self._seen * max(0.0, 1 - max(0.0, now - self._seen_at) / MEASURED)
+
+
+def _burst(rate: float) -> float:
+    return max(1.0, 2 * rate)

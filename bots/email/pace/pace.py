@@ -1,0 +1,188 @@
+"""Pace: who may send now, and when the others. Pure: `now` is passed in, nothing waits here, nothing is stored.
+
+Rules, in order:
+
+1. A mail asks once (`admit`). None means go, and its turn is taken until `done`; a time means that nothing was taken,
+   and that its place in the line comes then. The ledger keeps it meanwhile.
+2. What holds for all mail (the global rate, a relay that asked for a pause) is asked before anything is claimed
+   (`ready_at`), so that a bulk does not go through the ledger twice. What was claimed already may overdraw the global
+   rate by a second's worth; the next claim makes up for it.
+3. Then the warm-up's cap, then the domain's own pace (`domain`). What must wait has taken nothing.
+4. An urgent mail stands in no line, is held back by no cap, and is counted like any other.
+5. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
+   has nothing on its way.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bots.email.pace.domain import Domain
+from bots.email.pace.heard import Heard
+from bots.email.pace.limits import Limits
+from bots.email.pace.line import Bucket, Line
+from bots.email.pace.warm_up import WarmUp
+
+__all__ = ["MANY", "RELAY", "Pace", "Pause"]
+
+RELAY = "relay"
+MAIL = "mail:"
+MANY = 1_000_000
+MOST_DOMAINS = 10_000
+LOOKED_AT = 50  # of the oldest, for one that may be forgotten
+WORTH_KEEPING = 60.0  # seconds; a shorter pause is over when a process has started again
+OVERDRAWN = 1.0  # seconds' worth of the global rate
+SOON = 0.2  # seconds that mail may be ahead of the global rate before nothing more is claimed
+DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause worth keeping over a restart: scope `relay` or `mail:DOMAIN`."""
+
+    scope: str
+    until: datetime
+    reason: str
+
+
+class Pace:
+    """See the module. One for each relay and process."""
+
+    def __init__(self, limits: Limits, *, most_domains: int = MOST_DOMAINS) -> None:
+        self._limits = limits
+        self._most = most_domains
+        self._domains: OrderedDict[str, Domain] = OrderedDict()
+        self._all = Bucket()
+        self._line = Line()
+        self._relay_until = 0.0
+        self._to_keep: dict[str, Pause] = {}
+        self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY)
+
+    # -- what a transport asks
+    def ready_at(self, now: datetime) -> datetime | None:
+        """None if anything at all may go; else when."""
+        moment = now.timestamp()
+        self._mind_the_clock(moment)
+        until = max(moment, self._relay_until)
+        if self._all.due > moment + SOON:  # a wait for some mails' worth, not one for each
+            until = max(until, self._all.due)
+        return datetime.fromtimestamp(until, UTC) if until > moment else None
+
+    def admit(self, domain: str, now: datetime, *, urgent: bool = False) -> datetime | None:
+        """Ask for a turn for one mail to that domain (ASCII, lower case).
+
+        None: it goes now, and `done` must be called for it. A time: it does not; its place comes then.
+        """
+        moment = now.timestamp()
+        self._mind_the_clock(moment)
+        state = self._of(domain, moment)
+        if not urgent and self.warm_up.is_full(moment):
+            return datetime.fromtimestamp(self.warm_up.book(moment), UTC)
+        when = max(state.free_at(moment, urgent=urgent), self._relay_until)
+        if when > moment:
+            place = float(when) if urgent else state.book(moment, when)
+            return datetime.fromtimestamp(max(place, moment + 0.001), UTC)
+        rate = self._limits.per_second
+        if not urgent and (free := self._all.free_at(moment, rate, max(1.0, OVERDRAWN * rate))) > moment:
+            return datetime.fromtimestamp(self._line.book(moment, free, 1 / rate), UTC)
+        state.take(moment)
+        self._all.take(moment, rate)
+        self.warm_up.flying += 1
+        return None
+
+    def done(self, domain: str, heard: Heard, now: datetime, *, wait: timedelta | None = None) -> None:
+        """The turn is over, and this is what the domain said; `wait` is for how long it asked, where it said so."""
+        moment = now.timestamp()
+        state = self._of(domain, moment)
+        before = state.paused_until
+        state.hear(heard, moment, wait.total_seconds() if wait is not None else 0.0)
+        self.warm_up.flying = max(0, self.warm_up.flying - 1)
+        if heard is Heard.TAKEN:
+            self.warm_up.taken(moment)
+        if state.paused_until > before and state.paused_until - moment >= WORTH_KEEPING:
+            self._keep(MAIL + self._limits.group_of(domain)[0], state.paused_until, heard.value)
+
+    def room(self, domain: str, now: datetime | None = None) -> int:
+        """How many more mails to that domain may be on their way; `MANY` where nothing limits them."""
+        state = self._domains.get(self._limits.group_of(domain)[0])
+        limit = self._limits.group_of(domain)[1].connections
+        if state is not None:
+            limit = state.room(now.timestamp() if now is not None else 0.0)
+        return MANY if limit is None else limit
+
+    def patience(self, domain: str) -> float:
+        """How many seconds an answer about that domain is waited for: less where one was waited for in vain."""
+        state = self._domains.get(self._limits.group_of(domain)[0])
+        return state.patience(self._limits.timeout) if state is not None else self._limits.timeout
+
+    def relay_paused(self, until: datetime, now: datetime, reason: str = "") -> None:
+        """The relay as a whole takes nothing until then; the longer of two holds."""
+        moment = until.timestamp()
+        if moment > self._relay_until:
+            self._relay_until = moment
+            if moment - now.timestamp() >= WORTH_KEEPING:
+                self._keep(RELAY, moment, reason or "paused")
+
+    def relay_answers(self) -> None:
+        """It took or answered something: a pause of the relay is over."""
+        self._relay_until = 0.0
+
+    # -- what the keeper asks
+    def unkept(self) -> list[Pause]:
+        """Pauses that are worth keeping and were not handed out yet."""
+        found = list(self._to_keep.values())
+        self._to_keep.clear()
+        return found
+
+    def restore(self, pauses: Iterable[Pause], now: datetime) -> None:
+        """Take up what was kept."""
+        for one in pauses:
+            if one.until <= now:
+                continue
+            if one.scope == RELAY:
+                self._relay_until = max(self._relay_until, one.until.timestamp())
+            elif one.scope.startswith(MAIL):
+                self._of(one.scope.removeprefix(MAIL), now.timestamp()).pause(one.until.timestamp())
+
+    def counts(self, now: datetime) -> Mapping[str, int]:
+        """Domains that get less than their ceiling, and those that are left alone now."""
+        moment = now.timestamp()
+        return {
+            "slowed": sum(one.is_limited for one in self._domains.values()),
+            "paused": sum(one.paused_until > moment for one in self._domains.values()),
+        }
+
+    def _keep(self, scope: str, until: float, reason: str) -> None:
+        self._to_keep[scope] = Pause(scope, datetime.fromtimestamp(until, UTC), reason)
+
+    def _of(self, domain: str, now: float) -> Domain:
+        name, ceiling = self._limits.group_of(domain)
+        state = self._domains.get(name)
+        if state is None:
+            if len(self._domains) >= self._most:
+                self._make_room(now)
+            state = self._domains[name] = Domain(ceiling)
+        else:
+            self._domains.move_to_end(name)
+        return state
+
+    def _mind_the_clock(self, now: float) -> None:
+        """After one that was set back nothing holds longer than it may."""
+        self._all.bound(now, 5 * max(OVERDRAWN, 1 / self._limits.per_second))
+        if self._relay_until > now + DAY:
+            self._relay_until = now
+
+    def _make_room(self, now: float) -> None:
+        """Rule 5."""
+        oldest = [name for name, _ in zip(self._domains, range(LOOKED_AT), strict=False)]
+        for name in oldest:
+            if self._domains[name].is_idle(now):
+                del self._domains[name]
+                return
+        for name in oldest:
+            if not self._domains[name].flying:
+                del self._domains[name]
+                return

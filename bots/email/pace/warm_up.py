@@ -1,0 +1,91 @@
+"""An address that nobody knows yet begins with few mails, and sends twice as many each day. Pure arithmetic.
+
+Rules, in order:
+
+1. A day is one of the office's calendar. Its cap is `first` on the day `begins`, doubled on each day after it, until it
+   is more than can be sent in a day; before `begins` nothing is held back.
+2. What was taken counts, whoever it was for; what is on its way counts as taken. Only bulk is held back.
+3. Who is held back is given a place on the first day that has one, spread over that day's first hours.
+4. What other processes sent counts too: `total` is what the database says, `fresh` what it was not told yet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
+
+from bots.email.pace.limits import WarmUpPlan
+
+__all__ = ["WarmUp", "day_of"]
+
+SPREAD = 4 * 3600.0  # seconds at the beginning of a day over which a day's mails are given their places
+DOUBLINGS = 30  # nobody's cap matters after that many days
+
+
+class WarmUp:
+    """`per_day` is what the global rate allows in a day: a cap above it caps nothing."""
+
+    def __init__(self, plan: WarmUpPlan | None, per_day: float) -> None:
+        self._plan = plan
+        self._per_day = per_day
+        self._booked: Counter[date] = Counter()
+        self._today: tuple[float, float, date] | None = None
+        self.flying = 0
+        self.total: Counter[date] = Counter()
+        self.fresh: Counter[date] = Counter()
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing is held back any more."""
+        return self._cap(self.day(now)) is None
+
+    def is_full(self, now: float) -> bool:
+        """Whether no bulk may go today any more."""
+        if self._plan is None:
+            return False
+        day = self.day(now)
+        cap = self._cap(day)
+        return cap is not None and self.total[day] + self.fresh[day] + self.flying >= cap
+
+    def book(self, now: float) -> float:
+        """A time on the first day to come that has a place."""
+        day, plan = self.day(now), self._plan
+        for old in [one for one in self._booked if one <= day]:
+            del self._booked[old]
+        for _ in range(DOUBLINGS):
+            day += timedelta(days=1)
+            cap = self._cap(day)
+            share = max(1.0, self._per_day) if cap is None else cap
+            if self._booked[day] < share:
+                self._booked[day] += 1
+                break
+        begins = datetime.combine(day, time.min, plan.zone if plan else UTC).timestamp()
+        return float(int(begins + SPREAD * min(1.0, self._booked[day] / share)) + 1)
+
+    def taken(self, now: float) -> None:
+        """The relay took one."""
+        self.fresh[self.day(now)] += 1
+
+    def day(self, now: float) -> date:
+        """The office's date."""
+        if self._today is None or not self._today[0] <= now < self._today[1]:
+            zone = self._plan.zone if self._plan else UTC
+            moment = datetime.fromtimestamp(now, zone)
+            begins = datetime.combine(moment.date(), time.min, zone)
+            ends = datetime.combine(moment.date() + timedelta(days=1), time.min, zone)
+            self._today = (begins.timestamp(), ends.timestamp(), moment.date())
+        return self._today[2]
+
+    def _cap(self, day: date) -> int | None:
+        plan = self._plan
+        if plan is None or day < plan.begins:
+            return None
+        days = (day - plan.begins).days
+        if days >= DOUBLINGS:
+            return None
+        cap = plan.first * 2**days
+        return cap if cap < self._per_day else None
+
+
+def day_of(now: datetime, plan: WarmUpPlan | None) -> date:
+    """The office's date."""
+    return now.astimezone(plan.zone if plan else UTC).date()
