@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from syndicator.domain.bounces import Bounce
 from syndicator.domain.letters import Gone, Later, Moved, Outcome, Refused, Sent
 from syndicator.domain.model import DeliveryState, Priority
 
@@ -49,7 +50,8 @@ class Fate:
     """The ledger's next state, and what else follows from the answer.
 
     `counted` False gives the attempt back; `pause` is the reason to pause the subscriber; `move_to` a new address;
-    `resolved` what the channel calls the address.
+    `resolved` what the channel calls the address. `bounce` is what the answer says of the mailbox, once it is final: a
+    mail that is only put off has not come back.
     """
 
     state: DeliveryState
@@ -61,6 +63,7 @@ class Fate:
     pause: str = ""
     move_to: str = ""
     resolved: str = ""
+    bounce: Bounce | None = None
 
 
 def backoff(delivery: int, attempt: int) -> timedelta:
@@ -84,10 +87,10 @@ def fate(
     match outcome:
         case Sent(answer, address):
             return Fate(DeliveryState.SENT, answer=answer, resolved=address)
-        case Refused(reason, answer):
-            return Fate(DeliveryState.FAILED, reason, answer=answer or None)
-        case Gone(reason, answer):
-            return Fate(DeliveryState.FAILED, reason, answer=answer or None, pause=reason)
+        case Refused(reason, answer, bounce):
+            return Fate(DeliveryState.FAILED, reason, answer=answer or None, bounce=bounce)
+        case Gone(reason, answer, bounce):
+            return Fate(DeliveryState.FAILED, reason, answer=answer or None, pause=reason, bounce=bounce)
         case Moved(address, answer):
             reason, kept = f"moved to {address}", answer or None
             return Fate(DeliveryState.DEFERRED, reason, due_at=now, counted=False, move_to=address, answer=kept)
@@ -105,7 +108,12 @@ def _later(outcome: Later, delivery: int, attempts: int, policy: RetryPolicy, no
         due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
         return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, counted=False, answer=answer)
     if attempts >= policy.max_attempts:
-        return Fate(DeliveryState.FAILED, f"given up after {attempts} attempts: {outcome.reason}", answer=answer)
+        return Fate(
+            DeliveryState.FAILED,
+            f"given up after {attempts} attempts: {outcome.reason}",
+            answer=answer,
+            bounce=outcome.bounce,
+        )
     due = max(outcome.not_before or now, now + backoff(delivery, attempts))
     return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer)
 

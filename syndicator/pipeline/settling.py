@@ -8,17 +8,17 @@ Rules, in order:
    channel could not show of a digest: where it says what it has `shown`, the rest was not told. Only rows that were
    still `sending` say anything of their subscriber: whoever was erased meanwhile is nobody, and moves nowhere.
 3. If the process dies while it owes, the rows are what any crash leaves: `sending`, sent once more at the next start.
-4. What is to be claimed next may be claimed in the same transaction: a message then costs one synced commit, not two.
-   Where the two together cannot be written, the answers are, alone, as rule 1 says.
+4. What is to be claimed next is claimed in the same transaction, and all lanes share it (`grouping`): a message then
+   costs less than one synced commit, not two. Where all that together cannot be written, the answers of each are,
+   alone, as rule 1 says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,13 +29,13 @@ from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Sub
 from syndicator.domain.ports import Clock
 from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, fate
 from syndicator.metrics import Metrics
+from syndicator.pipeline.grouping import Asked, Grouping
+from syndicator.pipeline.returning import Consequences
 from syndicator.store import digests, ledger, subscriptions
 from syndicator.store.database import Database
-from syndicator.store.ledger import Claimed, Settlement
+from syndicator.store.ledger import Claimed, Settlement, Wish
 
 __all__ = ["Settler", "policies", "policy_for"]
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ def policy_for(policy: RetryPolicy, channel: ChannelKind, role: str) -> RetryPol
 
 
 class Settler:
-    """Writes outcomes. `policies` says how patient each channel is."""
+    """Writes outcomes. `policies` says how patient each channel is, `consequences` what follows from bounces."""
 
     def __init__(
         self,
@@ -82,49 +82,62 @@ class Settler:
         policies: Mapping[ChannelKind, RetryPolicy],
         clock: Clock,
         metrics: Metrics,
+        consequences: Consequences | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._policies = policies
+        self._consequences = consequences
         self._clock = clock
         self._metrics = metrics
         self._sleep = sleep
         self._owed: deque[_Debt] = deque()
         self._paying = asyncio.Lock()
+        self._grouping = Grouping(database, self._note, clock)
 
     @property
     def owes(self) -> bool:
         """Whether answers wait to be written down."""
         return bool(self._owed)
 
+    async def claim(self, wish: Wish) -> Sequence[Claimed]:
+        """As `ledger.claim_each`, in the transaction that all lanes share.
+
+        Raises:
+            Exception: whatever the database says.
+        """
+        return await self._grouping.ask(Asked(None, wish))
+
     async def settle(
         self,
         kind: ChannelKind,
         claimed: Sequence[Claimed],
         outcomes: Sequence[Outcome],
-        then: Callable[[AsyncSession], Awaitable[T]] | None = None,
-    ) -> T | None:
-        """Write what became of these deliveries, and do `then` in the same transaction (rule 4); returns what it gives.
+        wish: Wish | None = None,
+    ) -> Sequence[Claimed] | None:
+        """Write what became of these deliveries, and claim what is wished in the same transaction (rule 4).
 
-        None: the answers were written alone, and `then` has done nothing.
+        None: the answers were written alone, and nothing is claimed.
 
         Raises:
             Exception: whatever the database says, after some tries; the answers stay owed.
         """
         debt = self._debt(kind, claimed, outcomes)
-        if then is not None and not self._owed:
+        if not self._owed:
+            asked = Asked(debt, wish)
             try:
-                async with self._database.writing() as session:
-                    await self._note(session, debt)
-                    found = await then(session)
+                found = await self._grouping.ask(asked)
             except Exception as error:  # noqa: BLE001  # tried again below, and raised there
                 log.warning("answers cannot be written down yet", rows=len(debt.fates), reason=type(error).__name__)
-            except BaseException:  # cancelled: they stay owed
-                self._owed.append(debt)
+            except BaseException:  # cancelled: what is not written stays owed
+                if asked.written:
+                    self._count(debt)
+                else:
+                    self._owed.append(debt)
                 raise
             else:
                 self._count(debt)
-                return found
+                return None if wish is None else found
         self._owed.append(debt)
         await self.pay()
         return None
@@ -165,21 +178,29 @@ class Settler:
 
     async def _write(self, debt: _Debt) -> None:
         async with self._database.writing() as session:
-            await self._note(session, debt)
+            await self._note(session, [debt])
         self._count(debt)
 
-    async def _note(self, session: AsyncSession, debt: _Debt) -> None:
-        settlements = [_settlement(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True)]
-        telling = [(c, f) for c, f in zip(debt.claimed, debt.fates, strict=True) if _tells(c, f)]
+    async def _note(self, session: AsyncSession, debts: Sequence[_Debt]) -> None:
+        answered = [pair for debt in debts for pair in zip(debt.claimed, debt.fates, strict=True)]
+        settlements = [_settlement(c, f) for c, f in answered]
+        telling = [(c, f) for c, f in answered if _tells(c, f)]
         ours = await ledger.being_sent(session, [c.id for c, _ in telling]) if telling else ()
         await ledger.settle(session, settlements, self._clock())
         for c, f in telling:
             if c.id in ours:
-                await _follow(session, c, f)
+                await self._follow(session, c, f)
+
+    async def _follow(self, session: AsyncSession, claimed: Claimed, f: Fate) -> None:
+        """What the answer means for the subscriber: of a bounce the one story (`returning`), else what it says."""
+        if f.bounce is not None and self._consequences is not None:
+            await self._consequences.of_reply(session, claimed.id, f.bounce, self._clock())
+            f = replace(f, pause="")
+        await _follow(session, claimed, f)
 
     def _count(self, debt: _Debt) -> None:
-        for f in debt.fates:
-            self._metrics.outcomes.labels(debt.kind.value, f.state.value).inc()
+        for state, many in Counter(f.state for f in debt.fates).items():
+            self._metrics.outcomes.labels(debt.kind.value, state.value).inc(many)
 
 
 def _settlement(claimed: Claimed, f: Fate) -> Settlement:
@@ -191,7 +212,7 @@ def _settlement(claimed: Claimed, f: Fate) -> Settlement:
 def _tells(claimed: Claimed, f: Fate) -> bool:
     """Whether the answer means anything beside this delivery."""
     resolved = f.resolved and f.resolved not in (claimed.resolved, claimed.address)
-    return bool(f.pause or f.move_to or resolved or claimed.message.kind is MessageKind.DIGEST)
+    return bool(f.pause or f.bounce or f.move_to or resolved or claimed.message.kind is MessageKind.DIGEST)
 
 
 async def _follow(session: AsyncSession, claimed: Claimed, f: Fate) -> None:
