@@ -22,9 +22,8 @@ from pathlib import Path
 
 gc.disable()
 
-from bots.email.compile import Compiler
-from bots.email.doctor import ask_relay
-from bots.email.opening import open_email, open_relay
+from bots.email.doctor import email_questions
+from bots.email.opening import open_compiler, open_email
 from bots.email.preview import email_preview
 from bots.telegram.doctor import telegram_questions
 from bots.telegram.opening import open_telegram
@@ -106,22 +105,6 @@ class Office:
             outgoing=self.settings.outgoing,
         )
 
-    def compiler(self) -> Compiler:
-        """Makes mails."""
-        email = self.settings.email
-        return Compiler(
-            site=self.site,
-            texts=self.texts,
-            taxonomy=self.taxonomy,
-            sender=email.sender,
-            bounce_address=email.bounce_address,
-            verp=email.verp,
-            unsubscribe_address=email.unsubscribe_address,
-            reply_to=email.reply_to,
-            contact=self.settings.site.contact,
-            confirm_for=self.settings.retention.confirm_for,
-        )
-
 
 async def open_office(settings: Settings, database: Database, wake: Callable[[], None]) -> Office:
     """Read what lies beside the settings, and put the common things together."""
@@ -162,7 +145,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
     settings, database = office.settings, office.database
     feeds = office.feeds(Path(settings.feeds.directory), bell.ring)
     publisher = feeds.publisher
-    email = open_email(settings.email, office.compiler(), office.site)
+    email = open_email(settings, site=office.site, texts=office.texts, taxonomy=office.taxonomy)
     telegram = open_telegram(
         settings.telegram,
         database,
@@ -176,7 +159,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         wake=bell.ring,
         schedule=schedule_of(settings.digests),
     )
-    channels = {ChannelKind.EMAIL: email, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
+    channels = {ChannelKind.EMAIL: email.channel, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
     settler = Settler(database, policies=policies(settings), clock=clock, metrics=office.metrics)
     work = Work(
         database,
@@ -208,6 +191,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         workplaces=(
             *feeds.workplaces(),
             *telegram.workplaces,
+            *email.workplaces,
             Digests(database, settings.digests, clock=clock, wake=bell.ring),
         ),
     )
@@ -252,6 +236,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
+        *email.parts,
     ]
 
 
@@ -299,10 +284,9 @@ class Root:
 
     def checks(self, settings: Settings) -> Sequence[Check]:
         """What the doctor asks."""
-        site, email = settings.as_site(), settings.email
+        site = settings.as_site()
         asked = list(questions(settings, lambda source: open_sql(source, site)))
-        if email.transport == "smtp":
-            asked.append(("email relay", lambda: ask_relay(open_relay(email, site), clock())))
+        asked += email_questions(settings.email, site, clock)
         if settings.feeds.moved:
             asked.append(("moved addresses", ask_moves(settings)))
         asked += telegram_questions(settings.telegram, clock, site.base_url)
@@ -312,6 +296,8 @@ class Root:
 def make_desk(office: Office) -> Desk:
     """What commands work with."""
     reader = DocumentReader(office.site.languages, office.site.default_language, office.site.zone)
+
+    compiler = open_compiler(office.settings, site=office.site, texts=office.texts, taxonomy=office.taxonomy)
 
     async def build_feeds(out: Path) -> int:
         return await office.feeds(out, lambda: None).build_all(clock())
@@ -330,7 +316,7 @@ def make_desk(office: Office) -> Desk:
             "telegram": telegram_preview(
                 office.site, office.texts, office.taxonomy, styles_in_use(office.settings.telegram)
             ),
-            "email": email_preview(office.compiler(), office.site.timezone, clock),
+            "email": email_preview(compiler, office.site.timezone, clock),
             **feed_previews(office.site, office.texts, office.taxonomy),
         },
         build_feeds=build_feeds,

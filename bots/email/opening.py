@@ -1,25 +1,80 @@
-"""From the settings to the way that mail takes: over the relay, or into a folder. Nothing is connected yet."""
+"""From the settings to mail: what makes mails, the way that they take, what goes on beside it. Nothing is connected.
+
+Rules, in order:
+
+1. Without a relay mails become files in a folder; they are signed all the same, so that they can be looked at.
+2. An address or a key that cannot be used stops the start with one line.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
+from bots.email.dkim import Signer, SigningTransport
 from bots.email.headers import own_host
 from bots.email.outbox import FileTransport
 from bots.email.smtp import SmtpTransport
-from config.settings import EmailSettings
+from bots.email.transports import Transport
+from config.email import EmailSettings
+from config.section import BadSettings
+from config.settings import Settings
+from syndicator.domain.ports import Workplace
 from syndicator.domain.site import Site
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+from syndicator.pipeline.service import Part
 
-__all__ = ["open_email", "open_relay"]
+__all__ = ["Email", "open_compiler", "open_email", "open_relay"]
 
 
-def open_email(email: EmailSettings, compiler: Compiler, site: Site) -> EmailChannel:
-    """The channel for mail."""
-    if email.transport == "file":
-        return EmailChannel(compiler, FileTransport(Path(email.outbox)))
-    return EmailChannel(compiler, open_relay(email, site))
+@dataclass(frozen=True, slots=True)
+class Email:
+    """The way out, parts that run beside it, and work of their own."""
+
+    channel: EmailChannel
+    parts: Sequence[Part] = ()
+    workplaces: Sequence[Workplace] = ()
+
+
+def open_email(settings: Settings, *, site: Site, texts: Texts, taxonomy: Taxonomy) -> Email:
+    """What the settings ask for.
+
+    Raises:
+        BadSettings: an address or the key for signing cannot be used.
+    """
+    email = settings.email
+    way: Transport = FileTransport(Path(email.outbox)) if email.transport == "file" else open_relay(email, site)
+    if email.dkim is not None:
+        way = SigningTransport(Signer.of(email.dkim), way)
+    return Email(EmailChannel(open_compiler(settings, site=site, texts=texts, taxonomy=taxonomy), way))
+
+
+def open_compiler(settings: Settings, *, site: Site, texts: Texts, taxonomy: Taxonomy) -> Compiler:
+    """What makes mails.
+
+    Raises:
+        BadSettings: an address cannot be used.
+    """
+    email = settings.email
+    try:
+        return Compiler(
+            site=site,
+            texts=texts,
+            taxonomy=taxonomy,
+            sender=email.sender,
+            bounce_address=email.bounce_address,
+            verp=email.verp,
+            unsubscribe_address=email.unsubscribe_address,
+            reply_to=email.reply_to,
+            contact=settings.site.contact,
+            confirm_for=settings.retention.confirm_for,
+        )
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
 
 
 def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
