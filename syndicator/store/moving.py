@@ -2,23 +2,39 @@
 
 Rules, in order:
 
-1. A person who moves takes subscriptions and deliveries along, also to an address that we know already.
+1. A chat that moves takes subscriptions and deliveries along, also to an address that we know already (`move`).
 2. A configured channel keeps its address as written, and only `resolved` follows; a new address is the configuration's
    to write (`respell`).
 3. Moving twice, or one who is gone or was erased, changes nothing.
+4. Who asks for it themselves (`relocate`) keeps their row, so that links and history stay theirs. Who was at the new
+   address already is merged into them: every subscription and delivery of theirs goes along, and what is left is a
+   shell that says who it became (`now_known_as`), for the links in its old mails.
+5. Of one release each gets one message: where both have a row of it, the one that went out counts, or else the one
+   that is still to go out. A digest that has not gone out takes what the other would have told along.
+6. Messages that are still being fanned out begin again: the merged person may stand behind where they are by now. Who
+   has a row already gets no second one.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import exists, update
+import re
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, case, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import SubscriberRole, SubscriptionState
-from syndicator.store.people import LIVE, by_id, find, put, resolve, spelling
+from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
+from syndicator.store.people import LIVE, PAUSED, by_id, find, put, resolve, spelling
 from syndicator.store.resting import pause
-from syndicator.store.tables import DELIVERY, SUBSCRIPTION
+from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIPTION
 
-__all__ = ["move", "respell"]
+__all__ = ["move", "now_known_as", "relocate", "respell"]
+
+MERGED = "merged"
+_BECAME = re.compile(r"moved to subscriber (\d+)")
+_STEPS = 20  # how often one may have been merged and merged again
+WAITING = (DeliveryState.DUE, DeliveryState.DEFERRED)
+NEVER = (DeliveryState.SUPPRESSED, DeliveryState.FAILED)
 
 
 async def move(session: AsyncSession, subscriber: int, address: str) -> None:
@@ -37,7 +53,7 @@ async def move(session: AsyncSession, subscriber: int, address: str) -> None:
         await put(session, subscriber, address=spelling(mover.channel, address), resolved="")
         return
     await _hand_over(session, subscriber, taken.id)
-    await pause(session, subscriber, f"moved to subscriber {taken.id}")
+    await pause(session, subscriber, _became(taken.id))
 
 
 async def respell(session: AsyncSession, channel: int, address: str) -> None:
@@ -48,6 +64,125 @@ async def respell(session: AsyncSession, channel: int, address: str) -> None:
         await put(session, channel, address=address)
     elif taken.id != channel:
         await _hand_over(session, channel, taken.id)
+
+
+async def relocate(session: AsyncSession, subscriber: int, address: str, now: datetime) -> None:
+    """A person goes on under an address that said yes; who was there already is merged into them (rules 4 to 6)."""
+    mover = await by_id(session, subscriber)
+    if mover is None or mover.is_erased or mover.address == spelling(mover.channel, address):
+        return
+    there = await find(session, mover.channel, address)
+    if there is not None:
+        await _merge(session, there.id, into=subscriber, now=now)
+    await put(session, subscriber, address=spelling(mover.channel, address), resolved="")
+
+
+async def now_known_as(session: AsyncSession, subscriber: int) -> int:
+    """Who that subscriber is now: themselves, or whom they were merged into."""
+    seen = {subscriber}
+    for _ in range(_STEPS):
+        found = await by_id(session, subscriber)
+        became = None if found is None or not _is_shell(found.address) else _BECAME.match(found.state_reason)
+        if became is None or int(became[1]) in seen:
+            break
+        subscriber = int(became[1])
+        seen.add(subscriber)
+    return subscriber
+
+
+def _became(subscriber: int) -> str:
+    return f"moved to subscriber {subscriber}"
+
+
+def _is_shell(address: str) -> bool:
+    return address.startswith(f"{MERGED}-") and "@" not in address
+
+
+async def _merge(session: AsyncSession, one: int, *, into: int, now: datetime) -> None:
+    """Rules 4 to 6, in that order."""
+    await _one_of_each(session, one, into, now)
+    theirs = update(SUBSCRIPTION).where(SUBSCRIPTION.c.subscriber_id == one)
+    await session.execute(theirs.values(subscriber_id=into))
+    await _join_digests(session, one, into)
+    await _keep_the_best(session, one, into)
+    await _hand_over(session, one, into)
+    shell = {
+        "address": f"{MERGED}-{one}",
+        "resolved": "",
+        "state": PAUSED,
+        "state_reason": _became(into),
+        "quiet": "",
+        "resume_at": None,
+    }
+    await put(session, one, **shell)
+    unfinished = MESSAGE.c.fanned_out_at.is_(None)
+    await session.execute(update(MESSAGE).where(unfinished).values(cursor=0))
+
+
+async def _one_of_each(session: AsyncSession, one: int, into: int, now: datetime) -> None:
+    """Of two live subscriptions of a filter one ends: the one that only waits, else the newcomer's."""
+    theirs, kept = SUBSCRIPTION.alias("theirs"), SUBSCRIPTION.alias("kept")
+    ended = SubscriptionState.ENDED
+    both = (
+        select(theirs.c.id, theirs.c.state, kept.c.id.label("kept"), kept.c.state.label("kept_state"))
+        .where(theirs.c.subscriber_id == one, kept.c.subscriber_id == into, theirs.c.filter_id == kept.c.filter_id)
+        .where(theirs.c.state != ended, kept.c.state != ended)
+    )
+    for row in (await session.execute(both)).mappings().all():
+        waits = row["kept_state"] == SubscriptionState.PENDING and row["state"] == SubscriptionState.ACTIVE
+        values = {"state": ended, "ended_at": now, "ended_reason": MERGED}
+        which = SUBSCRIPTION.c.id == (row["kept"] if waits else row["id"])
+        await session.execute(update(SUBSCRIPTION).where(which).values(values))
+
+
+async def _join_digests(session: AsyncSession, one: int, into: int) -> None:
+    """A digest that waits for who stays takes along what the other's would tell, and leaves out what that has told."""
+    theirs, kept = DELIVERY.alias("theirs"), DELIVERY.alias("kept")
+    both = (
+        select(theirs.c.id, theirs.c.state, kept.c.id.label("kept"))
+        .join_from(theirs, kept, kept.c.message_id == theirs.c.message_id)
+        .join(MESSAGE, MESSAGE.c.id == theirs.c.message_id)
+        .where(theirs.c.subscriber_id == one, kept.c.subscriber_id == into)
+        .where(MESSAGE.c.kind == MessageKind.DIGEST, kept.c.state.in_(WAITING))
+    )
+    for row in (await session.execute(both)).mappings().all():
+        items = select(DIGEST_ITEM.c.release_id, DIGEST_ITEM.c.lang)
+        told = dict((await session.execute(items.where(DIGEST_ITEM.c.delivery_id == row["id"]))).tuples().all())
+        its_own = dict((await session.execute(items.where(DIGEST_ITEM.c.delivery_id == row["kept"]))).tuples().all())
+        if row["state"] in WAITING:
+            more = [
+                {"delivery_id": row["kept"], "release_id": number, "lang": lang}
+                for number, lang in told.items()
+                if number not in its_own
+            ]
+            if more:
+                await session.execute(insert(DIGEST_ITEM), more)
+        elif row["state"] not in NEVER:
+            again = (DIGEST_ITEM.c.delivery_id == row["kept"]) & DIGEST_ITEM.c.release_id.in_(list(told))
+            await session.execute(delete(DIGEST_ITEM).where(again))
+            if not set(its_own) - set(told):
+                await session.execute(delete(DELIVERY).where(DELIVERY.c.id == row["kept"]))
+
+
+async def _keep_the_best(session: AsyncSession, one: int, into: int) -> None:
+    """Rule 5: rows of who stays that did less than the other's of the same message give way to those.
+
+    A digest that waits does not: it tells of more than the other's.
+    """
+    theirs = DELIVERY.alias()
+    better = exists().where(
+        theirs.c.subscriber_id == one,
+        theirs.c.message_id == DELIVERY.c.message_id,
+        _done(theirs.c.state) > _done(DELIVERY.c.state),
+    )
+    digests = select(MESSAGE.c.id).where(MESSAGE.c.kind == MessageKind.DIGEST, MESSAGE.c.id == DELIVERY.c.message_id)
+    waits = DELIVERY.c.state.in_(WAITING) & exists(digests)
+    await session.execute(delete(DELIVERY).where(DELIVERY.c.subscriber_id == into, better, ~waits))
+
+
+def _done(state: ColumnElement[str]) -> ColumnElement[int]:
+    """How much a row in that state did: 2 went out or is on its way, 1 is still to go, 0 never went."""
+    return case((state.in_(NEVER), 0), (state.in_(WAITING), 1), else_=2)
 
 
 async def _hand_over(session: AsyncSession, old: int, new: int) -> None:

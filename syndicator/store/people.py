@@ -142,10 +142,15 @@ async def set_language(session: AsyncSession, subscriber: int, language: str) ->
 
 
 async def set_reading(
-    session: AsyncSession, subscriber: int, *, timezone: str | None = None, other_language: OtherLanguage | None = None
+    session: AsyncSession,
+    subscriber: int,
+    *,
+    timezone: str | None = None,
+    other_language: OtherLanguage | None = None,
+    text_only: bool | None = None,
 ) -> None:
-    """Their time zone, and whether another language will do; None leaves it as it is."""
-    values = {"timezone": timezone, "other_language": other_language}
+    """Their time zone, whether another language will do, and mails without HTML; None leaves it as it is."""
+    values = {"timezone": timezone, "other_language": other_language, "text_only": text_only}
     if given := {name: value for name, value in values.items() if value is not None}:
         await put(session, subscriber, **given)
 

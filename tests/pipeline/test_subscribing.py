@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from syndicator.domain.bounces import Suppressed
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline.subscribing import BadAddress
-from syndicator.store import subscriptions
+from syndicator.store import subscriptions, suppressions
 from syndicator.store.subscriptions import Consent
 
 
@@ -23,6 +24,10 @@ def ask(press):
         await press.send()
 
     return do
+
+
+def kinds(press):
+    return [letter.kind.value for letter in press.mail.sent]
 
 
 async def test_nothing_but_a_confirmation_goes_to_an_address_that_has_not_confirmed(press, ask):
@@ -42,7 +47,7 @@ async def test_confirming_activates_and_again_is_the_same(press, ask):
         assert subscription.state is SubscriptionState.ACTIVE
         assert len(account.subscriptions) == 1
     await press.publish(press.change(lang="az", topics=("visas",)))
-    assert len(press.mail.sent) == 2
+    assert kinds(press) == ["confirmation", "welcome", "release"]
 
 
 @pytest.mark.parametrize("spoil", [lambda t: t[:-1], lambda t: "B" + t[1:], lambda t: "", lambda t: t + "x"])
@@ -93,8 +98,8 @@ async def test_an_active_reader_who_asks_again_gets_a_letter_that_lets_them_in(p
     await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
     press.now += timedelta(days=30)
     await ask()
-    assert [letter.kind.value for letter in press.mail.sent] == ["confirmation", "confirmation"]
-    account, subscription = await press.subscribing.preview(press.mail.sent[1].confirm_token, press.now)
+    assert kinds(press) == ["confirmation", "welcome", "confirmation"]
+    account, subscription = await press.subscribing.preview(press.mail.sent[-1].confirm_token, press.now)
     assert subscription.state is SubscriptionState.ACTIVE
     assert await press.subscribing.account("manage", account.manage_token, press.now)
 
@@ -103,16 +108,19 @@ async def test_an_active_reader_who_asks_again_gets_a_letter_that_lets_them_in(p
 async def test_a_reader_whose_mail_bounced_comes_back_by_asking_again(press, ask, filter_):
     await ask()
     account, _ = await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    await press.send()
     async with press.database.writing() as session:
         await subscriptions.pause(session, account.subscriber.id, "550 no such user")
     await press.publish(press.change(lang="az", topics=("visas",)))
     press.now += timedelta(hours=2)
     await ask(filter_=filter_)
-    assert [letter.kind.value for letter in press.mail.sent] == ["confirmation", "confirmation"]
-    account, _ = await press.subscribing.confirm(press.mail.sent[1].confirm_token, press.now)
+    assert kinds(press) == ["confirmation", "welcome", "confirmation"]
+    account, _ = await press.subscribing.confirm(press.mail.sent[-1].confirm_token, press.now)
     assert account.subscriber.state == "active"
+    before = len(press.mail.sent)
     await press.publish(press.change(key="second", lang="az", topics=("visas",)))
-    assert [letter.kind.value for letter in press.mail.sent][2:] == ["release"]
+    welcomed = ["welcome"] if filter_.topics else []
+    assert sorted(kinds(press)[before:]) == ["release", *welcomed]
 
 
 async def test_only_what_shows_that_somebody_is_there_resumes(press, ask):
@@ -155,6 +163,59 @@ async def test_while_many_sign_up_everybody_still_gets_a_first_letter_and_nobody
         await press.send()
         press.now += timedelta(hours=3)
     assert [letter.address for letter in press.mail.sent] == ["a@example.org", "b@example.org"]
+
+
+async def test_a_welcome_comes_once_and_by_the_button_alone(press, ask):
+    await ask()
+    token = press.mail.sent[0].confirm_token
+    for _ in range(2):
+        await press.subscribing.preview(token, press.now)
+        await press.send()
+    assert kinds(press) == ["confirmation"]
+    for _ in range(3):
+        await press.subscribing.confirm(token, press.now)
+        await press.send()
+    assert kinds(press) == ["confirmation", "welcome"]
+
+
+@pytest.mark.parametrize(("reason", "asked"), [(one, one.may_be_asked) for one in Suppressed])
+async def test_their_own_yes_takes_an_address_off_the_list_and_who_may_not_be_asked_gets_no_letter(
+    press, ask, reason, asked
+):
+    fingerprint = press.tokens.fingerprint("address", "citizen@example.org")
+    async with press.database.writing() as session:
+        await suppressions.add(session, fingerprint, reason, press.now)
+    await ask("Citizen@Example.org")
+    assert kinds(press) == (["confirmation"] if asked else [])
+    if asked:
+        await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+    async with press.database.reading() as session:
+        assert await suppressions.has(session, fingerprint) is (None if asked else reason)
+
+
+async def test_the_newest_wish_decides_how_somebody_reads_who_is_not_subscribed_and_no_strangers_for_who_is(press):
+    async def wish(language, text_only):
+        await press.subscribing.ask(
+            "citizen@example.org",
+            filter_=Filter(),
+            language=language,
+            cadence=Cadence.DAILY,
+            consent=Consent(press.now, "web", "x"),
+            now=press.now,
+            text_only=text_only,
+        )
+        await press.send()
+        press.now += timedelta(hours=2)
+        return press.mail.sent[-1]
+
+    await wish("az", text_only=False)
+    letter = await wish("ru", text_only=True)
+    account, subscription = await press.subscribing.confirm(letter.confirm_token, press.now)
+    assert (account.subscriber.language, account.subscriber.text_only) == ("ru", True)
+    assert subscription.cadence is Cadence.DAILY
+    await wish("en", text_only=False)
+    account = await press.subscribing.account("manage", account.manage_token, press.now)
+    assert (account.subscriber.language, account.subscriber.text_only) == ("ru", True)
 
 
 async def test_leaving_ends_all_keeps_the_record_and_can_be_repeated(press, ask):

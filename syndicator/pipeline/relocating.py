@@ -1,0 +1,102 @@
+"""Another mail address: asked for on the manage page, and moved to only when somebody there says yes.
+
+Rules, in order:
+
+1. `ask_move` writes one question, to the new address. It does the same whether that address is known or not, within
+   the limits of signing up, which it shares (`asking`).
+2. `move`, a POST behind that question, moves: the subscriber's row, links and history stay theirs. Who had the new
+   address is the same person now (`store.moving`). The old address is told, unless mail to it came back.
+3. The newest question counts alone, and moves once; again is the same, as long as they are still there.
+4. A yes shows that somebody is there: a pause of ours ends, and the address leaves the list of suppressed ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.pipeline.accounts import Account
+from syndicator.pipeline.asking import Asking
+from syndicator.store import ledger, readdressing, subscriptions, suppressions
+from syndicator.store.moving import relocate
+from syndicator.store.readdressing import Question
+
+__all__ = ["Relocating", "Wish"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody wants to go on at that address; `is_done`: they do."""
+
+    account: Account
+    address: str
+    is_done: bool
+
+
+class Relocating(Asking):
+    """See the module's rules. Every method that writes is one transaction, and takes `now`."""
+
+    async def ask_move(self, subscriber: int, address: str, *, now: datetime, busy: bool = False) -> None:
+        """Ask the new address whether it is theirs.
+
+        Raises:
+            BadAddress: it is no address.
+        """
+        address = self.check_address(address)
+        async with self._database.writing() as session:
+            mover = await subscriptions.by_id(session, subscriber)
+            if mover is None or mover.is_erased or mover.address == address:
+                return
+            if not await self._may_ask(session, address, now, busy=busy):
+                return
+            await ledger.ask_address(session, subscriber, address, now=now)
+        self._wake()
+
+    async def preview_move(self, token: str, now: datetime) -> Wish | None:
+        """What an `address` token is about, for the page that GET shows; changes nothing. None: it moves nobody."""
+        number = self._verify("address", token, now)
+        if number is None:
+            return None
+        async with self._database.reading() as session:
+            return await self._wish(session, await readdressing.question(session, number))
+
+    async def move(self, token: str, now: datetime) -> Wish | None:
+        """POST of that page: from now on mails go to the new address."""
+        number = self._verify("address", token, now)
+        if number is None:
+            return None
+        async with self._database.writing() as session:
+            question = await readdressing.question(session, number)
+            wish = await self._wish(session, question)
+            if question is None or wish is None or wish.is_done:
+                return wish
+            await self._move(session, wish, now)
+            await readdressing.answered(session, number, now)
+            moved = await self._wish(session, await readdressing.question(session, number))
+        self._wake()
+        return moved
+
+    async def _move(self, session: AsyncSession, wish: Wish, now: datetime) -> None:
+        mover = wish.account.subscriber
+        there = await subscriptions.find(session, mover.channel, wish.address)
+        if there is not None:
+            await self._catch_up.leave_zone(session, there.id, mover.timezone, now)
+        old = self._fingerprint(mover.address)
+        await relocate(session, mover.id, wish.address, now)
+        if await suppressions.has(session, old) is None:
+            await ledger.tell_moved(session, mover.id, mover.address, now=now)
+        await suppressions.lift(session, self._fingerprint(wish.address))
+        await self._catch_up.back(session, mover.id, now)
+
+    async def _wish(self, session: AsyncSession, question: Question | None) -> Wish | None:
+        if question is None or question.is_overtaken:
+            return None
+        mover = await subscriptions.by_id(session, question.subscriber)
+        if mover is None or mover.is_erased:
+            return None
+        done = question.done_at is not None
+        if done and mover.address != question.address:  # they have gone elsewhere since
+            return None
+        return Wish(await self._account(session, mover.id), question.address, done)
