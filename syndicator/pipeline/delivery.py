@@ -3,8 +3,8 @@
 Rules, in order:
 
 1. `sending` is committed before the channel is called, the outcome only after it answered (idea 2 of the design).
-   An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`). While a batch
-   goes on, one transaction settles a chunk and claims the next.
+   An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`). While batches
+   go on, one transaction settles the chunks of several and claims the next (`grouping`).
 2. Texts are read at send (`composing`): what is sent is what stands now.
 3. After each chunk the job gives way if more important work waits for its lane.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind
@@ -26,9 +25,8 @@ from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verd
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.pipeline.composing import Background, Kept, letter_of, look_up, with_revision
 from syndicator.pipeline.settling import Settler
-from syndicator.store import ledger
 from syndicator.store.database import Database
-from syndicator.store.ledger import Claimed
+from syndicator.store.ledger import Claimed, Wish
 
 __all__ = ["Delivery"]
 
@@ -76,8 +74,7 @@ class Delivery:
                 now = self._clock()
                 if (ready := self.ready_at(channel.kind, now)) > now:
                     return Again(ready)
-                async with self._database.writing() as session:
-                    claimed = await self._claim(session, channel, batch)
+                claimed = await self._settler.claim(self._wish(channel, batch))
             if not claimed:
                 break
             outcomes = await self._send(channel, claimed)
@@ -92,9 +89,8 @@ class Delivery:
         """When that channel can send: `now`, or a later time."""
         return self._channels[kind].ready_at(now) or now
 
-    async def _claim(self, session: AsyncSession, channel: Channel, batch: int) -> Sequence[Claimed]:
-        edits = MessageKind.EDIT in channel.tells
-        return await ledger.claim(session, batch, self._clock(), channel.chunk, edits=edits, zone=self._zone)
+    def _wish(self, channel: Channel, batch: int) -> Wish:
+        return Wish(batch, channel.chunk, MessageKind.EDIT in channel.tells, self._zone)
 
     async def _settle_and_claim(
         self, channel: Channel, batch: int, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]
@@ -104,11 +100,7 @@ class Delivery:
         if self.ready_at(channel.kind, now) > now:
             await self._settler.settle(channel.kind, claimed, outcomes)
             return None
-
-        async def then(session: AsyncSession) -> Sequence[Claimed]:
-            return await self._claim(session, channel, batch)
-
-        return await self._settler.settle(channel.kind, claimed, outcomes, then)
+        return await self._settler.settle(channel.kind, claimed, outcomes, self._wish(channel, batch))
 
     async def _compose(self, claimed: Sequence[Claimed]) -> Sequence[Letter]:
         if all(c.message.release is None and c.message.kind is not MessageKind.DIGEST for c in claimed):

@@ -73,16 +73,18 @@ class Claimed:
     change: int | None = None  # of its release (rule 4); None: not certain, or no release
 
 
+UTC = ZoneInfo("UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Up to `limit` rows of a batch. `edits` says that its channel can change what it sent."""
+    """Up to `limit` rows of a batch. `edits` says that its channel can change what it sent; `zone` is the office's."""
 
     batch: int
     limit: int
     edits: bool = False
+    zone: ZoneInfo = UTC
 
-
-UTC = ZoneInfo("UTC")
 
 # One part for each batch, so that several are claimed at once and each as far as it is wanted.
 _PICKED = """SELECT id FROM (
@@ -143,18 +145,15 @@ async def claim(
     session: AsyncSession, batch: int, now: datetime, limit: int, *, edits: bool = False, zone: ZoneInfo = UTC
 ) -> Sequence[Claimed]:
     """As `claim_each`, of one batch."""
-    [found] = await claim_each(session, [Wish(batch, limit, edits)], now, zone=zone)
+    [found] = await claim_each(session, [Wish(batch, limit, edits, zone)], now)
     return found
 
 
-async def claim_each(
-    session: AsyncSession, wishes: Sequence[Wish], now: datetime, *, zone: ZoneInfo = UTC
-) -> Sequence[Sequence[Claimed]]:
+async def claim_each(session: AsyncSession, wishes: Sequence[Wish], now: datetime) -> Sequence[Sequence[Claimed]]:
     """For each wish, move rows of its batch from due to sending, oldest first, attempts + 1.
 
     Rows that may not be sent any more become `suppressed`, those that must wait `deferred`, and others take their
-    places. `zone` is the office's. Empty: nothing was due; the batch is closed then, unless rows of it are still
-    being sent.
+    places. Empty: nothing was due; the batch is closed then, unless rows of it are still being sent.
     """
     found: list[list[Claimed]] = [[] for _ in wishes]
     open_ = dict(enumerate(wishes))
@@ -164,7 +163,7 @@ async def claim_each(
         for batch in asked.keys() - set(picked.values()):
             await close_idle(session, now, batch)
             del open_[asked[batch]]
-        for one, batch in await _sendable(session, picked, {b: wishes[place] for b, place in asked.items()}, now, zone):
+        for one, batch in await _sendable(session, picked, {b: wishes[place] for b, place in asked.items()}, now):
             place = asked[batch]
             open_.pop(place, None)
             found[place].append(one)
@@ -188,7 +187,7 @@ def _claim(parts: int, dialect: str) -> TextClause:
 
 
 async def _sendable(
-    session: AsyncSession, picked: Mapping[int, int], wishes: Mapping[int, Wish], now: datetime, zone: ZoneInfo
+    session: AsyncSession, picked: Mapping[int, int], wishes: Mapping[int, Wish], now: datetime
 ) -> Sequence[tuple[Claimed, int]]:
     """Of the rows that were picked, those that may go, each with its batch; the others are settled."""
     if not picked:
@@ -200,9 +199,9 @@ async def _sendable(
     going, held = [], []
     for row in rows:
         number = row["delivery"]
-        edits, passed = wishes[picked[number]].edits, row["id"] in late
+        wish, passed = wishes[picked[number]], row["id"] in late
         kept = nothing_left(row, bare) or held_back(
-            row, now, told.get(number, ()), edits=edits, zone=zone, overtaken=passed
+            row, now, told.get(number, ()), edits=wish.edits, zone=wish.zone, overtaken=passed
         )
         if kept is None:
             going.append(row)

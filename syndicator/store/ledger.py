@@ -6,8 +6,8 @@ may be called twice. In the order of a release's way:
 1. `announce`, `confirmation`, `welcome`, `ask_address`, `tell_moved`, `open_messages`, `was_told`, `asked_of`
    (messages) say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
-3. `open_batches`, `settle`, `being_sent`, `sweep`, `next_deferred`, `end_quiet` (sending) and `claim` (claiming) move
-   it out.
+3. `open_batches`, `settle`, `being_sent`, `sweep`, `next_deferred`, `end_quiet` (sending) and `claim`, `claim_each`
+   (claiming) move it out.
 4. `recover`, `retry`, `reopened` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
 5. `listing`, `streamed`, `counts`, `oldest_due` (looking) show it.
 """
@@ -15,7 +15,7 @@ may be called twice. In the order of a release's way:
 from __future__ import annotations
 
 from syndicator.store.batching import forget_closed
-from syndicator.store.claiming import Claimed, claim
+from syndicator.store.claiming import Claimed, Wish, claim, claim_each
 from syndicator.store.fanout import fan_out
 from syndicator.store.looking import counts, listing, oldest_due, streamed
 from syndicator.store.matching import write_matches
@@ -49,11 +49,13 @@ __all__ = [
     "OpenBatch",
     "Settlement",
     "Told",
+    "Wish",
     "announce",
     "ask_address",
     "asked_of",
     "being_sent",
     "claim",
+    "claim_each",
     "confirmation",
     "counts",
     "end_quiet",

@@ -279,7 +279,7 @@ async def test_a_claim_that_fails_takes_no_answer_with_it(press, reader, monkeyp
     await press.harvest(press.change())
     await press.spread()
     claims = []
-    claim = ledger.claim
+    claim = ledger.claim_each
 
     async def broken(*args, **how):
         claims.append(args)
@@ -287,7 +287,7 @@ async def test_a_claim_that_fails_takes_no_answer_with_it(press, reader, monkeyp
             raise OSError("the disk is slow")
         return await claim(*args, **how)
 
-    monkeypatch.setattr(ledger, "claim", broken)
+    monkeypatch.setattr(ledger, "claim_each", broken)
     await press.send()
     assert await press.states() == {"a@x.az": "sent", "b@x.az": "sent"}
     assert sorted(sent.address for sent in press.mail.sent) == ["a@x.az", "b@x.az"]

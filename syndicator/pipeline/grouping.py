@@ -1,0 +1,126 @@
+"""Grouping: what several lanes want of the ledger at the same time is one transaction.
+
+Rules, in order:
+
+1. One transaction at a time. Whatever is asked for while it runs goes into the next, together: a synced commit then
+   costs a message the less, the more there is to do. Nobody waits for a timer.
+2. First the answers of all are written, then the next rows of each are claimed.
+3. A transaction that fails has failed for all who shared it: nothing of it is written, and each is told.
+4. A lane that is told to stop takes nothing from the others. It ends when the transaction that it had a part in has
+   ended; what was claimed for it is given back, untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import DeliveryState
+from syndicator.domain.ports import Clock
+from syndicator.store import ledger
+from syndicator.store.database import Database
+from syndicator.store.ledger import Claimed, Settlement, Wish
+
+__all__ = ["Asked", "Grouping"]
+
+Answers = TypeVar("Answers")
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False, slots=True)
+class Asked(Generic[Answers]):
+    """What one lane wants: its answers written, its next rows claimed, or both.
+
+    `written` says afterwards whether the answers are in the ledger; `left`, that nobody waits for the rows any more.
+    """
+
+    answers: Answers | None
+    wish: Wish | None
+    written: bool = False
+    left: bool = False
+    given: asyncio.Future[Sequence[Claimed]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Grouping(Generic[Answers]):
+    """Writes what is asked of it, as much as there is in one go. `note` writes answers into a session."""
+
+    def __init__(
+        self,
+        database: Database,
+        note: Callable[[AsyncSession, Sequence[Answers]], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._note = note
+        self._clock = clock
+        self._queue: list[Asked[Answers]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def ask(self, asked: Asked[Answers]) -> Sequence[Claimed]:
+        """Write and claim; returns what was claimed.
+
+        Raises:
+            Exception: whatever the database says; nothing is written.
+        """
+        self._queue.append(asked)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="ledger")
+        try:
+            return await asyncio.shield(asked.given)
+        except asyncio.CancelledError:
+            asked.left = True
+            if asked in self._queue:
+                self._queue.remove(asked)
+            else:
+                await asyncio.wait([asked.given])
+                asked.given.exception()  # it is looked at
+            raise
+
+    async def _write(self) -> None:
+        try:
+            while self._queue:
+                group, self._queue = self._queue, []
+                await self._together(group)
+        finally:
+            self._writing = None
+
+    async def _together(self, group: Sequence[Asked[Answers]]) -> None:
+        try:
+            found = await self._transaction(group)
+            await self._give_back([claimed for one, claimed in zip(group, found, strict=True) if one.left])
+        except BaseException as error:
+            for one in group:
+                if not one.given.done():
+                    one.given.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for one, claimed in zip(group, found, strict=True):
+                one.given.set_result(claimed)
+
+    async def _transaction(self, group: Sequence[Asked[Answers]]) -> Sequence[Sequence[Claimed]]:
+        async with self._database.writing() as session:
+            if answers := [one.answers for one in group if one.answers is not None]:
+                await self._note(session, answers)
+            wishes = [one.wish for one in group if one.wish is not None]
+            rows = iter(await ledger.claim_each(session, wishes, self._clock()) if wishes else ())
+            found = [() if one.wish is None else next(rows) for one in group]
+        for one in group:
+            one.written = True
+        return found
+
+    async def _give_back(self, chunks: Sequence[Sequence[Claimed]]) -> None:
+        back = [Settlement(one.id, DeliveryState.DUE, counted=False) for claimed in chunks for one in claimed]
+        if not back:
+            return
+        try:
+            async with self._database.writing() as session:
+                await ledger.settle(session, back, self._clock())
+        except OSError as error:
+            log.warning("rows stay `sending` until the next start", rows=len(back), reason=str(error))
