@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-import dkim
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,17 +15,9 @@ from config.section import BadSettings
 from syndicator.domain.letters import Later, Sent
 from syndicator.domain.model import MessageKind
 from tests.email.conftest import NOW
-from tests.email.signing import DOMAIN, elliptic_pem, pem, rsa, signer
+from tests.email.signing import DOMAIN, elliptic_pem, pem, rsa, signer, verified
 
 SIGNER = signer("rsa")
-ZONE = {f"{SIGNER.record_name}.".encode(): SIGNER.record.encode()}
-
-
-def verified(data: bytes) -> bool:
-    try:
-        return bool(dkim.verify(data, dnsfunc=lambda name, timeout=5: ZONE.get(name)))
-    except dkim.DKIMException:
-        return False
 
 
 @pytest.fixture
