@@ -25,6 +25,7 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Translator
 
 __all__ = [
+    "KINDS",
     "filter_in_words",
     "kind_name",
     "language_name",
@@ -43,6 +44,9 @@ _KINDS = {
     "report": _("Report"),
     "event": _("Event"),
 }
+
+KINDS = tuple(_KINDS)
+"""The kinds that have names here; an office may have others."""
 
 _UNITS = ((1_000_000_000, "gigabyte"), (1_000_000, "megabyte"), (1_000, "kilobyte"))
 _FILLED = 0.99995  # from here on a size, in the next smaller unit and rounded, would read as 1,000

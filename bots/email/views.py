@@ -4,25 +4,53 @@ Rules, in order:
 
 1. A picture is shown only if the site itself serves it; any other is named by a link (no request may tell who reads).
 2. Times are in the office's zone and the reader's language.
-3. Why somebody gets a mail is said in words, from the canonical filter.
+   In a digest they are in the reader's zone, which parts its days.
+3. What comes from outside has bounds here, so that any release makes a mail that fits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel.dates import format_date
 
 from bots.email.body import Body
-from syndicator.domain.model import Attachment, Release, Urgency, Variant
+from syndicator.domain.model import Attachment, Release, Revision, Urgency, Variant
 from syndicator.domain.site import Site
-from syndicator.domain.text import one_line, repeats_opening
-from syndicator.domain.topics import Taxonomy
+from syndicator.domain.text import excerpt, one_line, repeats_opening
 from syndicator.i18n import Translator
-from syndicator.wording import size_in_words, stored_in_words
+from syndicator.wording import size_in_words
 
-__all__ = ["FileView", "ReleaseView", "reason", "release_view", "subject"]
+__all__ = [
+    "Entry",
+    "FileView",
+    "ReleaseView",
+    "days_in_words",
+    "entry_view",
+    "notes_of",
+    "opening",
+    "reason_of",
+    "release_view",
+    "subject",
+    "zone_of",
+]
+
+TITLE = 300  # characters
+SUMMARY = 1_500
+NOTE = 800
+NOTES = 6  # the newest; a reader who missed more finds them on the page
+FILES = 20
+NAME = 200
+ADDRESS = 1_000
+LEAD = 280
+PREVIEW = 140
+_READ = 2_000  # characters of a text, for the line that it gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +90,112 @@ class ReleaseView:
 def release_view(release: Release, variant: Variant, body: Body, site: Site) -> ReleaseView:
     """What the templates show of a release."""
     revision = variant.revision
-    shown = next((a for a in revision.attachments if a.is_image and _is_ours(a.url, site)), None)
-    files = tuple(_file(a, site) for a in revision.attachments if a is not shown and _is_link(a.url))
+    shown = next((a for a in revision.attachments if a.is_image and _is_link(a.url) and _is_ours(a.url, site)), None)
+    files = [_file(a, site) for a in revision.attachments if a is not shown and _is_link(a.url)]
     return ReleaseView(
         lang=variant.lang,
-        title=one_line(revision.title),
-        summary="" if repeats_opening(revision.summary, revision.text) else one_line(revision.summary),
-        note=one_line(revision.note),
+        title=_title(revision, variant.lang, site),
+        summary="" if repeats_opening(revision.summary, revision.text) else excerpt(revision.summary, SUMMARY),
+        note=excerpt(revision.note, NOTE),
         urgent=release.urgency is Urgency.URGENT,
         public_at=release.public_at,
         html=_scrolling(body.html),
         text=body.text,
         whole=body.whole,
         image=_file(shown, site) if shown else None,
-        files=files,
-        rights=one_line(revision.rights),
+        files=tuple(files[:FILES]),
+        rights=excerpt(revision.rights, NAME),
         page=site.release(variant.lang, release.number, variant.slug),
     )
 
 
-def subject(release: Release, variant: Variant, t: Translator) -> str:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A release in a digest."""
+
+    lang: str
+    title: str
+    lead: str
+    note: str
+    urgent: bool
+    public_at: datetime
+    page: str
+
+
+def entry_view(release: Release, lang: str, site: Site) -> Entry:
+    """What a digest shows of a release.
+
+    Raises:
+        LookupError: it has no text in that language.
+    """
+    variant = release.variant(lang)
+    if variant is None:
+        raise LookupError(f"release {release.number} has no text in {lang}")
+    revision = variant.revision
+    title = _title(revision, lang, site)
+    lead = excerpt(one_line(revision.summary) or revision.text[:_READ], LEAD)
+    return Entry(
+        lang=lang,
+        title=title,
+        lead="" if repeats_opening(lead, title) else lead,
+        note=excerpt(revision.note, LEAD),
+        urgent=release.urgency is Urgency.URGENT,
+        public_at=release.public_at,
+        page=site.release(lang, release.number, variant.slug),
+    )
+
+
+def subject(release: Release, variant: Variant, t: Translator, *, follows: bool = False, came_back: bool = False) -> str:
     """The subject: the title, and before it what a reader must see first."""
-    title = one_line(variant.revision.title)
-    if one_line(variant.revision.note):
+    title = excerpt(variant.revision.title, TITLE)
+    if came_back:
+        title = t("Published again: {title}", title=title)
+    elif follows or one_line(variant.revision.note):
         title = t("Corrected: {title}", title=title)
     return t("Urgent: {title}", title=title) if release.urgency is Urgency.URGENT else title
 
 
-def reason(filter_text: str, taxonomy: Taxonomy, t: Translator) -> str:
-    """What somebody asked for, in words, on one line."""
-    return one_line(stored_in_words(filter_text, taxonomy, t))
+def opening(variant: Variant) -> str:
+    """The words that stand beside the subject in a list of mails."""
+    revision = variant.revision
+    return excerpt(one_line(revision.summary) or revision.text[:_READ], PREVIEW)
+
+
+def notes_of(notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes as they are shown: each once, the newest of them, oldest first."""
+    return tuple(dict.fromkeys(line for note in notes if (line := excerpt(note, NOTE))))[-NOTES:]
+
+
+def reason_of(release: Release, lang: str) -> str:
+    """Why it was withdrawn, or ""."""
+    return excerpt(release.reason_in(lang), NOTE)
+
+
+def days_in_words(first: date, last: date, t: Translator) -> str:
+    """Such as 20 November 2026, 14–20 November 2026, 28 December 2025 – 3 January 2026."""
+    ends = _written(last, "d MMMM y", t)
+    if first == last:
+        return ends
+    if first.year != last.year:
+        return f"{_written(first, 'd MMMM y', t)} – {ends}"
+    return f"{first.day}–{ends}" if first.month == last.month else f"{_written(first, 'd MMMM', t)} – {ends}"
+
+
+def _written(day: date, form: str, t: Translator) -> str:
+    return str(format_date(day, form, locale=t.locale))
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str, otherwise: ZoneInfo) -> ZoneInfo:
+    """A reader's time zone; the office's where this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return otherwise
+
+
+def _title(revision: Revision, lang: str, site: Site) -> str:
+    return excerpt(revision.title, TITLE) or site.name(lang)
 
 
 def _scrolling(html: str) -> str:
@@ -100,7 +204,7 @@ def _scrolling(html: str) -> str:
 
 
 def _is_link(url: str) -> bool:
-    return url.startswith(("https://", "http://", "/"))
+    return url.startswith(("https://", "http://", "/")) and len(url) <= ADDRESS
 
 
 def _is_ours(url: str, site: Site) -> bool:
@@ -110,5 +214,6 @@ def _is_ours(url: str, site: Site) -> bool:
 def _file(attachment: Attachment, site: Site) -> FileView:
     url = site.absolute(one_line(attachment.url).replace(" ", "%20"))
     name = unquote(PurePosixPath(urlsplit(url).path).name)
-    title = one_line(attachment.title) or one_line(attachment.alt) or one_line(name) or url
-    return FileView(url, title, attachment.length, one_line(attachment.alt), one_line(attachment.credit))
+    alt = excerpt(attachment.alt, NAME)
+    title = excerpt(attachment.title, NAME) or alt or excerpt(name, NAME) or url
+    return FileView(url, title, attachment.length, alt, excerpt(attachment.credit, NAME))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from syndicator.domain.bounces import Bounce
-from syndicator.domain.model import MessageKind, Release, SubscriberRole
+from syndicator.domain.model import Cadence, MessageKind, Release, SubscriberRole
 
 __all__ = ["Earlier", "Gone", "Item", "Later", "Letter", "Moved", "Outcome", "Refused", "Sent", "Unknown"]
 
@@ -52,7 +52,7 @@ class Letter:
     a confirmation, and for the question whether a new address is theirs. `return_token` names the delivery in the
     envelope's sender, `leave_token` the subscriber in an address for leaving by mail; both are lower case
     (`Tokens.mailbox`). `text_only` says that they want no HTML. `filter_text` is the canonical filter that explains
-    why they get it. `attempt` counts from 1;
+    why they get it, and `cadence` how often it speaks. `attempt` counts from 1;
     `resent` says that an earlier try may have arrived. `message` is the message's key, such as `release:12:0`.
 
     A correction, an edit or a withdrawal names in `earlier` what its reader got; all of it, oldest first, where that
@@ -72,6 +72,7 @@ class Letter:
     role: SubscriberRole = SubscriberRole.PERSON
     release: Release | None = None
     filter_text: str = ""
+    cadence: Cadence = Cadence.IMMEDIATE
     manage_token: str = ""
     unsubscribe_token: str = ""
     confirm_token: str = ""
@@ -109,7 +110,8 @@ class Later:
     """Not now: try again, not before that time (None: the pipeline's own backoff). Nothing was accepted.
 
     `counts` is False when the wait is the channel's pace, not this message's fault (429, a closed relay):
-    such waits use up no attempt.
+    such waits use up no attempt. `asked`: a receiver named the time, or its domain is to be left alone; the wait is
+    that long whatever attempt it is.
     """
 
     reason: str
@@ -117,6 +119,7 @@ class Later:
     counts: bool = True
     answer: dict[str, object] = field(default_factory=dict)  # parts already accepted, so they are not repeated
     bounce: Bounce | None = None  # what it says of the mailbox
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

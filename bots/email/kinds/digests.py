@@ -1,0 +1,215 @@
+"""A digest by mail: what was published in some days, each release once, joined from pieces that are made once.
+
+Rules, in order:
+
+1. What may not be seen now is left out; with nothing left there is no mail. A text is the current one.
+2. Urgent ones come first, then day by day the newest, on the reader's own calendar. They are not grouped by topic: many
+   have several, and would stand where half of their readers do not look. What was corrected says so, with its note.
+3. `FULL` of them at most have their opening words; the next ones a title each, `MOST` together, as many as fit.
+   What is not shown is counted, and was not told: the mail says which ones were (`Compiled.shown`).
+4. A piece is compiled once per (text, languages, zone, form) and shared by all digests that hold it: a hundred thousand
+   people with as many sets cost joining, not rendering. What many have alike is kept whole.
+5. The subject says how many, and the first titles. Days are the reader's; so are the times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from html import escape
+from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bots.email.frame import BULK, RESERVED, Compiled, Frame, Recipe
+from bots.email.headers import feedback_id, text_line
+from bots.email.kept import Kept
+from bots.email.mails import LARGEST, NotSendable
+from bots.email.pattern import Marks, Pattern, quoted
+from bots.email.views import Entry, days_in_words, entry_view, zone_of
+from syndicator.domain.letters import Item, Letter
+from syndicator.domain.model import Standing, Urgency
+from syndicator.domain.text import excerpt, upper
+from syndicator.domain.visibility import standing
+from syndicator.i18n import Translator
+
+__all__ = ["Digests"]
+
+FULL = 25
+MOST = 150
+PIECES = 4_000
+OCTETS = 16_000_000
+SUBJECT = 140  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of both parts of a mail, encoded."""
+
+    text: bytes
+    html: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes, with what joins it to the next."""
+        return len(self.text) + len(self.html) + 6
+
+
+class Digests:
+    """Makes digests; it keeps the pieces that it has made."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._pieces: Kept[Piece] = Kept(PIECES, OCTETS)
+        self._frames: Kept[Pattern] = Kept(64, OCTETS)
+
+    def digest(self, letter: Letter, now: datetime) -> Recipe:
+        """What is new since the last one.
+
+        Raises:
+            NotSendable: nothing of it may be shown.
+        """
+        items = _shown(letter.items, now)
+        if not items:
+            raise NotSendable("nothing that it tells of may be shown")
+        t = self._frame.texts(letter.reader_lang)
+        zone = zone_of(letter.timezone, self._frame.site.zone)
+        frequency = letter.message.split(":")[1] if letter.message.startswith("digest:") else "digest"
+        known = tuple((item.release.number, item.release.change, item.lang) for item in items)
+        key = (letter.kind, known, t.lang, zone.key, letter.text_only, frequency)
+        text_only = letter.text_only
+
+        def make() -> Compiled:
+            return _Making(self, self._frame, t, zone, text_only).whole(items, frequency)
+
+        return Recipe(key, make)
+
+    def piece(self, key: Hashable, make: Callable[[], Piece]) -> Piece:
+        """A piece that may be known already."""
+        return self._pieces.get(key, make)
+
+    def outside(self, key: Hashable, make: Callable[[], Pattern]) -> Pattern:
+        """What stands around the pieces."""
+        return self._frames.get(key, make)
+
+
+def _shown(items: Sequence[Item], now: datetime) -> list[Item]:
+    """Each release once, those that may be seen, in the order in which they are told."""
+    once = {item.release.number: item for item in items}.values()
+    public = [item for item in once if _is_public(item, now) and item.release.variant(item.lang) is not None]
+    public.sort(key=lambda item: (item.release.public_at, item.release.number), reverse=True)
+    public.sort(key=lambda item: item.release.urgency is not Urgency.URGENT)
+    return public
+
+
+def _is_public(item: Item, now: datetime) -> bool:
+    about = item.release
+    return standing(about.state, about.public_at, about.opened_at, now) is Standing.PUBLIC
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """One digest being made: for a language, a zone and a form."""
+
+    digests: Digests
+    frame: Frame
+    t: Translator
+    zone: ZoneInfo
+    text_only: bool
+
+    def whole(self, items: Sequence[Item], frequency: str) -> Compiled:
+        outside = self._outside(frequency)
+        told, full = self._fitting(items, LARGEST - RESERVED - outside.size)
+        pieces = list(self._sections(told[:full]))
+        if told[full:]:
+            pieces.append(self._heading(self.t("More in brief")))
+            pieces += [self._entry(item, full=False) for item in told[full:]]
+        if hidden := len(items) - len(told):
+            pieces.append(self._ending(hidden))
+        values = {**self._front(items), "entries": b"\r\n\r\n".join(one.text for one in pieces)}
+        if not self.text_only:
+            values["entries_html"] = b"\r\n".join(one.html for one in pieces)
+        return Compiled(outside.partly(values), tuple(item.release.number for item in told))
+
+    def _fitting(self, items: Sequence[Item], room: int) -> tuple[Sequence[Item], int]:
+        """Which are told, and how many of them in full."""
+        room -= 4_000  # headings of days, and the ending
+        full = items[:FULL]
+        if len(full) == len(items) and sum(self._entry(item, full=True).size for item in full) <= room:
+            return items, len(items)
+        told = list(items[:MOST])
+        brief = [self._entry(item, full=False).size for item in told]
+        spent = sum(brief)
+        while spent > room:
+            told.pop()
+            spent -= brief.pop()
+        count = 0
+        for item, size in zip(told[:FULL], brief, strict=False):
+            spent += self._entry(item, full=True).size - size
+            if spent > room:
+                break
+            count += 1
+        return told, count
+
+    def _sections(self, items: Sequence[Item]) -> Iterator[Piece]:
+        for day, of_day in groupby(items, key=self._day):
+            yield self._heading(self.t("Urgent") if day is None else days_in_words(day, day, self.t))
+            for item in of_day:
+                yield self._entry(item, full=True)
+
+    def _day(self, item: Item) -> date | None:
+        about = item.release
+        return None if about.urgency is Urgency.URGENT else about.public_at.astimezone(self.zone).date()
+
+    def _entry(self, item: Item, *, full: bool) -> Piece:
+        about, lang = item.release, item.lang
+        variant = about.variant(lang)
+        assert variant is not None
+        key = (about.number, about.change, variant.revision.number, lang, self.t.lang, self.zone.key, full)
+        return self.digests.piece((*key, self.text_only), lambda: self._rendered_entry(item, full=full))
+
+    def _rendered_entry(self, item: Item, *, full: bool) -> Piece:
+        shown: Entry = entry_view(item.release, item.lang, self.frame.site)
+        when = self.t.moment(shown.public_at, self.zone)
+        return self._rendered("entry", entry=shown, when=when, full=full)
+
+    def _heading(self, words: str) -> Piece:
+        key = ("heading", words, self.t.lang, self.text_only)
+        return self.digests.piece(key, lambda: self._rendered("section", words=words, loud=upper(words, self.t.lang)))
+
+    def _ending(self, hidden: int) -> Piece:
+        words = self.t.plural("And {count} more on our site:", "And {count} more on our site:", hidden)
+        return self._rendered("more", words=words, link=self.frame.site.home(self.t.lang))
+
+    def _rendered(self, name: str, **values: Any) -> Piece:
+        templates = self.frame.templates
+        text = quoted(templates.text(name, self.t, **values).strip("\n"))
+        return Piece(text, b"" if self.text_only else quoted(templates.piece(name, self.t, **values)))
+
+    def _front(self, items: Sequence[Item]) -> dict[str, bytes]:
+        """What stands before the pieces: subject, heading, preview."""
+        days = [item.release.public_at.astimezone(self.zone).date() for item in items]
+        count = self.t.plural("{count} release", "{count} releases", len(items))
+        heading = f"{count}, {days_in_words(min(days), max(days), self.t)}"
+        titles = [entry_view(item.release, item.lang, self.frame.site).title for item in items[:4]]
+        front = {
+            "subject": text_line("Subject", excerpt(f"{count}: {'; '.join(titles)}", SUBJECT)),
+            "heading": quoted(heading),
+        }
+        if self.text_only:
+            return front
+        preview = excerpt("; ".join(titles[1:]) or heading, SUBJECT)
+        return front | {"heading_html": quoted(escape(heading)), "preview_html": quoted(escape(preview))}
+
+    def _outside(self, frequency: str) -> Pattern:
+        key = ("digest", self.t.lang, self.text_only, frequency)
+
+        def make() -> Pattern:
+            lang, frame = self.t.lang, self.frame
+            marks = Marks(repr(key))
+            head = frame.head(None, lang, feedback_id("0", "", frequency, frame.host))
+            parts = frame.parts("digest", lang, marks, text_only=self.text_only)
+            return frame.pattern(head, parts, lang, marks, BULK | {"heading", "entries"}, {"preview_html"})
+
+        return self.digests.outside(key, make)

@@ -1,0 +1,76 @@
+"""Mails to one person about their own subscription: confirm it, welcome, is this address yours, you have moved.
+
+Rules, in order:
+
+1. The first mail to an address that nobody has confirmed (confirmation, new address) says nothing that a stranger may
+   have written, and no more than what it takes to answer. To do nothing is a no.
+2. A mail to an address that its reader has left holds no link that acts: whoever reads that mailbox now may be somebody
+   else. It does not name the new address either. It says whom to write to.
+3. A welcome says what comes, how often, in which language, from which address, and how to change it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bots.email.frame import Compiled, Frame, Recipe
+from bots.email.headers import feedback_id
+from bots.email.pattern import Marks
+from syndicator.domain.letters import Letter
+from syndicator.domain.model import Cadence
+from syndicator.wording import link_works_for
+
+__all__ = ["address", "confirmation", "moved", "welcome"]
+
+
+def confirmation(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001  # as all kinds
+    """Is it you who asked for this?"""
+    return _asking(frame, letter, "confirmation", {"confirm", "reason"})
+
+
+def address(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001
+    """Is this new address yours?"""
+    return _asking(frame, letter, "address", {"confirm"})
+
+
+def _asking(frame: Frame, letter: Letter, name: str, gaps: set[str]) -> Recipe:
+    t = frame.texts(letter.reader_lang)
+    titles = {
+        "confirmation": t("Please confirm your subscription"),
+        "address": t("Is this your new address?"),
+    }
+    return _single(frame, letter, name, titles[name], gaps, expiry=link_works_for(frame.confirm_for, t))
+
+
+def welcome(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001
+    """What comes from now on."""
+    t = frame.texts(letter.reader_lang)
+    often = {
+        Cadence.IMMEDIATE: t("Each release comes as a mail of its own, as soon as it is published."),
+        Cadence.DAILY: t("Once a day all that is new comes in one mail; when nothing is new, nothing comes."),
+        Cadence.WEEKLY: t("Once a week all that is new comes in one mail; when nothing is new, nothing comes."),
+    }
+    gaps = {"manage", "unsubscribe", "reason"}
+    return _single(frame, letter, "welcome", t("Your subscription is confirmed"), gaps, often=often[letter.cadence])
+
+
+def moved(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001
+    """Your mails go to another address now."""
+    t = frame.texts(letter.reader_lang)
+    return _single(frame, letter, "moved", t("Your releases go to another address now"), set())
+
+
+def _single(frame: Frame, letter: Letter, name: str, title: str, gaps: set[str], **values: str) -> Recipe:
+    lang = frame.texts(letter.reader_lang).lang
+    key = (letter.kind, lang, letter.text_only, *values.values())
+    text_only = letter.text_only
+
+    def make() -> Compiled:
+        marks = Marks(repr(key))
+        leaves = "unsubscribe" in gaps
+        subject = f"{title} – {frame.site.name(lang)}"
+        head = frame.head(subject, lang, feedback_id("0", "", name, frame.host), bulk=False, leaves=leaves)
+        parts = frame.parts(name, lang, marks, text_only=text_only, title=title, **values)
+        return Compiled(frame.pattern(head, parts, lang, marks, gaps))
+
+    return Recipe(key, make)
