@@ -112,6 +112,7 @@ def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_
         role=SubscriberRole(claimed.role),
         release=background.releases.get(message.release or 0),
         filter_text=claimed.filter,
+        cadence=claimed.cadence,
         manage_token=tokens.sign("manage", claimed.subscriber),
         unsubscribe_token=tokens.sign("unsubscribe", claimed.subscriber),
         confirm_token=confirm,

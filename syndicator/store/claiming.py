@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import TextClause, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import ChannelKind, MessageKind, SubscriptionState
+from syndicator.domain.model import Cadence, ChannelKind, MessageKind, SubscriptionState
 from syndicator.store import digests
 from syndicator.store.batching import close_idle
 from syndicator.store.heirs import inherit
@@ -64,6 +64,7 @@ class Claimed:
     timezone: str
     lang: str  # the language version chosen at fan-out
     filter: str  # canonical text of the subscription's filter
+    cadence: Cadence  # the subscription's; at once where there is none
     attempts: int  # this one counted
     resent: bool  # an earlier attempt may have arrived
     answer: Mapping[str, Any]
@@ -108,6 +109,7 @@ _READERS = (
         SUBSCRIBER.c.state.label("subscriber_state"),
         SUBSCRIPTION.c.state.label("subscription_state"),
         SUBSCRIPTION.c.confirmed_at,
+        SUBSCRIPTION.c.cadence,
         FILTER.c.canonical,
         HUB_LEASE.c.until.label("lease_until"),
         HUB_LEASE.c.ended_at.label("lease_ended"),
@@ -262,6 +264,7 @@ def _claimed(row: Facts, message: Message, told: Sequence[Told], *, alone: bool)
         timezone=row["timezone"],
         lang=row["lang"],
         filter=row["canonical"] or "",
+        cadence=Cadence(row["cadence"] or Cadence.IMMEDIATE),
         attempts=row["attempts"],
         resent=row["resent"],
         answer=row["answer"],
