@@ -44,6 +44,7 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
+from syndicator.pipeline.applying import Applications
 from syndicator.pipeline.bell import Bell
 from syndicator.pipeline.channels import configure_channels, public_channels
 from syndicator.pipeline.delivery import Delivery
@@ -193,6 +194,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
             *telegram.workplaces,
             *email.workplaces,
             Digests(database, settings.digests, clock=clock, wake=bell.ring),
+            Applications(office.subscribing, clock=clock),
         ),
     )
     engine = EmbeddedEngine(

@@ -148,6 +148,10 @@ class Site:
         """Where a double opt-in is confirmed."""
         return f"{self.base_url}/confirm/{token}"
 
+    def address(self, token: str) -> str:
+        """Where a new address says that it is theirs."""
+        return f"{self.base_url}/address/{token}"
+
     def unsubscribe(self, token: str) -> str:
         """Where a subscription ends; one-click POST (RFC 8058) goes here too."""
         return f"{self.base_url}/unsubscribe/{token}"

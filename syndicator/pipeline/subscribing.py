@@ -2,24 +2,23 @@
 
 Its stories:
 
-1. `signing_up`: a mail address asks, is asked, and says yes.
+1. `applying`: what pages write down before anybody looks whose address it is; then
+   `signing_up`: a mail address asks, is asked, and says yes; or `relocating`: it takes the place of another one.
 2. `choosing`: what readers get and how, pauses, leaving.
-3. `relocating`: another mail address.
-4. `chats`: Telegram.
-5. `accounts`: what all of them stand on, and who a token opens; `asking`: how often a mail may ask.
+3. `chats`: Telegram.
+4. `accounts`: what all of them stand on, and who a token opens; `asking`: how often a mail may ask.
 """
 
 from __future__ import annotations
 
 from syndicator.pipeline.accounts import Account
 from syndicator.pipeline.addresses import BadAddress
+from syndicator.pipeline.applying import Applying
 from syndicator.pipeline.chats import Chats
 from syndicator.pipeline.choosing import Choosing
-from syndicator.pipeline.relocating import Relocating
-from syndicator.pipeline.signing_up import SigningUp
 
 __all__ = ["Account", "BadAddress", "Subscribing"]
 
 
-class Subscribing(SigningUp, Relocating, Choosing, Chats):
+class Subscribing(Applying, Choosing, Chats):
     """Every story by one name."""

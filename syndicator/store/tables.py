@@ -14,6 +14,7 @@ from sqlalchemy import Table
 from sqlmodel import SQLModel
 
 from syndicator.store.columns import UtcTime
+from syndicator.store.tables_asking import Application
 from syndicator.store.tables_content import (
     Counter,
     MediaUse,
@@ -42,6 +43,7 @@ from syndicator.store.tables_people import (
 )
 
 __all__ = [
+    "APPLICATION",
     "ASKED_FILTER",
     "BATCH",
     "BOUNCE",
@@ -72,6 +74,7 @@ __all__ = [
     "TELEGRAM_CHAT",
     "TELEGRAM_FILE",
     "VARIANT",
+    "Application",
     "AskedFilter",
     "Batch",
     "Bounce",
@@ -105,6 +108,7 @@ __all__ = [
     "Variant",
 ]
 
+APPLICATION: Table = SQLModel.metadata.tables["application"]
 ASKED_FILTER: Table = SQLModel.metadata.tables["asked_filter"]
 BATCH: Table = SQLModel.metadata.tables["batch"]
 BOUNCE: Table = SQLModel.metadata.tables["bounce"]

@@ -1,0 +1,117 @@
+"""Sign-ups and wishes to move that nobody has looked at yet.
+
+Rules, in order:
+
+1. Writing one down is one INSERT, whoever's the address is: what the page answers, and when, says nothing of that.
+2. `claim` puts a row off before it is looked at, so that two workers look at different ones, and one that cannot be
+   dealt with keeps none behind it waiting. Being looked at twice after a crash is no harm: limits see to it.
+3. A row goes once it has been looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import Cadence
+from syndicator.store.tables import APPLICATION
+
+__all__ = ["Application", "claim", "done", "forget", "next_due", "put_off", "write"]
+
+AGAIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What somebody asked for; `subscriber` is who wants to move to `address`, None for a sign-up."""
+
+    address: str
+    asked_at: datetime
+    subscriber: int | None = None
+    filter: str = ""
+    language: str = ""
+    cadence: Cadence = Cadence.IMMEDIATE
+    text_only: bool = False
+    consent_source: str = ""
+    consent_text: str = ""
+    is_busy: bool = False
+    has_turn: bool = False
+    id: int = 0
+
+
+async def write(session: AsyncSession, application: Application) -> None:
+    """Write it down; it is due at once."""
+    values: dict[str, Any] = {
+        "address": application.address,
+        "subscriber_id": application.subscriber,
+        "filter": application.filter,
+        "language": application.language,
+        "cadence": application.cadence,
+        "text_only": application.text_only,
+        "consent_source": application.consent_source,
+        "consent_text": application.consent_text,
+        "is_busy": application.is_busy,
+        "has_turn": application.has_turn,
+        "asked_at": application.asked_at,
+        "due_at": application.asked_at,
+    }
+    await session.execute(insert(APPLICATION).values(values))
+
+
+async def claim(session: AsyncSession, now: datetime) -> Application | None:
+    """The one that is due longest, put off by a minute; None where none is due."""
+    oldest = (
+        select(APPLICATION.c.id)
+        .where(APPLICATION.c.due_at <= now)
+        .order_by(APPLICATION.c.due_at, APPLICATION.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    number = await session.scalar(oldest)
+    if number is None:
+        return None
+    ours = update(APPLICATION).where(APPLICATION.c.id == number).values(due_at=now + AGAIN)
+    return _application((await session.execute(ours.returning(*APPLICATION.c))).mappings().one())
+
+
+async def put_off(session: AsyncSession, number: int, until: datetime) -> None:
+    """Its turn comes then."""
+    await session.execute(update(APPLICATION).where(APPLICATION.c.id == number).values(due_at=until, has_turn=True))
+
+
+async def done(session: AsyncSession, number: int) -> None:
+    """It was looked at."""
+    await session.execute(delete(APPLICATION).where(APPLICATION.c.id == number))
+
+
+async def forget(session: AsyncSession, subscriber: int, address: str) -> None:
+    """Whatever waits of somebody who is erased."""
+    theirs = or_(APPLICATION.c.subscriber_id == subscriber, APPLICATION.c.address == address)
+    await session.execute(delete(APPLICATION).where(theirs))
+
+
+async def next_due(session: AsyncSession) -> datetime | None:
+    """When the next one is due; None where none waits."""
+    found: datetime | None = await session.scalar(select(func.min(APPLICATION.c.due_at)))
+    return found
+
+
+def _application(row: RowMapping) -> Application:
+    return Application(
+        id=row["id"],
+        address=row["address"],
+        subscriber=row["subscriber_id"],
+        filter=row["filter"],
+        language=row["language"],
+        cadence=Cadence(row["cadence"]),
+        text_only=row["text_only"],
+        consent_source=row["consent_source"],
+        consent_text=row["consent_text"],
+        is_busy=row["is_busy"],
+        has_turn=row["has_turn"],
+        asked_at=row["asked_at"],
+    )

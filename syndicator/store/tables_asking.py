@@ -1,0 +1,35 @@
+"""The table of what was asked for on a page and is not looked at yet: sign-ups, and wishes to move elsewhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, Column, text
+from sqlmodel import Field, SQLModel
+
+from syndicator.store.columns import long_text, moment, primary_id, reference
+
+__all__ = ["Application"]
+
+
+class Application(SQLModel, table=True):
+    """A sign-up as somebody sent it, or a wish to move (`subscriber_id` says whose) to `address`.
+
+    `is_busy`: it came when more were signing up than usual. `has_turn`: its mail domain is crowded, and `due_at` is
+    its turn there. The row goes as soon as it has been looked at.
+    """
+
+    __tablename__ = "application"
+    id: int | None = primary_id()
+    address: str
+    subscriber_id: int | None = reference("subscriber.id", nullable=True)
+    filter: str = long_text()
+    language: str = ""
+    cadence: str = "immediate"
+    text_only: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    consent_source: str = long_text()
+    consent_text: str = long_text()
+    is_busy: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    has_turn: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    asked_at: datetime = moment()
+    due_at: datetime = moment(index=True)
