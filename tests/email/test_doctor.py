@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 
 import pytest
 
 from bots.email import doctor
+from bots.email.dkim import Signer
 from bots.email.smtp import SmtpTransport
+from config.email import DkimSettings, EmailSettings
+from tests.email.conftest import NOW
+from tests.email.signing import KEYS, pem
 
 PASSWORD = "hush-hush"
 
@@ -90,3 +95,66 @@ async def test_a_closed_port_and_a_silent_relay_are_named(ask, relay, monkeypatc
     relay.script["CONNECT"] = ["hang"]
     with pytest.raises(OSError, match=r"^127\.0\.0\.1:\d+: "):
         await ask()
+
+
+def office(**changes):
+    given = {"transport": "smtp", "host": "mx.example.org", "from": "news@press.example.org"}
+    return EmailSettings(**(given | changes))
+
+
+async def answered(site, email, name):
+    questions = dict(doctor.email_questions(email, site, lambda: NOW))
+    return await questions[name]()
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "says"),
+    [
+        ({}, "email SPF", 'to publish: press.example.org. TXT "v=spf1 a:mx.example.org -all"'),
+        ({"host": "192.0.2.7"}, "email SPF", 'to publish: press.example.org. TXT "v=spf1 ip4:192.0.2.7 -all"'),
+        ({"host": "2001:db8::7"}, "email SPF", 'to publish: press.example.org. TXT "v=spf1 ip6:2001:db8::7 -all"'),
+        ({"host": "localhost"}, "email SPF", 'to publish: press.example.org. TXT "v=spf1 a:press.example.org -all"'),
+        ({"host": "127.0.0.1"}, "email SPF", 'to publish: press.example.org. TXT "v=spf1 a:press.example.org -all"'),
+        (
+            {"bounce_address": "b@bounces.press.example.org"},
+            "email SPF",
+            'to publish: bounces.press.example.org. TXT "v=spf1 a:mx.example.org -all"',
+        ),
+        (
+            {"bounce_address": "b@else.example"},
+            "email SPF",
+            (
+                'to publish: else.example. TXT "v=spf1 a:mx.example.org -all"; else.example is another domain than '
+                "press.example.org, so that DMARC goes by the signature alone"
+            ),
+        ),
+        (
+            {},
+            "email DMARC",
+            'to publish: _dmarc.press.example.org. TXT "v=DMARC1; p=none; rua=mailto:postmaster@press.example.org"',
+        ),
+    ],
+)
+async def test_what_dns_must_say_is_told_ready_to_paste(site, changes, name, says):
+    assert await answered(site, office(**changes), name) == says
+
+
+@pytest.mark.parametrize("kind", KEYS)
+async def test_the_public_key_is_told_in_strings_that_a_zone_takes(site, kind):
+    dkim = DkimSettings(domain="example.org", selector="s1", key=pem(KEYS[kind]()))
+    told = await answered(site, office(transport="file", dkim=dkim), "email DKIM")
+    name, _, strings = told.removeprefix("to publish: ").partition(" TXT ")
+    assert name == "s1._domainkey.example.org."
+    parts = re.findall(r'"([^"]*)"', strings)
+    assert all(len(part) <= 255 for part in parts)
+    assert "".join(parts) == Signer.of(dkim).record
+
+
+async def test_a_signature_of_another_domain_than_the_senders_is_trouble(site):
+    dkim = DkimSettings(domain="else.example", selector="s1", key=pem(KEYS["ed25519"]()))
+    with pytest.raises(ValueError, match=r"mail from press\.example\.org is signed as else\.example"):
+        await answered(site, office(dkim=dkim), "email DKIM")
+
+
+async def test_mail_that_goes_into_a_folder_asks_nobody(site):
+    assert doctor.email_questions(EmailSettings(), site, lambda: NOW) == []
