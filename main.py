@@ -23,6 +23,7 @@ from pathlib import Path
 gc.disable()
 
 from bots.email.doctor import email_questions
+from bots.email.inbound.opening import open_inbound
 from bots.email.opening import open_compiler, open_email
 from bots.email.preview import email_preview
 from bots.telegram.doctor import telegram_questions
@@ -53,6 +54,7 @@ from syndicator.pipeline.doctor import questions
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
+from syndicator.pipeline.returning import Consequences
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.service import Guard, Part, Running, serve
 from syndicator.pipeline.settling import Settler, policies
@@ -161,7 +163,19 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         schedule=schedule_of(settings.digests),
     )
     channels = {ChannelKind.EMAIL: email.channel, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
-    settler = Settler(database, policies=policies(settings), clock=clock, metrics=office.metrics)
+    inbound = open_inbound(
+        settings.email,
+        database,
+        site=office.site,
+        tokens=office.tokens,
+        metrics=office.metrics,
+        clock=clock,
+        wake=bell.ring,
+    )
+    consequences = Consequences(office.tokens)
+    settler = Settler(
+        database, policies=policies(settings), clock=clock, metrics=office.metrics, consequences=consequences
+    )
     work = Work(
         database,
         sources=office.sources,
@@ -239,6 +253,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
         *email.parts,
+        *inbound,
     ]
 
 
