@@ -27,6 +27,12 @@ class Metrics:
             ["channel", "state"],
             registry=self.registry,
         )
+        self.forgotten = Counter(
+            "syndicator_forgotten_total",
+            "What retention has deleted, and people whom it has erased",
+            ["what"],
+            registry=self.registry,
+        )
         self.jobs = Counter("syndicator_jobs_total", "Jobs run", ["name", "result"], registry=self.registry)
         self.job_seconds = Histogram(
             "syndicator_job_seconds",

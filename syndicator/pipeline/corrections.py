@@ -23,7 +23,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import MessageKind, Priority, Release, Revision, State
-from syndicator.store import ledger, releases
+from syndicator.store import ledger, releases, retention
 
 __all__ = ["Consequence", "came_back", "consequences", "follow", "withdraw"]
 
@@ -79,6 +79,10 @@ async def follow(session: AsyncSession, before: Release | None, after: Release, 
     found = consequences(before, after)
     if not found or not await ledger.was_told(session, after.number):
         return ()
+    if await retention.was_forgotten(session, after.number):
+        log.warning(
+            "what was sent of this release is kept no longer: who has it from then is not told", release=after.number
+        )
     for one in found:
         await ledger.announce(
             session,

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. Each source is polled every `interval` seconds, and at once when its watcher says that something moved.
 2. What other commands write to the same SQLite file is noticed within half a second (`PRAGMA data_version`).
-3. Once an hour, opt-ins that were never confirmed in time are ended, and closed batches deleted, some at a time.
+3. Once an hour, opt-ins that were never confirmed in time are ended, closed batches deleted, some at a time, and then
+   what else is to be done once an hour (`hourly`).
 4. A job that is late runs once, not once for each time it was missed; the memory store forgets all at stop, since
    the database knows everything.
 """
@@ -12,7 +13,7 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -45,12 +46,14 @@ class Scheduler:
         sources: Mapping[str, tuple[Source, float]],
         pending_for: timedelta,
         clock: Clock,
+        hourly: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._engine = engine
         self._database = database
         self._sources = sources
         self._pending_for = pending_for
         self._clock = clock
+        self._hourly = hourly
         self._data_version = 0
         self._watchers: list[asyncio.Task[None]] = []
         self._at_work: set[asyncio.Task[None]] = set()
@@ -92,6 +95,8 @@ class Scheduler:
         while forgotten:
             async with self._database.writing() as session:
                 forgotten = await ledger.forget_closed(session)
+        for job in self._hourly:
+            await job()
 
     def _every(self, seconds: float, job: Callable[..., Awaitable[None]], name: str, *args: object) -> None:
         async def work() -> None:

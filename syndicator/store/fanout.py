@@ -17,6 +17,7 @@ Rules, in order:
 7. Each step reads message and release in its own transaction. A release that changed since its matches were written
    (a translation came, a topic was ticked) is matched again, and everybody is looked at from the beginning.
 8. Who was to get a release while it was withdrawn gets it when it has come back: nothing of it had been sent to them.
+9. A message whose deliveries are kept no longer is told to nobody: whoever had it would get it again (`retention`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from syndicator.store.following import write_followers
 from syndicator.store.indexed import has_answer
 from syndicator.store.loading import get
 from syndicator.store.matching import write_matches
-from syndicator.store.messages import Message, message_of
+from syndicator.store.messages import FORGOTTEN, Message, message_of
 from syndicator.store.stepping import PEOPLE, Step, Tells, advance, next_high, write_step
 from syndicator.store.tables import DELIVERY, MESSAGE
 from syndicator.store.told import WITHDRAWN
@@ -107,6 +108,9 @@ async def fan_out(
     if row is None:
         return None
     message = message_of(row)
+    if (row["matched"] or {}).get(FORGOTTEN):  # rule 9
+        await advance(session, number, fanned_out_at=now)
+        return None
     if message.kind is MessageKind.DIGEST:
         step = await how.step(session, message, message.cursor)
         return await write_digest(session, step, row["matched"], taxonomy=taxonomy, order=order)

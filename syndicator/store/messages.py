@@ -21,6 +21,7 @@ from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, READD
 from syndicator.store.upsert import insert_for
 
 __all__ = [
+    "FORGOTTEN",
     "Message",
     "announce",
     "ask_address",
@@ -33,6 +34,8 @@ __all__ = [
     "was_told",
     "welcome",
 ]
+
+FORGOTTEN = "forgotten"  # in `matched`: its deliveries are kept no longer (`retention`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,186 @@
+"""Retention: once an hour, what is no longer needed is deleted, and who has left is erased. Safe to repeat or to stop.
+
+Rules, in order:
+
+1. Who has left is erased `left_days` later, as by their own word (decision 18). The address of whoever had once agreed
+   is kept out of imports, as a fingerprint: an old file does not bring them back, their own yes does.
+2. A mailbox that came back is given as long; then its subscriptions end, and it counts as left.
+3. What was sent is kept for `ledger_days`. A correction of something older reaches nobody, and the log says so.
+4. What came back is kept as long as it counts (`domain.bounces`); addresses that were asked whether somebody may move
+   there, as long as that may be answered.
+5. Everything goes in small transactions with a rest between them, and a pass ends after so many: the next goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from config.settings import RetentionSettings
+from syndicator.domain.bounces import FORGOTTEN, Suppressed
+from syndicator.domain.model import ChannelKind, MessageKind
+from syndicator.domain.ports import Clock
+from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
+from syndicator.metrics import Metrics
+from syndicator.store import retention, suppressions
+from syndicator.store.database import Database
+from syndicator.store.retention import Gone, Old
+
+__all__ = ["Retention"]
+
+log = structlog.get_logger()
+
+PEOPLE_PAGE = 5_000  # people that one look takes in
+TOGETHER = 10  # people whom one transaction erases
+MESSAGES_PAGE = 500
+STEPS = 2_000  # transactions that one pass makes at most
+GAP = 0.05  # seconds between two of them: a writer that waits for its turn asks again within that time
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One pass: its moment, and how many transactions it may still make."""
+
+    now: datetime
+    left: int
+
+
+class Retention:
+    """See the module's rules."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: RetentionSettings,
+        *,
+        site: Site,
+        tokens: Tokens,
+        clock: Clock,
+        metrics: Metrics,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._site = site
+        self._tokens = tokens
+        self._clock = clock
+        self._metrics = metrics
+        self._rest = rest
+        self._left_for = timedelta(days=settings.left_days)
+        self._sent_for = timedelta(days=settings.ledger_days)
+        self._answer_for = max(self._left_for, settings.confirm_for)
+        self._returned_for = max(FORGOTTEN, self._left_for)
+
+    async def run(self) -> None:
+        """One pass over everything."""
+        one = _Pass(self._clock(), STEPS)
+        await self._repeat(one, "subscriptions", self._end_bounced)
+        await self._erase_left(one)
+        await self._repeat(one, "addresses", self._forget_addresses)
+        await self._repeat(one, "bounces", self._forget_bounces)
+        await self._forget_sent(one)
+        if one.left <= 0:
+            log.info("retention goes on with its next pass")
+
+    # -- people
+    async def _end_bounced(self, session: AsyncSession, now: datetime) -> int:
+        return await retention.end_bounced(session, now - self._left_for, now)
+
+    async def _erase_left(self, one: _Pass) -> None:
+        erased, low = 0, 0
+        while one.left > 0:
+            async with self._database.reading() as session:
+                found, high = await retention.left(session, one.now - self._left_for, low, PEOPLE_PAGE)
+            if high is None:
+                break
+            low = high
+            for start in range(0, len(found), TOGETHER):
+                erased += await self._erase(one, found[start : start + TOGETHER])
+            await self._rest(0)
+        if erased:
+            self._metrics.forgotten.labels("people").inc(erased)
+            log.info("people who had left were erased", count=erased)
+
+    async def _erase(self, one: _Pass, people: Sequence[int]) -> int:
+        """Erase those who still have left, in one transaction; how many."""
+        if one.left <= 0:
+            return 0
+        office = {"language": self._site.default_language, "timezone": self._site.timezone}
+        before, gone = one.now - self._left_for, 0
+        async with self._database.writing() as session:
+            for person in people:
+                found = await retention.erase_left(session, person, before, one.now, **office)
+                if found is not None:
+                    gone += 1
+                    await self._remember(session, found, one.now)
+        await self._took(one)
+        return gone
+
+    async def _remember(self, session: AsyncSession, gone: Gone, now: datetime) -> None:
+        """Rule 1: files do not bring them back."""
+        if gone.channel is ChannelKind.EMAIL and gone.agreed:
+            await suppressions.add(session, self._tokens.fingerprint("address", gone.address), Suppressed.ERASED, now)
+
+    async def _forget_addresses(self, session: AsyncSession, now: datetime) -> int:
+        return await retention.forget_addresses(session, now - self._answer_for)
+
+    async def _forget_bounces(self, session: AsyncSession, now: datetime) -> int:
+        return await retention.forget_bounces(session, now - self._returned_for)
+
+    # -- what was sent
+    async def _forget_sent(self, one: _Pass) -> None:
+        before, after = one.now - self._sent_for, 0
+        while one.left > 0:
+            async with self._database.reading() as session:
+                found, last = await retention.old_messages(session, before, after, MESSAGES_PAGE)
+            if last is None:
+                break
+            after = last
+            for old in found:
+                await self._forget_message(one, old)
+
+    async def _forget_message(self, one: _Pass, old: Old) -> None:
+        """Marked first, so that whatever ends this pass, nothing of it is sent again."""
+        async with self._database.writing() as session:
+            await retention.forget_message(session, old)
+        await self._took(one)
+        if old.kind is MessageKind.RELEASE and old.release is not None:
+            await self._repeat(one, "matches", partial(_matches, old.release))
+        await self._repeat(one, "deliveries", partial(_deliveries, old))
+        if old.release is None and one.left > 0:
+            async with self._database.writing() as session:
+                self._metrics.forgotten.labels("messages").inc(await retention.forget_message(session, old))
+            await self._took(one)
+
+    # -- steps
+    async def _repeat(self, one: _Pass, what: str, step: Callable[[AsyncSession, datetime], Awaitable[int]]) -> None:
+        """A step after the other, each a transaction, until nothing is left of it."""
+        gone = 0
+        while one.left > 0:
+            async with self._database.writing() as session:
+                done = await step(session, one.now)
+            gone += done
+            await self._took(one)
+            if not done:
+                break
+        if gone:
+            self._metrics.forgotten.labels(what).inc(gone)
+            log.info("no longer kept", what=what, count=gone)
+
+    async def _took(self, one: _Pass) -> None:
+        one.left -= 1
+        await self._rest(GAP)
+
+
+async def _matches(release: int, session: AsyncSession, _now: datetime) -> int:
+    return await retention.forget_matches(session, release)
+
+
+async def _deliveries(old: Old, session: AsyncSession, _now: datetime) -> int:
+    return await retention.forget_deliveries(session, old)
