@@ -54,6 +54,7 @@ from syndicator.pipeline.doctor import questions
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
+from syndicator.pipeline.retention import Retention
 from syndicator.pipeline.returning import Consequences
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.service import Guard, Part, Running, serve
@@ -237,12 +238,21 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         confirm_for=settings.retention.confirm_for,
     )
     app = make_app(pages, [*feeds.routes(), *telegram.routes()], feeds.templates())
+    retention = Retention(
+        database,
+        settings.retention,
+        site=office.site,
+        tokens=office.tokens,
+        clock=clock,
+        metrics=office.metrics,
+    )
     scheduler = Scheduler(
         engine,
         database,
         sources={s.name: (office.sources[s.name], s.interval) for s in settings.sources},
         pending_for=settings.retention.confirm_for,
         clock=clock,
+        hourly=[retention.run],
     )
     return [
         Running(begin=lambda: resume(office), end=database.close),
