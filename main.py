@@ -149,7 +149,17 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
     settings, database = office.settings, office.database
     feeds = office.feeds(Path(settings.feeds.directory), bell.ring)
     publisher = feeds.publisher
-    email = open_email(settings, site=office.site, texts=office.texts, taxonomy=office.taxonomy)
+    email = open_email(
+        settings,
+        database,
+        site=office.site,
+        texts=office.texts,
+        taxonomy=office.taxonomy,
+        tokens=office.tokens,
+        metrics=office.metrics,
+        clock=clock,
+        wake=bell.ring,
+    )
     telegram = open_telegram(
         settings.telegram,
         database,

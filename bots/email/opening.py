@@ -8,7 +8,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +16,21 @@ from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
 from bots.email.dkim import Signer, SigningTransport
 from bots.email.headers import own_host
+from bots.email.inbound.opening import open_inbound
 from bots.email.outbox import FileTransport
 from bots.email.smtp import SmtpTransport
 from bots.email.transports import Transport
 from config.email import EmailSettings
 from config.section import BadSettings
 from config.settings import Settings
-from syndicator.domain.ports import Workplace
+from syndicator.domain.ports import Clock, Workplace
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from syndicator.metrics import Metrics
 from syndicator.pipeline.service import Part
+from syndicator.store.database import Database
 
 __all__ = ["Email", "open_compiler", "open_email", "open_relay"]
 
@@ -40,17 +44,30 @@ class Email:
     workplaces: Sequence[Workplace] = ()
 
 
-def open_email(settings: Settings, *, site: Site, texts: Texts, taxonomy: Taxonomy) -> Email:
-    """What the settings ask for.
+def open_email(
+    settings: Settings,
+    database: Database,
+    *,
+    site: Site,
+    texts: Texts,
+    taxonomy: Taxonomy,
+    tokens: Tokens,
+    metrics: Metrics,
+    clock: Clock,
+    wake: Callable[[], None],
+) -> Email:
+    """What the settings ask for; `wake` is called when deliveries have become due.
 
     Raises:
-        BadSettings: an address or the key for signing cannot be used.
+        BadSettings: an address or the key for signing cannot be used, or something is missing.
     """
     email = settings.email
     way: Transport = FileTransport(Path(email.outbox)) if email.transport == "file" else open_relay(email, site)
     if email.dkim is not None:
         way = SigningTransport(Signer.of(email.dkim), way)
-    return Email(EmailChannel(open_compiler(settings, site=site, texts=texts, taxonomy=taxonomy), way))
+    channel = EmailChannel(open_compiler(settings, site=site, texts=texts, taxonomy=taxonomy), way)
+    inbound = open_inbound(email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake)
+    return Email(channel, parts=inbound)
 
 
 def open_compiler(settings: Settings, *, site: Site, texts: Texts, taxonomy: Taxonomy) -> Compiler:
