@@ -24,11 +24,9 @@ from bots.email.verdicts import (
     LOGIN_WAIT,
     RELAY_WAIT,
     Stage,
-    about_us,
-    is_relay_trouble,
     judge,
     said,
-    without_addresses,
+    verdict,
 )
 from syndicator.domain.letters import Later, Outcome, Refused, Sent, Unknown
 from syndicator.domain.text import one_line
@@ -153,12 +151,11 @@ class Line:
     def _heard(self, stage: Stage, code: int, text: str, now: datetime) -> Outcome:
         """What a reply that was not hoped for means for the mail, and for the connection."""
         self.answered = True
-        if is_relay_trouble(code):
-            self.shut = True
+        meant = verdict(stage, code, text, now)
+        self.shut, self.complaint = meant.closes_relay, meant.complaint
+        if meant.closes_relay or meant.hangs_up:
             self.drop()
-        if about_us(stage, code, text):
-            self.complaint = without_addresses(said(stage, code, text))
-        return judge(stage, code, text, now)
+        return meant.outcome
 
     async def _body(self, mail: Mail, now: datetime) -> tuple[Outcome, bool]:
         """The message and the final dot; the outcome, and whether the connection is ready for another mail."""

@@ -1,21 +1,24 @@
-"""What a relay's reply means for a delivery: pure rules over (stage, code, text).
+"""What a relay's reply means for a mail, for its reader, for the receiving domain, for the relay, and for us. Pure.
 
-Rules, in order (RFC 5321 section 4.2 for codes, RFC 3463 for the enhanced ones):
+Sources: RFC 5321 section 4.2 (codes) and 4.2.2, RFC 3463 and its registry at IANA (enhanced codes), RFC 7504 (521 and
+556), RFC 4954 section 6 (login), and what large receivers publish about their replies.
 
-1. 2xx to the final dot is sent.
-2. 421 and 454 speak of the relay, not of the message: later, and no attempt is used up. So do 530, 534, 535 and 538
-   (it wants another login than ours): an operator must see to it, and meanwhile nothing may be lost.
-3. Any other 4xx is later, by the pipeline's own backoff; so is a full mailbox (x.2.2, or a bare 552 to RCPT or the
-   message that does not speak of its size), since people empty theirs.
-4. A 5xx that says the mailbox or its domain does not exist (5.1.1, 5.1.2, 5.1.3, 5.1.6, 5.1.10, 5.2.1) means that the
-   address is gone. Nothing else with an enhanced code does.
-5. A 5xx to MAIL or RCPT that denies relaying speaks of our relay's settings: later, no attempt is used up, and an
-   operator is told.
-6. A 5xx to MAIL, unless the message is too large (552 or 5.3.4), and one to RCPT that blames the sender, its SPF, its
-   host's name on a blocklist or "administrative prohibition", speak of us and not of the reader: later, by the
+Rules, in order:
+
+1. 2xx to the final dot is sent; it is not asked here.
+2. What comes before a recipient was named (greeting, EHLO, login, MAIL) and says "not now" speaks of the relay, which
+   is left alone for a while. A wish for another login, wherever it comes, and a 5xx at the greeting speak of us: an
+   operator must see to it. Neither uses an attempt.
+3. After a recipient was named, 421, 4.7.x and words about rates speak of the receiving domain: it gets less
+   (`Heard.SLOW_DOWN`), others go on. Greylisting does not: it is about one mail (RFC 6647). The relay itself is meant
+   by 454, by its own sending limits, and by 4.3.2 or words that it is going down.
+4. Any other 4xx is later, by the backoff. So is a full mailbox (x.2.2, or a bare 552 that does not speak of size),
+   since people empty theirs; it is a SOFT bounce.
+5. A 5xx to MAIL or RCPT that denies relaying is about our settings: later, no attempt is used, an operator is told. One
+   to MAIL (but for size), and one to RCPT that blames sender, SPF or a blocklist, is about us as well: later, by the
    backoff, and an operator is told.
-7. A bare 550, 551 or 553 to RCPT whose words say that nobody is there means that the address is gone.
-8. Any other 5xx refuses this message; the address is not to blame.
+6. What else is 5xx is settled: `domain.bounces.classify` says whether nobody is there (gone), or this mail is not
+   wanted.
 
 A reader who is paused by mistake gets nothing ever again, so only what is said plainly counts against an address.
 """
@@ -23,43 +26,79 @@ A reader who is paused by mistake gets nothing ever again, so only what is said 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bots.email.pace.heard import Heard
+from syndicator.domain.bounces import Bounce, BounceKind, classify
 from syndicator.domain.letters import Gone, Later, Outcome, Refused
 from syndicator.domain.text import one_line
 
-__all__ = ["LOGIN_WAIT", "RELAY_WAIT", "Stage", "about_us", "is_relay_trouble", "judge", "said", "without_addresses"]
+__all__ = [
+    "LOGIN_WAIT",
+    "RELAY_WAIT",
+    "Stage",
+    "Verdict",
+    "Whom",
+    "about_us",
+    "is_relay_trouble",
+    "judge",
+    "said",
+    "verdict",
+    "without_addresses",
+]
 
 RELAY_WAIT = timedelta(seconds=60)
 LOGIN_WAIT = timedelta(minutes=5)
+QUOTA_WAIT = timedelta(hours=1)  # a day's limit is gone: no use in asking every minute
+RATE_WAIT = timedelta(seconds=10)
+SLOW_WAIT = timedelta(seconds=10)
+LONGEST_ASKED = timedelta(hours=24)
 
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
-_BUSY = frozenset({421, 454})
 _LOGIN = frozenset({530, 534, 535, 538})
-_NO_MAILBOX = frozenset({550, 551, 553})
 _NOBODY = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1)})
 _BAD_SENDER = frozenset({(1, 7), (1, 8)})
 _BARE = (-1, -1)
+_NO_MAIL_HERE = 556  # RFC 7504 section 4
 
-_NOBODY_SAID = re.compile(
-    r"\bunknown\b|no such (user|mailbox|recipient|person|account)|(does not|doesn.t) exist|unavailable|not found",
-    re.IGNORECASE,
-)
 _RELAYING_SAID = re.compile(
     r"\brelay(ing|ed)?\b( \w+){0,3} (not permitted|not allowed|denied|prohibited|refused|rejected|disabled|forbidden)"
     r"|\b(not|unable|cannot|can.t|don.t|won.t|no)\b( \w+){0,3} relay|rcpt ?hosts",
     re.IGNORECASE,
 )
+_BLOCKED_SAID = re.compile(
+    r"blocked using|(block|black|deny) ?list|listed (at|in|by|on)\b|client host|reverse dns|\bspamhaus\b", re.IGNORECASE
+)
 _US_SAID = re.compile(
-    r"\bsender\b|\bspf\b|\bdkim\b|\bdmarc\b|blocked using|block(ed)? ?list|black ?list|listed (at|in|by|on)\b"
-    r"|administrative prohibition|administratively prohibited|client host|\bhelo\b|\behlo\b|reverse dns",
+    r"\bsender\b|\bspf\b|\bdkim\b|\bdmarc\b|administrative prohibition|administratively prohibited|\bhelo\b|\behlo\b",
     re.IGNORECASE,
 )
 _SIZE_SAID = re.compile(
     r"too (large|big)|message size|size (limit|exceed)|maximum (message )?size|exceeds? .*\bsize", re.IGNORECASE
 )
+_GREYLIST_SAID = re.compile(r"gr[ae]y[ -]?list", re.IGNORECASE)
+_RATE_SAID = re.compile(
+    r"rate[ -]?limit|unusual rate|too (many|much|fast)|throttl|server (is )?busy|temporarily deferred"
+    r"|deferred due|user complaints|unexpected volume",
+    re.IGNORECASE,
+)
+_QUOTA_SAID = re.compile(
+    r"\bdaily (message|sending|user sending|smtp relay sending|relay)\b.*\b(limit|quota)|sending (limit|quota)"
+    r"|maximum sending rate|hourly (limit|quota)",
+    re.IGNORECASE,
+)
+_DAILY_SAID = re.compile(r"\bdaily\b|\bhourly\b|24[ -]?hour|sending (limit|quota)", re.IGNORECASE)
+_DOWN_SAID = re.compile(r"shutting down|going down|being restarted", re.IGNORECASE)
+_NOT_TAKEN_SAID = re.compile(r"mailbox (is )?unavailable", re.IGNORECASE)
+_ONE_READER_SAID = re.compile(r"receiving mail (too quickly|at a rate)", re.IGNORECASE)
+_ASKED = re.compile(
+    r"\b(?:in|after|for|wait)\s{1,3}(\d{1,5})\s{0,3}(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b", re.IGNORECASE
+)
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]+@[^\s<>\"',;:()\[\]]+")
+_LOOKED_AT = 2000  # characters of a reply
 
 
 class Stage(StrEnum):
@@ -72,9 +111,76 @@ class Stage(StrEnum):
     END = "END"
 
 
+class Whom(StrEnum):
+    """Whom a reply is about."""
+
+    MESSAGE = "message"
+    MAILBOX = "mailbox"
+    DOMAIN = "domain"
+    RELAY = "relay"
+    US = "us"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reply means. `heard` is what pace is told of the domain, `wait` the time that it asked for.
+
+    `closes_relay`: nothing goes over this relay until the outcome's time. `hangs_up`: the connection is at its end.
+    `complaint`: what an operator must see to, as a line without addresses, or "".
+    """
+
+    outcome: Outcome
+    whom: Whom
+    heard: Heard
+    wait: timedelta | None = None
+    closes_relay: bool = False
+    hangs_up: bool = False
+    complaint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    stage: Stage
+    code: int
+    text: str
+    now: datetime
+
+    @property
+    def reason(self) -> str:
+        return said(self.stage, self.code, self.text)
+
+    @property
+    def enhanced(self) -> tuple[int, int]:
+        """Subject and detail of the enhanced code, or (-1, -1)."""
+        found = _ENHANCED.match(self.text)
+        return (int(found[2]), int(found[3])) if found else _BARE
+
+    @property
+    def status(self) -> str:
+        found = _ENHANCED.match(self.text)
+        return found[0].strip() if found else ""
+
+    @property
+    def names_recipient(self) -> bool:
+        return self.stage in (Stage.RCPT, Stage.DATA, Stage.END)
+
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        return bool(pattern.search(self.text))
+
+    def asks_for(self) -> timedelta | None:
+        """The wait that it names, if any."""
+        found = _ASKED.search(self.text)
+        if found is None:
+            return None
+        return min(timedelta(seconds=int(found[1]) * _UNITS[found[2][0].lower()]), LONGEST_ASKED)
+
+    def bounce(self, kind: BounceKind) -> Bounce:
+        return Bounce(kind, self.status, without_addresses(self.reason))
+
+
 def said(stage: Stage, code: int, text: str) -> str:
     """A reply as one short line for the ledger."""
-    return one_line(f"{stage.value}: {code} {text}")[:300]
+    return one_line(f"{stage.value}: {code} {text[:_LOOKED_AT]}")[:300]
 
 
 def without_addresses(text: str) -> str:
@@ -82,60 +188,129 @@ def without_addresses(text: str) -> str:
     return _ADDRESS.sub("<address>", text)
 
 
-def is_relay_trouble(code: int) -> bool:
+def verdict(stage: Stage, code: int, text: str, now: datetime) -> Verdict:
+    """What a reply means that is not the one hoped for; see the module for the rules."""
+    reply = _Reply(stage, code, text[:_LOOKED_AT], now)
+    if code in _LOGIN or (stage is Stage.CONNECT and code >= 500):
+        return _ours(reply, closes=True)
+    if 500 <= code < 600:
+        return _for_good(reply)
+    if _means_relay(reply):
+        return _relay(reply, RELAY_WAIT)
+    return _for_now(reply)
+
+
+def _for_now(reply: _Reply) -> Verdict:
+    """A 4xx (or what no rule knows) that does not mean the relay as a whole."""
+    hangs_up = reply.code == 421
+    if _is_full(reply):
+        return _full(reply)
+    if _means_domain(reply):
+        asked = reply.asks_for()
+        outcome = Later(reply.reason, not_before=reply.now + (asked or SLOW_WAIT), asked=True)
+        return Verdict(outcome, Whom.DOMAIN, Heard.SLOW_DOWN, asked, hangs_up=hangs_up)
+    asked = reply.asks_for()
+    outcome = Later(reply.reason, not_before=reply.now + asked if asked else None)
+    whom = Whom.MAILBOX if reply.enhanced[0] == 2 else Whom.MESSAGE
+    return Verdict(outcome, whom, Heard.LATER, hangs_up=hangs_up)
+
+
+def _for_good(reply: _Reply) -> Verdict:
+    """A 5xx after the greeting."""
+    if _is_full(reply):
+        return _full(reply)
+    if reply.says(_QUOTA_SAID):
+        return _relay(reply, RATE_WAIT)
+    if _denies_relaying(reply):
+        return _ours(reply, closes=False)
+    if _blames_us(reply):
+        heard = Heard.SLOW_DOWN if reply.stage is Stage.RCPT and reply.says(_BLOCKED_SAID) else Heard.REFUSED
+        return Verdict(Later(reply.reason), Whom.US, heard, complaint=without_addresses(reply.reason))
+    return _settled(reply)
+
+
+def _settled(reply: _Reply) -> Verdict:
+    """Rule 6."""
+    kind = classify(code=reply.code, status=reply.status, words=reply.text)
+    if kind is BounceKind.HARD and reply.stage is Stage.END and reply.enhanced == _BARE and reply.says(_NOT_TAKEN_SAID):
+        kind = BounceKind.SOFT  # after the message, these words of RFC 5321 are said of a refusal by policy as well
+    if kind is BounceKind.HARD or reply.code == _NO_MAIL_HERE:
+        return Verdict(Gone(reply.reason, bounce=reply.bounce(BounceKind.HARD)), Whom.MAILBOX, Heard.REFUSED)
+    outcome = Refused(reply.reason, bounce=reply.bounce(kind))
+    if kind is not BounceKind.POLICY:
+        return Verdict(outcome, Whom.MAILBOX, Heard.REFUSED)
+    ours = reply.enhanced[0] == 7 or reply.says(_US_SAID)
+    complaint = without_addresses(reply.reason) if ours else ""
+    return Verdict(outcome, Whom.US if ours else Whom.MESSAGE, Heard.REFUSED, complaint=complaint)
+
+
+def _full(reply: _Reply) -> Verdict:
+    outcome = Later(reply.reason, bounce=reply.bounce(BounceKind.SOFT))
+    return Verdict(outcome, Whom.MAILBOX, Heard.LATER, hangs_up=reply.code == 421)
+
+
+def _relay(reply: _Reply, shortest: timedelta) -> Verdict:
+    """Rule 3: the relay takes nothing for a while, from nobody."""
+    wait = reply.asks_for() or (QUOTA_WAIT if reply.says(_QUOTA_SAID) and reply.says(_DAILY_SAID) else shortest)
+    outcome = Later(reply.reason, not_before=reply.now + wait, counts=False)
+    complaint = without_addresses(reply.reason) if wait >= QUOTA_WAIT else ""
+    hangs_up = reply.code == 421
+    return Verdict(outcome, Whom.RELAY, Heard.NOTHING, wait, closes_relay=True, hangs_up=hangs_up, complaint=complaint)
+
+
+def _ours(reply: _Reply, *, closes: bool) -> Verdict:
+    """Rules 2 and 5: an operator must see to it; meanwhile nothing is lost."""
+    outcome = Later(reply.reason, not_before=reply.now + LOGIN_WAIT, counts=False)
+    complaint = without_addresses(reply.reason)
+    return Verdict(outcome, Whom.US, Heard.NOTHING, closes_relay=closes, hangs_up=closes, complaint=complaint)
+
+
+def _means_relay(reply: _Reply) -> bool:
+    if reply.stage is Stage.CONNECT or reply.code == 454:
+        return True
+    if reply.stage is Stage.MAIL:
+        return reply.code == 421 or reply.enhanced in ((3, 1), (3, 2)) or reply.enhanced[0] == 7
+    going_down = reply.code == 421 and (reply.enhanced == (3, 2) or reply.says(_DOWN_SAID))
+    return going_down or reply.says(_QUOTA_SAID)
+
+
+def _means_domain(reply: _Reply) -> bool:
+    if not reply.names_recipient or reply.says(_ONE_READER_SAID):
+        return False
+    if reply.says(_GREYLIST_SAID):
+        return False
+    return reply.code == 421 or reply.enhanced[0] == 7 or reply.says(_RATE_SAID)
+
+
+def _is_full(reply: _Reply) -> bool:
+    bare = reply.enhanced == _BARE and reply.code == 552 and reply.names_recipient
+    return reply.enhanced == (2, 2) or (bare and not reply.says(_SIZE_SAID))
+
+
+def _denies_relaying(reply: _Reply) -> bool:
+    asked = reply.stage in (Stage.MAIL, Stage.RCPT)
+    return asked and reply.enhanced not in _NOBODY and reply.says(_RELAYING_SAID)
+
+
+def _blames_us(reply: _Reply) -> bool:
+    if reply.stage is Stage.MAIL:
+        return not (reply.code == 552 or reply.enhanced == (3, 4))
+    if reply.stage is not Stage.RCPT:
+        return False
+    blamed = reply.says(_US_SAID) or reply.says(_BLOCKED_SAID)
+    return reply.enhanced in _BAD_SENDER or (reply.enhanced not in _NOBODY and blamed)
+
+
+def is_relay_trouble(stage: Stage, code: int, text: str, now: datetime) -> bool:
     """Whether the reply is about the relay as a whole: the connection is not used again, and all mails wait."""
-    return code in _BUSY or code in _LOGIN
+    return verdict(stage, code, text, now).closes_relay
 
 
-def about_us(stage: Stage, code: int, text: str) -> bool:
+def about_us(stage: Stage, code: int, text: str, now: datetime) -> bool:
     """Whether the reply blames our relay, host or sender, so that an operator must see to it."""
-    return _denies_relaying(stage, code, text) or _blames_sender(stage, code, text)
+    return bool(verdict(stage, code, text, now).complaint)
 
 
 def judge(stage: Stage, code: int, text: str, now: datetime) -> Outcome:
-    """The outcome of a reply that is not the one hoped for."""
-    reason = said(stage, code, text)
-    if code in _BUSY:
-        return Later(reason, not_before=now + RELAY_WAIT, counts=False)
-    if code in _LOGIN or (stage is Stage.CONNECT and code >= 500):
-        return Later(reason, not_before=now + LOGIN_WAIT, counts=False)
-    if not 500 <= code < 600 or _is_full(stage, code, text):
-        return Later(reason)
-    if _denies_relaying(stage, code, text):
-        return Later(reason, not_before=now + LOGIN_WAIT, counts=False)
-    if _blames_sender(stage, code, text):
-        return Later(reason)
-    return Gone(reason) if _no_such_mailbox(stage, code, text) else Refused(reason)
-
-
-def _enhanced(text: str) -> tuple[int, int]:
-    """Subject and detail of the enhanced code, or (-1, -1)."""
-    found = _ENHANCED.match(text)
-    return (int(found[2]), int(found[3])) if found else _BARE
-
-
-def _is_full(stage: Stage, code: int, text: str) -> bool:
-    enhanced = _enhanced(text)
-    bare = enhanced == _BARE and code == 552 and stage in (Stage.RCPT, Stage.END)
-    return enhanced == (2, 2) or (bare and not _SIZE_SAID.search(text))
-
-
-def _denies_relaying(stage: Stage, code: int, text: str) -> bool:
-    asked = stage in (Stage.MAIL, Stage.RCPT) and 500 <= code < 600
-    return asked and _enhanced(text) not in _NOBODY and bool(_RELAYING_SAID.search(text))
-
-
-def _blames_sender(stage: Stage, code: int, text: str) -> bool:
-    if not 500 <= code < 600:
-        return False
-    enhanced = _enhanced(text)
-    if stage is Stage.MAIL:
-        return not (code == 552 or enhanced == (3, 4))
-    told = enhanced in _BAD_SENDER or (enhanced not in _NOBODY and bool(_US_SAID.search(text)))
-    return stage is Stage.RCPT and told
-
-
-def _no_such_mailbox(stage: Stage, code: int, text: str) -> bool:
-    enhanced = _enhanced(text)
-    bare = stage is Stage.RCPT and code in _NO_MAILBOX and enhanced == _BARE
-    return enhanced in _NOBODY or (bare and bool(_NOBODY_SAID.search(text)))
+    """The outcome alone."""
+    return verdict(stage, code, text, now).outcome

@@ -4,7 +4,10 @@ Rules, in order:
 
 1. Sent is sent. Refused fails this message only. Gone fails it and pauses the subscriber.
 2. Later is deferred: to the channel's own time if it gave one, else by backoff (1 min doubling to 4 h, with jitter).
-   A wait that counts fails after `max_attempts`; one that does not (the channel's pace) never does.
+   A wait that counts fails after `max_attempts`; one that does not (the channel's pace) never does. A channel with
+   `patience` counts by the clock instead: it gives up that long after the row was written, with one last attempt then
+   (RFC 5321 section 4.5.4.1 asks for days), but not before `FEWEST` attempts: what waited long for its first one, for a
+   pause or a warm-up, is not given up at its first greylisting.
 3. Moved is tried again at once, at the new address.
 4. Unknown stays `unknown`, unless the channel's policy sends it once more (`ResendUnknown`), with the same ids.
 5. Jitter is a function of (delivery, attempt), so that the rule stays pure and a test can name the second.
@@ -27,6 +30,7 @@ FIRST_WAIT = 60.0
 LONGEST_WAIT = 4 * 3600.0
 PACE_WAIT = 30.0
 UNKNOWN_WAIT = 120.0
+FEWEST = 8  # four hours, by the backoff
 
 
 class ResendUnknown(StrEnum):
@@ -39,10 +43,11 @@ class ResendUnknown(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a channel is."""
+    """How patient a channel is; with `patience`, from when a row was written, `max_attempts` does not matter."""
 
     max_attempts: int = 12
     resend_unknown: ResendUnknown = ResendUnknown.NEVER
+    patience: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,9 @@ def fate(
     priority: Priority,
     policy: RetryPolicy,
     now: datetime,
+    written: datetime | None = None,
 ) -> Fate:
-    """What the ledger must say next. `attempts` counts this one."""
+    """What the ledger must say next. `attempts` counts this one; `written` is when the row was, if it is known."""
     match outcome:
         case Sent(answer, address):
             return Fate(DeliveryState.SENT, answer=answer, resolved=address)
@@ -95,26 +101,31 @@ def fate(
             reason, kept = f"moved to {address}", answer or None
             return Fate(DeliveryState.DEFERRED, reason, due_at=now, counted=False, move_to=address, answer=kept)
         case Later():
-            return _later(outcome, delivery, attempts, policy, now)
+            return _later(outcome, delivery, attempts, policy, now, written)
         case _:
             return _unknown(
                 outcome.reason, dict(outcome.answer), resent=resent, priority=priority, policy=policy, now=now
             )
 
 
-def _later(outcome: Later, delivery: int, attempts: int, policy: RetryPolicy, now: datetime) -> Fate:
+def _later(
+    outcome: Later, delivery: int, attempts: int, policy: RetryPolicy, now: datetime, written: datetime | None
+) -> Fate:
     answer = outcome.answer or None
     if not outcome.counts:
         due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
         return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, counted=False, answer=answer)
-    if attempts >= policy.max_attempts:
-        return Fate(
-            DeliveryState.FAILED,
-            f"given up after {attempts} attempts: {outcome.reason}",
-            answer=answer,
-            bounce=outcome.bounce,
-        )
-    due = max(outcome.not_before or now, now + backoff(delivery, attempts))
+    last = written + policy.patience if policy.patience is not None and written is not None else None
+    over = attempts >= policy.max_attempts if last is None else attempts >= FEWEST and now >= last
+    if over:
+        return Fate(DeliveryState.FAILED, f"given up after {attempts} attempts: {outcome.reason}", answer=answer)
+    if outcome.asked:
+        due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
+        return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer)
+    wait = now + backoff(delivery, attempts)
+    if last is not None and now < last:
+        wait = min(wait, last)  # the last attempt comes at the end, and no later
+    due = max(outcome.not_before or now, wait)
     return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer)
 
 

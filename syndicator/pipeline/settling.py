@@ -56,7 +56,9 @@ def policies(settings: Settings) -> Mapping[ChannelKind, RetryPolicy]:
     """How patient each channel is."""
     attempts = settings.engine.max_attempts
     return {
-        ChannelKind.EMAIL: RetryPolicy(attempts, ResendUnknown(settings.email.resend_unknown)),
+        ChannelKind.EMAIL: RetryPolicy(
+            attempts, ResendUnknown(settings.email.resend_unknown), patience=settings.email.patience
+        ),
         ChannelKind.TELEGRAM: RetryPolicy(attempts, ResendUnknown(settings.telegram.resend_unknown)),
         ChannelKind.WEBSUB: RetryPolicy(attempts, ResendUnknown.ONCE),  # the whole feed: twice does no harm
     }
@@ -153,6 +155,7 @@ class Settler:
                 priority=c.message.priority,
                 policy=policy_for(self._policies[kind], kind, c.role),
                 now=now,
+                written=c.message.created_at,
             )
             for c, outcome in zip(claimed, outcomes, strict=True)
         ]

@@ -110,6 +110,8 @@ class Domain:
         self.flying = max(0, self.flying - 1)
         was_old = self._old > 0
         self._old = max(0, self._old - 1)
+        if heard is Heard.NOTHING:
+            return
         if heard is not Heard.BROKEN:
             self._heard_at, self._breaks = now, 0
         if heard is Heard.TAKEN:

@@ -11,8 +11,8 @@ class Heard(StrEnum):
     """One of these ends each turn.
 
     TAKEN: it took the mail. SLOW_DOWN: it wants fewer (421, 4.7.x). LATER: not this one now (a full mailbox,
-    greylisting). REFUSED: not this one ever. BROKEN: the line broke, or nothing was asked of the domain after all.
-    TIMED_OUT: it held the line and said nothing.
+    greylisting). REFUSED: not this one ever. BROKEN: the line broke. TIMED_OUT: it held the line and said nothing.
+    NOTHING: it was not asked after all.
     """
 
     TAKEN = "taken"
@@ -21,3 +21,4 @@ class Heard(StrEnum):
     REFUSED = "refused"
     BROKEN = "broken"
     TIMED_OUT = "timed_out"
+    NOTHING = "nothing"
