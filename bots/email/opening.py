@@ -4,6 +4,7 @@ Rules, in order:
 
 1. Without a relay mails become files in a folder; they are signed all the same, so that they can be looked at.
 2. An address or a key that cannot be used stops the start with one line.
+3. What signs and what takes mail in is loaded only where it is wanted: it takes a part of a start.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from pathlib import Path
 
 from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
-from bots.email.dkim import Signer, SigningTransport
 from bots.email.headers import own_host
-from bots.email.inbound.opening import open_inbound
 from bots.email.outbox import FileTransport
 from bots.email.smtp import SmtpTransport
 from bots.email.transports import Transport
@@ -64,8 +63,14 @@ def open_email(
     email = settings.email
     way: Transport = FileTransport(Path(email.outbox)) if email.transport == "file" else open_relay(email, site)
     if email.dkim is not None:
+        from bots.email.dkim import Signer, SigningTransport  # noqa: PLC0415  # see rule 3
+
         way = SigningTransport(Signer.of(email.dkim), way)
     channel = EmailChannel(open_compiler(settings, site=site, texts=texts, taxonomy=taxonomy), way)
+    if email.inbound.kind == "none":
+        return Email(channel)
+    from bots.email.inbound.opening import open_inbound  # noqa: PLC0415  # see rule 3
+
     inbound = open_inbound(email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake)
     return Email(channel, parts=inbound)
 
