@@ -7,20 +7,23 @@ Rules, in order:
 3. A chunk's mails go to the transport together; it answers for each.
 4. A bug in one letter's making is that letter's `Refused`; one in the transport leaves what it had `Unknown`. Both are
    logged.
+5. Where a digest may have arrived, the answer says which releases it has shown: the others were not told.
+6. What may have arrived has its Message-ID in the answer, too: what follows it can name it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
 
 from bots.email.addresses import BadAddress
 from bots.email.allowed import NotShown, shown
-from bots.email.compile import Compiler, Mail, NotSendable
+from bots.email.compile import KINDS, Compiler, Mail, NotSendable
 from bots.email.transports import Transport
-from syndicator.domain.letters import Gone, Letter, Outcome, Refused, Unknown
+from syndicator.domain.letters import Gone, Letter, Outcome, Refused, Sent, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind
 
 __all__ = ["EmailChannel"]
@@ -35,7 +38,7 @@ class EmailChannel:
     """The port `domain.ports.Channel` for mail."""
 
     kind = ChannelKind.EMAIL
-    tells = frozenset({MessageKind.RELEASE, MessageKind.CONFIRMATION})
+    tells = frozenset(KINDS) | {MessageKind.DIGEST}
 
     def __init__(self, compiler: Compiler, transport: Transport) -> None:
         self._compiler = compiler
@@ -60,7 +63,7 @@ class EmailChannel:
         made = [self._made(letter, now) for letter in letters]
         mails = [mail for mail in made if isinstance(mail, Mail)]
         answers = iter(await self._carried(mails, now) if mails else ())
-        return [next(answers) if isinstance(one, Mail) else one for one in made]
+        return [_telling(one, next(answers)) if isinstance(one, Mail) else one for one in made]
 
     async def close(self) -> None:
         """Let go of the transport's connections."""
@@ -90,3 +93,11 @@ class EmailChannel:
             log.error("mail transport answered for another number of mails", mails=len(mails), answers=len(answers))
             return [Unknown("the mail transport lost count")] * len(mails)
         return answers
+
+
+def _telling(mail: Mail, outcome: Outcome) -> Outcome:
+    """The outcome with what is to be known later of a mail that has arrived, or may have (rules 5 and 6)."""
+    if not isinstance(outcome, Sent | Unknown):
+        return outcome
+    shown_there = {} if mail.shown is None else {"shown": list(mail.shown)}
+    return replace(outcome, answer={"message_id": f"<{mail.message_id}>", **outcome.answer, **shown_there})
