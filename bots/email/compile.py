@@ -2,12 +2,13 @@
 
 Rules, in order:
 
-1. What a kind of mail says is made in `kinds`; equal keys have one mail. The newest are kept, so many and so many bytes.
+1. What a kind of mail says is made in `kinds`; equal keys have one mail. The newest are kept, within bounds.
 2. For a recipient only the address, identifiers, tokens, dates and the reason change (`_Values`): each is checked, none
    is rendered.
 3. A whole mail stays under `LARGEST` bytes (Gmail clips at 102 KB): a longer text ends between blocks, with a link.
 4. Nothing is loaded from elsewhere: no picture but from the site itself, no font, no script, no tracking.
-5. The same letter at the same `now` gives the same bytes; only Date moves with time.
+5. The same letter at the same `now` gives the same bytes; only Date moves with time. Whether a release may be seen is
+   not asked here, but before (`allowed`): an editor looks at a mail that nobody may see yet.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ from syndicator.domain.tokens import CONFIRM_FOR
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 
-__all__ = ["LARGEST", "Compiler", "Mail", "NotSendable"]
+__all__ = ["KINDS", "LARGEST", "Compiler", "Mail", "NotSendable"]
 
 OCTETS = 16_000_000  # of compiled mails that are kept
+LONGEST = 250  # characters of a Message-ID; ours have fewer
 REFERENCES = 10  # Message-IDs in a thread: the first, and the newest
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
 
-Kind = Callable[[Frame, Letter, datetime], Recipe]
+Kind = Callable[[Frame, Letter], Recipe]
 
 
 class Compiler:
@@ -103,11 +105,11 @@ class Compiler:
 
         Raises:
             BadAddress: the address is none.
-            NotSendable: the letter lacks what its kind needs, or what it tells of may not be seen now.
+            NotSendable: the letter lacks what its kind needs.
         """
         recipient = address(letter.address)
         identity = message_id(letter.message, letter.subscriber, self._host)
-        recipe = self._recipe(letter, now)
+        recipe = self._recipe(letter)
         compiled = self._kept.get(recipe.key, recipe.make)
         own = {"to": recipient.text.encode(), "date": _date(now), "message_id": identity.encode("ascii")}
         data = compiled.pattern.fill(self._values.of(letter, compiled.pattern.wanted, own))
@@ -121,13 +123,13 @@ class Compiler:
             shown=compiled.shown,
         )
 
-    def _recipe(self, letter: Letter, now: datetime) -> Recipe:
+    def _recipe(self, letter: Letter) -> Recipe:
         if letter.kind is MessageKind.DIGEST:
-            return self._digests.digest(letter, now)
+            return self._digests.digest(letter)
         kind = KINDS.get(letter.kind)
         if kind is None:
             raise NotSendable(f"there is no {letter.kind.value} by mail")
-        return kind(self._frame, letter, now)
+        return kind(self._frame, letter)
 
 
 KINDS: Mapping[MessageKind, Kind] = {
@@ -187,14 +189,18 @@ def _token(token: str, name: str) -> bytes:
 
 
 def _thread(earlier: Sequence[Earlier]) -> bytes:
-    """In-Reply-To and References (RFC 5322 section 3.6.4): the newest, and all, oldest first; "" where none is known."""
+    """In-Reply-To and References (RFC 5322 section 3.6.4): the newest, and all, oldest first; none known, no lines."""
     said = (one.answer.get("message_id") for one in earlier)
-    known = list(dict.fromkeys(one for one in said if isinstance(one, str) and len(one) < 250 and _MESSAGE_ID.fullmatch(one)))
+    known = list(dict.fromkeys(one for one in said if isinstance(one, str) and _is_message_id(one)))
     if not known:
         return b""
     named = [known[0], *known[1:][1 - REFERENCES :]]
     lines = f"In-Reply-To: {known[-1]}\r\nReferences: " + "\r\n ".join(named) + "\r\n"
     return lines.encode("ascii")
+
+
+def _is_message_id(text: str) -> bool:
+    return len(text) <= LONGEST and _MESSAGE_ID.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4)

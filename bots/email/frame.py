@@ -115,9 +115,7 @@ class Frame:
         lines.append(header_line("Feedback-ID", feedback))
         return b"".join(lines)
 
-    def parts(
-        self, name: str, lang: str, marks: Marks, *, text_only: bool, **values: Any
-    ) -> tuple[str, str | None]:
+    def parts(self, name: str, lang: str, marks: Marks, *, text_only: bool, **values: Any) -> tuple[str, str | None]:
         """The text part and the HTML part."""
         t = self.texts(lang)
         shared = {"gap": marks, "sender": self.sender, **values}

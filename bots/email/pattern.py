@@ -29,7 +29,7 @@ __all__ = ["BrokenPattern", "Marks", "Pattern", "gap", "gaps_in", "quoted"]
 LINES = frozenset({"subject", "thread"})
 
 _GAP = re.compile(rb"\0([a-z_]+)\0")
-_SAFE = re.compile(rb"(?:[\x20-\x2d\x2f-\x7e\x80-\xff][\x20-\x7e\x80-\xff]*)?(?:=\r\n(?:[\x20-\x2d\x2f-\x7e][\x20-\x7e]*)?)*")
+_SAFE = re.compile(rb"(?!\.)[\x20-\x7e\x80-\xff]*(?:=\r\n(?!\.)[\x20-\x7e]*)*")
 _HEADERS = re.compile(rb"(?:[A-Z][A-Za-z-]*: [\x20-\x7e]+\r\n(?: [\x20-\x7e]*[\x21-\x7e]\r\n)*)*")
 _SOFT_BREAK = b"=\r\n"
 _DOT = re.compile(rb"^\.(.*)$", re.MULTILINE)

@@ -145,7 +145,9 @@ def entry_view(release: Release, lang: str, site: Site) -> Entry:
     )
 
 
-def subject(release: Release, variant: Variant, t: Translator, *, follows: bool = False, came_back: bool = False) -> str:
+def subject(
+    release: Release, variant: Variant, t: Translator, *, follows: bool = False, came_back: bool = False
+) -> str:
     """The subject: the title, and before it what a reader must see first."""
     title = excerpt(variant.revision.title, TITLE)
     if came_back:

@@ -12,6 +12,7 @@ import pytest
 
 from bots.email.addresses import BadAddress
 from bots.email.compile import LARGEST, NotSendable
+from bots.email.templating import Templates
 from syndicator.domain.model import Attachment, BodyFormat, MessageKind
 from syndicator.domain.text import clean
 
@@ -113,11 +114,11 @@ def test_no_line_is_long_and_no_token_is_folded(site, make_compiler, letter, now
 
 def test_the_reason_is_the_readers_own_and_does_not_spoil_the_next(mail, parts):
     visas, _ = parts(mail(filter_text="topic=visas").data)
-    words, html = parts(mail(filter_text="q=" + "%C9%99" * 50 + "+%D0%B2%D0%B8%D0%B7%D0%B0").data)
+    others, html = parts(mail(filter_text="topic=refugees").data)
     assert "Visas" in visas
-    assert "виза" in words
-    assert "виза" in html
-    assert "Visas" not in words
+    assert "Refugees" in others
+    assert "Refugees" in html
+    assert "Visas" not in others
 
 
 def test_markup_in_words_stays_words(mail, parts):
@@ -260,9 +261,13 @@ def test_what_is_no_address_gets_no_mail(mail, address):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"kind": MessageKind.CORRECTION}, "correction"),
-        ({"kind": MessageKind.WITHDRAWAL}, "withdrawal"),
-        ({"kind": MessageKind.DIGEST}, "digest"),
+        ({"kind": MessageKind.EDIT}, "no edit by mail"),
+        ({"kind": MessageKind.FEED}, "no feed by mail"),
+        ({"kind": MessageKind.DIGEST}, "nothing to tell of"),
+        ({"kind": MessageKind.WITHDRAWAL, "release": None}, "no release"),
+        ({"kind": MessageKind.CORRECTION, "lang": "ru"}, "no text"),
+        ({"kind": MessageKind.ADDRESS, "confirm_token": ""}, "confirm token"),
+        ({"kind": MessageKind.WELCOME, "manage_token": ""}, "manage token"),
         ({"release": None}, "no text"),
         ({"lang": "ru"}, "no text"),
         ({"unsubscribe_token": ""}, "unsubscribe token"),
@@ -278,19 +283,19 @@ def test_a_letter_that_lacks_something_is_refused_with_the_reason(mail, changes,
 
 def test_a_release_is_compiled_once_for_all_its_readers(compiler, letter, now, monkeypatch):
     made = []
-    monkeypatch.setattr(compiler, "_render", lambda *a, _r=compiler._render, **k: made.append(1) or _r(*a, **k))
+    text = Templates.text
+    monkeypatch.setattr(Templates, "text", lambda *a, **k: made.append(1) or text(*a, **k))
     about = {"lang": "az"}
     mails = [compiler.mail(letter(about, subscriber=n, address=f"r{n}@example.com"), now) for n in range(50)]
     assert len(made) == 1
     assert len({m.data for m in mails}) == 50
 
 
-def test_a_new_revision_is_compiled_anew_and_only_so_many_are_kept(make_compiler, letter, now):
+def test_a_new_revision_is_compiled_anew(make_compiler, letter, now):
     compiler = make_compiler(remembered=3)
     for number in range(1, 9):
         data = compiler.mail(letter({"number": number, "change": number, "title": f"Title {number}"}), now).data
         assert f"Subject: Title {number}\r\n".encode() in data
-    assert len(compiler._patterns) == 3
 
 
 @pytest.mark.parametrize("wrong", ["no address", "a@b\r\nc", "ə@example.org"])
@@ -304,8 +309,9 @@ def test_a_wrong_sender_stops_the_start(make_compiler, wrong):
     [("The hall opens on Monday, and…", 0), ("Bring your passport.", 1)],
 )
 def test_a_summary_is_said_unless_the_text_opens_with_it(mail, parts, summary, times):
-    for part in parts(mail({"summary": summary, "body": "<p>The hall opens on Monday, and that is that.</p>"}).data):
-        assert part.count(summary) == times
+    about = {"summary": summary, "body": "<p>The hall opens on Monday, and that is that.</p>"}
+    for part in parts(mail(about).data):
+        assert part.partition("<table")[2 if "<table" in part else 0].count(summary) == times  # behind the preview
 
 
 def test_a_telephone_number_is_not_said_twice(mail, parts):

@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. What may not be seen now is left out; with nothing left there is no mail. A text is the current one.
+1. Its items are those that may be seen now (`allowed`); with nothing left there is no mail. A text is the current one.
 2. Urgent ones come first, then day by day the newest, on the reader's own calendar. They are not grouped by topic: many
    have several, and would stand where half of their readers do not look. What was corrected says so, with its note.
 3. `FULL` of them at most have their opening words; the next ones a title each, `MOST` together, as many as fit.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from html import escape
 from itertools import groupby
 from typing import Any
@@ -29,9 +29,8 @@ from bots.email.mails import LARGEST, NotSendable
 from bots.email.pattern import Marks, Pattern, quoted
 from bots.email.views import Entry, days_in_words, entry_view, zone_of
 from syndicator.domain.letters import Item, Letter
-from syndicator.domain.model import Standing, Urgency
+from syndicator.domain.model import Urgency
 from syndicator.domain.text import excerpt, upper
-from syndicator.domain.visibility import standing
 from syndicator.i18n import Translator
 
 __all__ = ["Digests"]
@@ -64,15 +63,15 @@ class Digests:
         self._pieces: Kept[Piece] = Kept(PIECES, OCTETS)
         self._frames: Kept[Pattern] = Kept(64, OCTETS)
 
-    def digest(self, letter: Letter, now: datetime) -> Recipe:
+    def digest(self, letter: Letter) -> Recipe:
         """What is new since the last one.
 
         Raises:
-            NotSendable: nothing of it may be shown.
+            NotSendable: there is nothing to tell of.
         """
-        items = _shown(letter.items, now)
+        items = _in_order(letter.items)
         if not items:
-            raise NotSendable("nothing that it tells of may be shown")
+            raise NotSendable("there is nothing to tell of")
         t = self._frame.texts(letter.reader_lang)
         zone = zone_of(letter.timezone, self._frame.site.zone)
         frequency = letter.message.split(":")[1] if letter.message.startswith("digest:") else "digest"
@@ -94,18 +93,13 @@ class Digests:
         return self._frames.get(key, make)
 
 
-def _shown(items: Sequence[Item], now: datetime) -> list[Item]:
-    """Each release once, those that may be seen, in the order in which they are told."""
+def _in_order(items: Sequence[Item]) -> list[Item]:
+    """Each release once, in the order in which they are told."""
     once = {item.release.number: item for item in items}.values()
-    public = [item for item in once if _is_public(item, now) and item.release.variant(item.lang) is not None]
-    public.sort(key=lambda item: (item.release.public_at, item.release.number), reverse=True)
-    public.sort(key=lambda item: item.release.urgency is not Urgency.URGENT)
-    return public
-
-
-def _is_public(item: Item, now: datetime) -> bool:
-    about = item.release
-    return standing(about.state, about.public_at, about.opened_at, now) is Standing.PUBLIC
+    told = [item for item in once if item.release.variant(item.lang) is not None]
+    told.sort(key=lambda item: (item.release.public_at, item.release.number), reverse=True)
+    told.sort(key=lambda item: item.release.urgency is not Urgency.URGENT)
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +158,7 @@ class _Making:
 
     def _entry(self, item: Item, *, full: bool) -> Piece:
         about, lang = item.release, item.lang
-        variant = about.variant(lang)
-        assert variant is not None
-        key = (about.number, about.change, variant.revision.number, lang, self.t.lang, self.zone.key, full)
+        key = (about.number, about.change, lang, self.t.lang, self.zone.key, full)
         return self.digests.piece((*key, self.text_only), lambda: self._rendered_entry(item, full=full))
 
     def _rendered_entry(self, item: Item, *, full: bool) -> Piece:

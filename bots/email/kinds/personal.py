@@ -11,9 +11,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from bots.email.frame import Compiled, Frame, Recipe
+from bots.email.frame import BULK, Compiled, Frame, Recipe
 from bots.email.headers import feedback_id
 from bots.email.pattern import Marks
 from syndicator.domain.letters import Letter
@@ -22,13 +20,19 @@ from syndicator.wording import link_works_for
 
 __all__ = ["address", "confirmation", "moved", "welcome"]
 
+_ = str  # marks a text for the catalogues where it is not yet translated
 
-def confirmation(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001  # as all kinds
+_ALONE = _(
+    "The subject is the title of the release. One that is urgent, corrected or withdrawn says so in its subject."
+)
+
+
+def confirmation(frame: Frame, letter: Letter) -> Recipe:
     """Is it you who asked for this?"""
     return _asking(frame, letter, "confirmation", {"confirm", "reason"})
 
 
-def address(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001
+def address(frame: Frame, letter: Letter) -> Recipe:
     """Is this new address yours?"""
     return _asking(frame, letter, "address", {"confirm"})
 
@@ -42,7 +46,7 @@ def _asking(frame: Frame, letter: Letter, name: str, gaps: set[str]) -> Recipe:
     return _single(frame, letter, name, titles[name], gaps, expiry=link_works_for(frame.confirm_for, t))
 
 
-def welcome(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001
+def welcome(frame: Frame, letter: Letter) -> Recipe:
     """What comes from now on."""
     t = frame.texts(letter.reader_lang)
     often = {
@@ -50,11 +54,13 @@ def welcome(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG
         Cadence.DAILY: t("Once a day all that is new comes in one mail; when nothing is new, nothing comes."),
         Cadence.WEEKLY: t("Once a week all that is new comes in one mail; when nothing is new, nothing comes."),
     }
-    gaps = {"manage", "unsubscribe", "reason"}
-    return _single(frame, letter, "welcome", t("Your subscription is confirmed"), gaps, often=often[letter.cadence])
+    at_once = letter.cadence is Cadence.IMMEDIATE
+    looks = t(_ALONE) if at_once else t("The subject says how many releases there are, and the first titles.")
+    told = {"often": often[letter.cadence], "looks": looks}
+    return _single(frame, letter, "welcome", t("Your subscription is confirmed"), set(BULK), **told)
 
 
-def moved(frame: Frame, letter: Letter, now: datetime) -> Recipe:  # noqa: ARG001
+def moved(frame: Frame, letter: Letter) -> Recipe:
     """Your mails go to another address now."""
     t = frame.texts(letter.reader_lang)
     return _single(frame, letter, "moved", t("Your releases go to another address now"), set())

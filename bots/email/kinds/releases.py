@@ -5,15 +5,13 @@ Rules, in order:
 1. The frame speaks the reader's language; the release's own text keeps its own, said by `lang`.
 2. A correction says first what has changed, each note once, the oldest first; then comes the whole text as it is now. A
    release that came back after its withdrawal says that. Its subject has a word before the title.
-3. A withdrawal repeats neither title nor text: they may be the very mistake. Its reader knows which mail is meant by the
-   thread, by the release's date and by the time at which it was sent to them; it gives the reason, and a link that
-   names the release by its number alone.
+3. A withdrawal repeats neither title nor text: they may be the very mistake. Its reader knows which mail is meant by
+   the thread, by the release's date and by the time at which it was sent to them; it gives the reason, and a link
+   that names the release by its number alone.
 4. A mail of either is compiled once per text, languages, form and notes. The thread is each reader's own.
 """
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from bots.email.body import cut
 from bots.email.frame import BULK, Compiled, Frame, Recipe
@@ -22,36 +20,33 @@ from bots.email.mails import NotSendable
 from bots.email.pattern import Marks
 from bots.email.views import ReleaseView, notes_of, opening, reason_of, release_view, subject
 from syndicator.domain.letters import Letter
-from syndicator.domain.model import MessageKind, Release, Standing, Variant
-from syndicator.domain.visibility import standing
+from syndicator.domain.model import MessageKind, Release, Variant
 
 __all__ = ["correction", "release", "withdrawal"]
 
 
-def release(frame: Frame, letter: Letter, now: datetime) -> Recipe:
+def release(frame: Frame, letter: Letter) -> Recipe:
     """A release.
 
     Raises:
-        NotSendable: it is not public, or has no text in that language.
+        NotSendable: it has no text in that language.
     """
-    about, variant = _text(letter, now)
+    about, variant = _text(letter)
     return _with_text(frame, letter, about, variant, (), came_back=False)
 
 
-def correction(frame: Frame, letter: Letter, now: datetime) -> Recipe:
+def correction(frame: Frame, letter: Letter) -> Recipe:
     """What was corrected, and the text as it is now. Raises as `release`."""
-    about, variant = _text(letter, now)
+    about, variant = _text(letter)
     came_back = any(one.kind is MessageKind.WITHDRAWAL for one in letter.earlier)
     return _with_text(frame, letter, about, variant, notes_of(letter.notes), came_back=came_back)
 
 
-def _text(letter: Letter, now: datetime) -> tuple[Release, Variant]:
+def _text(letter: Letter) -> tuple[Release, Variant]:
     about = letter.release
     variant = about.variant(letter.lang) if about else None
     if about is None or variant is None:
         raise NotSendable(f"there is no text in {letter.lang or 'its language'} any more")
-    if standing(about.state, about.public_at, about.opened_at, now) is not Standing.PUBLIC:
-        raise NotSendable("the release is not public")
     return about, variant
 
 
@@ -90,15 +85,15 @@ def _with_text(
     return Recipe(key, make)
 
 
-def withdrawal(frame: Frame, letter: Letter, now: datetime) -> Recipe:
+def withdrawal(frame: Frame, letter: Letter) -> Recipe:
     """That a release is no longer to be relied on.
 
     Raises:
-        NotSendable: it is not withdrawn.
+        NotSendable: there is no release.
     """
     about = letter.release
-    if about is None or standing(about.state, about.public_at, about.opened_at, now) is not Standing.WITHDRAWN:
-        raise NotSendable("the release is not withdrawn")
+    if about is None:
+        raise NotSendable("there is no release any more")
     t = frame.texts(letter.reader_lang)
     was_sent = any(one.is_known for one in letter.earlier)
     key = (letter.kind, about.number, about.change, letter.lang, t.lang, letter.text_only, was_sent)
