@@ -23,7 +23,6 @@ from pathlib import Path
 gc.disable()
 
 from bots.email.doctor import email_questions
-from bots.email.inbound.opening import open_inbound
 from bots.email.opening import open_compiler, open_email
 from bots.email.preview import email_preview
 from bots.telegram.doctor import telegram_questions
@@ -174,15 +173,6 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         schedule=schedule_of(settings.digests),
     )
     channels = {ChannelKind.EMAIL: email.channel, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
-    inbound = open_inbound(
-        settings.email,
-        database,
-        site=office.site,
-        tokens=office.tokens,
-        metrics=office.metrics,
-        clock=clock,
-        wake=bell.ring,
-    )
     consequences = Consequences(office.tokens)
     settler = Settler(
         database, policies=policies(settings), clock=clock, metrics=office.metrics, consequences=consequences
@@ -273,7 +263,6 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
         *email.parts,
-        *inbound,
     ]
 
 
