@@ -334,6 +334,7 @@ def make_desk(office: Office) -> Desk:
         texts=office.texts,
         taxonomy=office.taxonomy,
         database=office.database,
+        tokens=office.tokens,
         intake=office.intake,
         sources=office.sources,
         read_file=reader.read,

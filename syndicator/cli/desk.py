@@ -24,6 +24,7 @@ from syndicator.cli.output import fail
 from syndicator.domain.model import Attachment, Change, Problem, Release
 from syndicator.domain.ports import Clock, Source
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.pipeline.intake import Intake
@@ -54,6 +55,7 @@ class Desk:
     texts: Texts
     taxonomy: Taxonomy
     database: Database
+    tokens: Tokens
     intake: Intake
     sources: Mapping[str, Source]
     read_file: Callable[[Path], Awaitable[Change | Problem]]

@@ -88,9 +88,11 @@ def subscribers_import(
     for row in bad:
         say(f"{file}: line {row.line}: {row.reason}")
     left_out = [{"line": row.line, "reason": row.reason} for row in bad]
+    kept_out = sum(row.kept_out for row in bad)
     line = f"{taken} subscriptions taken, {len(bad)} rows left out"
+    line += f" ({kept_out} of addresses that are kept out)" * bool(kept_out)
     if as_json:
-        show_one({"taken": taken, "left_out": left_out}, line, as_json=True)
+        show_one({"taken": taken, "left_out": left_out, "kept_out": kept_out}, line, as_json=True)
     else:
         say(line)
     if bad:
@@ -111,7 +113,7 @@ async def _import(desk: Desk, lines: Iterator[str], name: str) -> tuple[int, lis
         if not group:
             return taken, bad
         good = [row for row in group if isinstance(row, Row)]
-        left_out = await import_rows(desk.database, good, desk.clock())
+        left_out = await import_rows(desk.database, good, desk.clock(), tokens=desk.tokens)
         taken += len(good) - len(left_out)
         bad += sorted([*left_out, *(row for row in group if isinstance(row, BadRow))], key=lambda row: row.line)
 

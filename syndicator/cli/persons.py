@@ -126,7 +126,7 @@ async def _known(desk: Desk, address: str, channel: ChannelKind) -> Subscriber:
 
 
 def _personal(desk: Desk) -> Personal:
-    return Personal(desk.database, site=desk.site, taxonomy=desk.taxonomy)
+    return Personal(desk.database, site=desk.site, taxonomy=desk.taxonomy, tokens=desk.tokens)
 
 
 def _channel(channel: ChannelKind | None) -> ChannelKind:

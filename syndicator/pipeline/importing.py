@@ -6,7 +6,8 @@ Rules, in order:
    refuses the file.
 2. A bad row is reported by its line, with what is allowed, and left out; the good ones are taken.
 3. Without a record of consent nobody is subscribed: its three columns must be filled. Who unsubscribed since is
-   reported and left out too (`store.importing`).
+   reported and left out too (`store.importing`), and so is a mail address that is kept out (`store.suppressions`):
+   no file brings it back, only its owner's own yes.
 4. Importing the same file twice changes nothing.
 5. A file of any length beside a running service: a group of rows is one short transaction, and others may write
    between two of them.
@@ -23,11 +24,16 @@ from functools import lru_cache, partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.bounces import Suppressed
 from syndicator.domain.filters import BadFilter, parse
 from syndicator.domain.model import Cadence, ChannelKind
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.pipeline.addresses import email_address
+from syndicator.store import suppressions
 from syndicator.store.database import Database
 from syndicator.store.importing import Wish, enrol
 from syndicator.store.subscriptions import Consent
@@ -64,10 +70,11 @@ class Row(Wish):
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A line that was left out, and why."""
+    """A line that was left out, and why. `kept_out`: the address is to get nothing."""
 
     line: int
     reason: str
+    kept_out: bool = False
 
 
 def read_rows(lines: Iterable[str], site: Site, taxonomy: Taxonomy) -> Iterator[Row | BadRow]:
@@ -90,16 +97,30 @@ def read_rows(lines: Iterable[str], site: Site, taxonomy: Taxonomy) -> Iterator[
             yield BadRow(reader.line_num, str(error).splitlines()[0])
 
 
-async def import_rows(database: Database, rows: Sequence[Row], now: datetime) -> list[BadRow]:
+async def import_rows(database: Database, rows: Sequence[Row], now: datetime, *, tokens: Tokens) -> list[BadRow]:
     """Subscribe everyone, active at once (their consent is recorded); gives those who must be left out."""
     bad: list[BadRow] = []
     for start in range(0, len(rows), GROUP):
         group = rows[start : start + GROUP]
         async with database.writing() as session:
-            left_out = await enrol(session, group, now)
-        bad += [BadRow(group[place].line, _unsubscribed(when)) for place, when in left_out.items()]
+            kept_out = await _kept_out(session, group, tokens)
+            wanted = [row for place, row in enumerate(group) if place not in kept_out]
+            left_out = await enrol(session, wanted, now)
+        bad += [BadRow(group[place].line, _suppressed(why), kept_out=True) for place, why in kept_out.items()]
+        bad += [BadRow(wanted[place].line, _unsubscribed(when)) for place, when in left_out.items()]
         await asyncio.sleep(GAP_SECONDS)
     return bad
+
+
+async def _kept_out(session: AsyncSession, rows: Sequence[Row], tokens: Tokens) -> Mapping[int, Suppressed]:
+    """Which rows are of mail addresses that are to get nothing, by position."""
+    prints = {
+        place: tokens.fingerprint("address", row.address)
+        for place, row in enumerate(rows)
+        if row.channel is ChannelKind.EMAIL
+    }
+    found = await suppressions.many(session, prints.values())
+    return {place: found[one] for place, one in prints.items() if one in found}
 
 
 class _Check:
@@ -173,3 +194,7 @@ def _moment(text: str, site: Site) -> datetime:
 
 def _unsubscribed(when: datetime) -> str:
     return f"unsubscribed on {when.date().isoformat()}, after this consent"
+
+
+def _suppressed(why: Suppressed) -> str:
+    return f"the address is kept out ({why.value}): only its owner's own yes brings it back"

@@ -5,7 +5,8 @@ Rules, in order:
 1. Everybody is answered about themselves alone; who asks is known by their chat, or is an operator.
 2. A release is named by its title only while it may be shown (`domain.visibility`), else by its number.
 3. Data are one JSON document of bounded size: the newest deliveries and subscriptions, with the count of all.
-4. Erasing is `store.personal.erase`; the office's own channels are no persons and come with the configuration.
+4. Erasing is `store.personal.erase`; the office's own channels are no persons and come with the configuration. A mail
+   address is kept out of imports from then on, as a fingerprint, written with it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.bounces import Suppressed
 from syndicator.domain.model import ChannelKind, Release, Standing, SubscriberRole
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 from syndicator.i18n import Translator
-from syndicator.store import personal, releases, subscriptions
+from syndicator.store import personal, releases, subscriptions, suppressions
 from syndicator.store.database import Database
 from syndicator.store.personal import Entry, Erased
 from syndicator.store.subscriptions import Subscriber, Subscription
@@ -56,12 +59,13 @@ class Because:
 
 
 class Personal:
-    """See the module's rules. Every method is one transaction."""
+    """See the module's rules. Every method is one transaction. Without `tokens` nobody by mail can be erased."""
 
-    def __init__(self, database: Database, *, site: Site, taxonomy: Taxonomy) -> None:
+    def __init__(self, database: Database, *, site: Site, taxonomy: Taxonomy, tokens: Tokens | None = None) -> None:
         self._database = database
         self._site = site
         self._taxonomy = taxonomy
+        self._tokens = tokens
 
     async def find(self, channel: ChannelKind, address: str) -> Subscriber | None:
         """By address, in any spelling that means the same."""
@@ -79,6 +83,21 @@ class Personal:
                 return None
             about = await self._titled(session, told.releases, now)
             return Because(told, about, tuple(await personal.matched(session, subscriber, told)))
+
+    async def latest(self, subscriber: int, limit: int, now: datetime) -> Sequence[Because]:
+        """The newest that was written for them, newest first, each with why."""
+        async with self._database.reading() as session:
+            rows = await personal.told(session, subscriber, limit)
+            named = await self._titled(session, [pair for row in rows for pair in row.releases[:ITEMS]], now)
+            titles = {(one.number, one.lang): one for one in named}
+            return [
+                Because(
+                    row,
+                    tuple(titles[pair] for pair in row.releases[:ITEMS]),
+                    tuple(await personal.matched(session, subscriber, row)),
+                )
+                for row in rows
+            ]
 
     async def data(self, subscriber: int, t: Translator, now: datetime) -> Mapping[str, Any] | None:
         """All that is held about them, ready for JSON, filters in the words of `t`; None where there is nobody."""
@@ -110,7 +129,13 @@ class Personal:
         """
         if subscriber.role is SubscriberRole.CHANNEL:
             raise ValueError(f"{subscriber.address}: this is a channel of the configuration; remove it there")
+        by_mail = subscriber.channel is ChannelKind.EMAIL and not subscriber.is_erased
+        if by_mail and self._tokens is None:
+            raise ValueError("a mail address cannot be erased without tokens: it would come back with the next import")
         async with self._database.writing() as session:
+            if by_mail and self._tokens is not None:
+                fingerprint = self._tokens.fingerprint("address", subscriber.address)
+                await suppressions.add(session, fingerprint, Suppressed.ERASED, now)
             office = {"language": self._site.default_language, "timezone": self._site.timezone}
             return await personal.erase(session, subscriber.id, now, **office)
 
@@ -155,6 +180,7 @@ def _subscriber(facts: Mapping[str, Any]) -> dict[str, Any]:
         "language": facts["language"],
         "timezone": facts["timezone"],
         "other_language": facts["other_language"],
+        "text_only": facts["text_only"],
         "state": facts["state"],
         "state_reason": facts["state_reason"],
         "quiet_hours": facts["quiet"],

@@ -11,7 +11,7 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import case, delete, func, select
@@ -42,7 +42,7 @@ async def has(session: AsyncSession, fingerprint: str) -> Suppressed | None:
     return None if found is None else Suppressed(found)
 
 
-async def many(session: AsyncSession, fingerprints: Collection[str]) -> Mapping[str, Suppressed]:
+async def many(session: AsyncSession, fingerprints: Iterable[str]) -> Mapping[str, Suppressed]:
     """Those of them that are kept out, and why."""
     wanted, found = list(dict.fromkeys(fingerprints)), dict[str, Suppressed]()
     for start in range(0, len(wanted), STEP):

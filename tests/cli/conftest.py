@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
@@ -26,6 +27,7 @@ from syndicator.sources.directory import DirectorySource
 from syndicator.sources.single import DocumentReader
 from syndicator.store.database import Database
 
+TOKENS = Tokens(b"a secret of these tests")
 NOW = datetime.fromisoformat("2026-11-21T09:00:00+00:00")
 
 
@@ -71,6 +73,7 @@ class FakeRoot:
                 texts=Texts.load(site.languages),
                 taxonomy=self.taxonomy,
                 database=database,
+                tokens=TOKENS,
                 intake=intake,
                 sources={"folder": source},
                 read_file=DocumentReader(site.languages, "az", site.zone).read,

@@ -9,12 +9,13 @@ from itertools import cycle, islice
 import pytest
 from sqlalchemy import delete
 
+from syndicator.domain.bounces import Suppressed
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline import importing
 from syndicator.pipeline.exporting import exported_rows
 from syndicator.pipeline.importing import COLUMNS, BadRow, Row, import_rows, read_rows
-from syndicator.store import subscriptions
+from syndicator.store import subscriptions, suppressions
 from syndicator.store.subscriptions import everyone
 from syndicator.store.tables import SUBSCRIBER, SUBSCRIPTION
 
@@ -38,7 +39,7 @@ def table(*rows: dict[str, str], columns=COLUMNS) -> list[str]:
 async def test_a_good_row_becomes_an_active_subscription_with_its_consent_and_again_changes_nothing(press):
     rows = list(read_rows(table(GOOD), press.site, press.taxonomy))
     for _ in range(2):
-        assert await import_rows(press.database, rows, press.now) == []
+        assert await import_rows(press.database, rows, press.now, tokens=press.tokens) == []
     async with press.database.reading() as session:
         found = await subscriptions.find(session, ChannelKind.EMAIL, "a@example.org")
         (subscription,) = await subscriptions.of(session, found.id)
@@ -54,9 +55,13 @@ async def test_a_file_says_how_often_and_whether_without_html(press):
         GOOD | {"address": "w@example.org", "cadence": "weekly", "timezone": "Europe/Berlin", "text_only": "no"},
         GOOD | {"address": "again@example.org", "text_only": ""},
     ]
-    await import_rows(press.database, list(read_rows(table(*wishes), press.site, press.taxonomy)), press.now)
+    await import_rows(
+        press.database, list(read_rows(table(*wishes), press.site, press.taxonomy)), press.now, tokens=press.tokens
+    )
     again = table(GOOD | {"address": "again@example.org", "text_only": "yes"})  # who is known keeps what they have
-    await import_rows(press.database, list(read_rows(again, press.site, press.taxonomy)), press.now)
+    await import_rows(
+        press.database, list(read_rows(again, press.site, press.taxonomy)), press.now, tokens=press.tokens
+    )
     async with press.database.reading() as session:
         found = [(who.address, who.timezone, one.cadence, who.text_only) async for who, one in everyone(session)]
     assert found == [
@@ -98,7 +103,7 @@ async def test_a_file_without_the_columns_that_may_be_left_out_is_taken(press):
 async def test_an_address_in_capitals_is_the_same_person(press):
     rows = list(read_rows(table(GOOD, GOOD | {"address": "A@Example.ORG"}), press.site, press.taxonomy))
     assert {row.address for row in rows} == {"a@example.org"}
-    await import_rows(press.database, rows, press.now)
+    await import_rows(press.database, rows, press.now, tokens=press.tokens)
     async with press.database.reading() as session:
         assert [who.address async for who, _ in subscriptions.everyone(session)] == ["a@example.org"]
 
@@ -158,7 +163,7 @@ async def test_a_group_comes_to_the_same_as_its_rows_one_by_one(press, cadences)
     expected = await standing(press)
     await clear(press)
     await some_wait()
-    assert await import_rows(press.database, rows, press.now) == []
+    assert await import_rows(press.database, rows, press.now, tokens=press.tokens) == []
     assert sorted(await standing(press)) == sorted(expected)
 
 
@@ -177,11 +182,11 @@ async def test_a_group_comes_to_the_same_as_its_rows_one_by_one(press, cadences)
 async def test_who_unsubscribed_after_that_consent_stays_out_until_they_agree_anew(press, reason, hours, left_out):
     other = GOOD | {"filter": "lang=az"}
     rows = list(read_rows(table(GOOD, other), press.site, press.taxonomy))
-    await import_rows(press.database, rows[:1], press.now)
+    await import_rows(press.database, rows[:1], press.now, tokens=press.tokens)
     async with press.database.writing() as session:
         found = await subscriptions.find(session, ChannelKind.EMAIL, "a@example.org")
         await subscriptions.end_all(session, found.id, reason, rows[0].consent.at + timedelta(hours=hours))
-    bad = await import_rows(press.database, rows, press.now)
+    bad = await import_rows(press.database, rows, press.now, tokens=press.tokens)
     live = [one for one in await standing(press) if one[3] == "active"]
     if left_out:
         said = "unsubscribed on 2026-11-01, after this consent"
@@ -203,7 +208,10 @@ async def test_a_long_file_leaves_room_for_others_between_its_groups(press, monk
     monkeypatch.setattr(importing.asyncio, "sleep", gap)
     people = [GOOD | {"address": f"r{number}@example.org"} for number in range(35)]
     assert (
-        await import_rows(press.database, list(read_rows(table(*people), press.site, press.taxonomy)), press.now) == []
+        await import_rows(
+            press.database, list(read_rows(table(*people), press.site, press.taxonomy)), press.now, tokens=press.tokens
+        )
+        == []
     )
     assert len(await standing(press)) == 35
     assert len(gaps) == 4
@@ -265,3 +273,17 @@ def test_a_bad_row_is_named_by_line_and_reason_and_the_others_are_taken(site, ta
 def test_a_file_with_other_columns_is_refused_whole(site, taxonomy, columns, words):
     with pytest.raises(ValueError, match=words):
         list(read_rows(table(GOOD, columns=columns), site, taxonomy))
+
+
+async def test_a_file_brings_nobody_back_who_is_kept_out_and_says_how_many(press):
+    people = [GOOD | {"address": f"{name}@example.org"} for name in ("Erased", "bounced", "fine")]
+    async with press.database.writing() as session:
+        for address, reason in (("erased@example.org", Suppressed.ERASED), ("bounced@example.org", Suppressed.BOUNCED)):
+            await suppressions.add(session, press.tokens.fingerprint("address", address), reason, press.now)
+    rows = list(read_rows(table(*people), press.site, press.taxonomy))
+    bad = await import_rows(press.database, rows, press.now, tokens=press.tokens)
+    assert [(one.line, one.kept_out) for one in bad] == [(2, True), (3, True)]
+    assert "erased" in bad[0].reason
+    assert "@" not in bad[0].reason
+    async with press.database.reading() as session:
+        assert [who.address async for who, _ in everyone(session)] == ["fine@example.org"]
