@@ -44,6 +44,7 @@ __all__ = [
 LINE = 76
 _UTF8 = Charset("utf-8")
 _WORD = re.compile(r"\S+\s*")
+_AS_IT_IS = re.compile(rb"[-!*+/A-Za-z0-9 ]")  # what a Q word holds as one character (RFC 2047 section 4.2)
 _PART = 10  # characters; one of four bytes each still fits beside the name of any header
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}))*\.?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -89,11 +90,18 @@ def _encoded(name: str, line: str) -> str:
     words: list[str] = []
     chunk, room = "", LINE - len(name) - 2
     for piece in _pieces(line):
-        if chunk and len(_UTF8.header_encode(chunk + piece)) > room:
+        if chunk and _length(chunk + piece) > room:
             words.append(_UTF8.header_encode(chunk))
             chunk, room = "", LINE - 1
         chunk += piece
     return "\r\n ".join([*words, _UTF8.header_encode(chunk)])
+
+
+def _length(text: str) -> int:
+    """How long that is as one encoded word: `Charset` takes the shorter encoding, `=?utf-8?q?...?=` or `?b?`."""
+    octets = text.encode("utf-8")
+    in_q = 3 * len(octets) - 2 * len(_AS_IT_IS.findall(octets))
+    return len("=?utf-8?q??=") + min(in_q, (len(octets) + 2) // 3 * 4)
 
 
 def _pieces(line: str) -> Iterator[str]:

@@ -173,6 +173,7 @@ def reason_of(release: Release, lang: str) -> str:
     return excerpt(release.reason_in(lang), NOTE)
 
 
+@lru_cache(maxsize=256)
 def days_in_words(first: date, last: date, t: Translator) -> str:
     """Such as 20 November 2026, 14–20 November 2026, 28 December 2025 – 3 January 2026."""
     ends = _written(last, "d MMMM y", t)

@@ -15,7 +15,7 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from html import escape
 from itertools import groupby
@@ -44,10 +44,11 @@ SUBJECT = 140  # characters
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Part of both parts of a mail, encoded."""
+    """Part of both parts of a mail, encoded; `title` is an entry's."""
 
     text: bytes
     html: bytes
+    title: str = ""
 
     @property
     def size(self) -> int:
@@ -164,7 +165,7 @@ class _Making:
     def _rendered_entry(self, item: Item, *, full: bool) -> Piece:
         shown: Entry = entry_view(item.release, item.lang, self.frame.site)
         when = self.t.moment(shown.public_at, self.zone)
-        return self._rendered("entry", entry=shown, when=when, full=full)
+        return replace(self._rendered("entry", entry=shown, when=when, full=full), title=shown.title)
 
     def _heading(self, words: str) -> Piece:
         key = ("heading", words, self.t.lang, self.text_only)
@@ -184,7 +185,7 @@ class _Making:
         days = [item.release.public_at.astimezone(self.zone).date() for item in items]
         count = self.t.plural("{count} release", "{count} releases", len(items))
         heading = f"{count}, {days_in_words(min(days), max(days), self.t)}"
-        titles = [entry_view(item.release, item.lang, self.frame.site).title for item in items[:4]]
+        titles = [self._entry(item, full=True).title for item in items[:4]]
         front = {
             "subject": text_line("Subject", excerpt(f"{count}: {'; '.join(titles)}", SUBJECT)),
             "heading": quoted(heading),
