@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from syndicator.cli import settling
+from syndicator.cli import settling, suppressing
 from syndicator.cli.desk import Desk
 from syndicator.cli.finding import GREATEST
 from syndicator.cli.output import fail, say, show_one, stream, working
@@ -58,6 +58,7 @@ def register(app: typer.Typer) -> None:
     subscribers.command("list")(subscribers_list)
     subscribers.command("export")(subscribers_export)
     subscribers.command("erase")(subscribers_erase)
+    suppressing.register(subscribers)
     app.add_typer(subscribers, name="subscribers")
     deliveries = typer.Typer(help="The ledger of what was sent.", no_args_is_help=True)
     deliveries.command("list")(deliveries_list)
