@@ -260,9 +260,9 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         WebServer(app, settings.web.host, settings.web.port, front=feeds.front()),
         Running(begin=lambda: publisher.refresh(clock())),
         *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
+        *email.parts,  # before the engine as well: mail keeps the pace that was kept
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
-        *email.parts,
     ]
 
 

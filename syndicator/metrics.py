@@ -115,3 +115,15 @@ class Metrics:
         self.unclear_kept = Gauge(
             "syndicator_unclear_mails", "Incoming mails kept for a person to look at", registry=self.registry
         )
+        self.mail_domains = Gauge(
+            "syndicator_mail_domains",
+            "Receiving domains that get less than they might (slowed), or nothing now (paused)",
+            ["state"],
+            registry=self.registry,
+        )
+        self.mail_shares = Gauge(
+            "syndicator_mail_came_back_ratio",
+            "Hard bounces and complaints among the mail of today and yesterday",
+            ["kind"],
+            registry=self.registry,
+        )

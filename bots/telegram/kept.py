@@ -15,10 +15,22 @@ from datetime import datetime, timedelta
 
 from bots.telegram.buckets import CROWD_MESSAGES, CROWD_WINDOW, SECOND
 
-__all__ = ["BOT", "Pause", "chat_scope", "count_of", "crowd_scope", "made_for", "no_longer", "parted", "spent_by"]
+__all__ = [
+    "BOT",
+    "KINDS",
+    "Pause",
+    "chat_scope",
+    "count_of",
+    "crowd_scope",
+    "made_for",
+    "no_longer",
+    "parted",
+    "spent_by",
+]
 
 BOT = "bot"
 _CHAT, _CROWD = "chat", "crowd"
+KINDS = frozenset({BOT, _CHAT, _CROWD})  # other scopes are other channels'
 
 
 @dataclass(frozen=True, slots=True)

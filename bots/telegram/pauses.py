@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bots.telegram.kept import Pause
+from bots.telegram.kept import KINDS, Pause, parted
 from syndicator.store import pauses
 from syndicator.store.database import Database
 
@@ -39,7 +39,7 @@ class DatabasePauses:
         """All that are kept; see `Pauses`."""
         try:
             async with self._database.reading() as session:
-                return [Pause(*one) for one in await pauses.all(session)]
+                return [Pause(*one) for one in await pauses.all(session) if parted(one[0])[0] in KINDS]
         except SQLAlchemyError as error:
             raise OSError(f"pauses cannot be read: {type(error).__name__}") from error
 

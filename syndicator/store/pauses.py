@@ -1,4 +1,6 @@
-"""Durable pauses that a channel must keep: scope is `bot`, `chat:ID`, or `crowd:ID` for what a crowd got lately.
+"""Durable pauses that a channel must keep, by their scope.
+
+Telegram's are `bot`, `chat:ID`, or `crowd:ID` for what a crowd got lately; mail's are `relay` and `mail:DOMAIN`.
 
 1. A pause is only ever made longer.
 2. Nothing is deleted by reading: one that has passed simply no longer counts.
@@ -29,12 +31,14 @@ async def all(session: AsyncSession) -> Sequence[tuple[str, datetime, str]]:  # 
 
 
 async def live(session: AsyncSession, now: datetime) -> Mapping[str, int]:
-    """How many pauses hold now, by what they hold: `bot`, `chat`."""
+    """How many pauses of Telegram hold now, by what they hold: `bot`, `chat`."""
     scope = tables.PAUSE.c.scope
     query = select(scope).where(tables.PAUSE.c.until > now, ~scope.startswith(CROWD))
     found = {"bot": 0, "chat": 0}
     for one in await session.scalars(query):
-        found["bot" if one == "bot" else "chat"] += 1
+        kind = one.partition(":")[0]
+        if kind in found:
+            found[kind] += 1
     return found
 
 

@@ -237,7 +237,7 @@ def test_warming_up_counts_what_was_taken_and_what_other_processes_sent() -> Non
     for _ in range(60):
         assert pace.admit("example.org", NOW) is None
         pace.done("example.org", Heard.REFUSED, NOW)
-    pace.warm_up.total[date(2026, 11, 22)] = 99
+    pace.warm_up.know(date(2026, 11, 22), 99)
     assert pace.admit("example.org", NOW) is None
     assert pace.admit("example.org", NOW) is not None  # the one on its way counts
     pace.done("example.org", Heard.LATER, NOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, tzinfo
 from zoneinfo import ZoneInfo
 
 from config.email import EmailSettings
@@ -31,13 +31,17 @@ class WarmUpPlan:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All of them. `domains` names those with a ceiling of their own, each for itself and all below it."""
+    """All of them.
+
+    `domains` names those with a ceiling of their own, each for itself and all below it. A day is one of `zone`.
+    """
 
     per_second: float = 350
     every: Ceiling = Ceiling()
     domains: Mapping[str, Ceiling] = field(default_factory=dict)
     warm_up: WarmUpPlan | None = None
     timeout: float = 60
+    zone: tzinfo = UTC
 
     @classmethod
     def of(cls, email: EmailSettings, zone: ZoneInfo) -> Limits:
@@ -52,7 +56,7 @@ class Limits:
         }
         begins = email.warm_up_from
         warm_up = WarmUpPlan(begins, email.warm_up_first, zone) if begins is not None else None
-        return cls(email.per_second, every, named, warm_up, email.timeout)
+        return cls(email.per_second, every, named, warm_up, email.timeout, zone)
 
     def group_of(self, domain: str) -> tuple[str, Ceiling]:
         """Under which name that domain's turns are counted, and its ceiling: by the longest name it is at or below."""

@@ -59,7 +59,7 @@ class Pace:
         self._line = Line()
         self._relay_until = 0.0
         self._to_keep: dict[str, Pause] = {}
-        self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY)
+        self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY, limits.zone)
 
     # -- what a transport asks
     def ready_at(self, now: datetime) -> datetime | None:

@@ -6,33 +6,36 @@ Rules, in order:
    is more than can be sent in a day; before `begins` nothing is held back.
 2. What was taken counts, whoever it was for; what is on its way counts as taken. Only bulk is held back.
 3. Who is held back is given a place on the first day that has one, spread over that day's first hours.
-4. What other processes sent counts too: `total` is what the database says, `fresh` what it was not told yet.
+4. What other processes sent counts too: `_total` is what the database says, `_fresh` what it was not told yet.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from bots.email.pace.limits import WarmUpPlan
 
-__all__ = ["WarmUp", "day_of"]
+__all__ = ["WarmUp"]
 
 SPREAD = 4 * 3600.0  # seconds at the beginning of a day over which a day's mails are given their places
+KEPT_DAYS = 3
 DOUBLINGS = 30  # nobody's cap matters after that many days
 
 
 class WarmUp:
     """`per_day` is what the global rate allows in a day: a cap above it caps nothing."""
 
-    def __init__(self, plan: WarmUpPlan | None, per_day: float) -> None:
+    def __init__(self, plan: WarmUpPlan | None, per_day: float, zone: tzinfo = UTC) -> None:
         self._plan = plan
         self._per_day = per_day
+        self.zone = zone if plan is None else plan.zone
         self._booked: Counter[date] = Counter()
         self._today: tuple[float, float, date] | None = None
         self.flying = 0
-        self.total: Counter[date] = Counter()
-        self.fresh: Counter[date] = Counter()
+        self._total: Counter[date] = Counter()
+        self._fresh: Counter[date] = Counter()
 
     def is_over(self, now: float) -> bool:
         """Whether nothing is held back any more."""
@@ -44,11 +47,11 @@ class WarmUp:
             return False
         day = self.day(now)
         cap = self._cap(day)
-        return cap is not None and self.total[day] + self.fresh[day] + self.flying >= cap
+        return cap is not None and self._total[day] + self._fresh[day] + self.flying >= cap
 
     def book(self, now: float) -> float:
         """A time on the first day to come that has a place."""
-        day, plan = self.day(now), self._plan
+        day = self.day(now)
         for old in [one for one in self._booked if one <= day]:
             del self._booked[old]
         for _ in range(DOUBLINGS):
@@ -58,17 +61,33 @@ class WarmUp:
             if self._booked[day] < share:
                 self._booked[day] += 1
                 break
-        begins = datetime.combine(day, time.min, plan.zone if plan else UTC).timestamp()
+        begins = datetime.combine(day, time.min, self.zone).timestamp()
         return float(int(begins + SPREAD * min(1.0, self._booked[day] / share)) + 1)
 
     def taken(self, now: float) -> None:
         """The relay took one."""
-        self.fresh[self.day(now)] += 1
+        self._fresh[self.day(now)] += 1
+
+    def unwritten(self) -> Mapping[date, int]:
+        """What the database was not told yet, by day."""
+        return dict(self._fresh)
+
+    def written(self, day: date, number: int, total: int) -> None:
+        """The database was told of so many, which makes that total."""
+        self._fresh[day] -= number
+        self._fresh += Counter()  # drops what is nothing
+        self.know(day, max(total, self._total[day] + number))
+
+    def know(self, day: date, total: int) -> None:
+        """What the database says; a day never gets less."""
+        self._total[day] = max(total, self._total[day])
+        for old in sorted(self._total)[:-KEPT_DAYS]:
+            del self._total[old]
 
     def day(self, now: float) -> date:
         """The office's date."""
         if self._today is None or not self._today[0] <= now < self._today[1]:
-            zone = self._plan.zone if self._plan else UTC
+            zone = self.zone
             moment = datetime.fromtimestamp(now, zone)
             begins = datetime.combine(moment.date(), time.min, zone)
             ends = datetime.combine(moment.date() + timedelta(days=1), time.min, zone)
@@ -84,8 +103,3 @@ class WarmUp:
             return None
         cap = plan.first * 2**days
         return cap if cap < self._per_day else None
-
-
-def day_of(now: datetime, plan: WarmUpPlan | None) -> date:
-    """The office's date."""
-    return now.astimezone(plan.zone if plan else UTC).date()
