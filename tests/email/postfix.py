@@ -1,6 +1,7 @@
 """A real Postfix of the test's own: a relay on a free port of this machine, with its own folder, queue and routes.
 
-`with postfix(routes) as relay:` `relay.port`; `routes` are ports by domain, and what is for another domain is returned.
+`with postfix(routes) as relay:` `relay.port`; `routes` are ways by domain, such as `by_smtp(port)`, and what is for
+another domain is returned.
 It needs Debian's `postfix` and root, since Postfix itself does; where they are absent the test skips with the reason,
 in CI it fails.
 """
@@ -55,6 +56,7 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
@@ -81,8 +83,18 @@ def absent(reason: str) -> None:
     pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
 
 
+def by_smtp(port: int) -> str:
+    """To a server on this machine that speaks SMTP."""
+    return f"smtp:[127.0.0.1]:{port}"
+
+
+def by_lmtp(port: int) -> str:
+    """To a server on this machine that speaks LMTP."""
+    return f"lmtp:inet:127.0.0.1:{port}"
+
+
 @contextmanager
-def postfix(routes: Mapping[str, int]) -> Iterator[Postfix]:
+def postfix(routes: Mapping[str, str]) -> Iterator[Postfix]:
     """Start one, and stop it in the end."""
     program = shutil.which("postfix") or "/usr/sbin/postfix"
     if not Path(program).exists():
@@ -102,12 +114,12 @@ def postfix(routes: Mapping[str, int]) -> Iterator[Postfix]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _written(folder: Path, routes: Mapping[str, int]) -> Postfix:
+def _written(folder: Path, routes: Mapping[str, str]) -> Postfix:
     folder.chmod(0o755)
     for name in ("conf", "queue", "data", "log"):
         (folder / name).mkdir()
     shutil.chown(folder / "data", "postfix")
-    ways = " ".join(f"{{ {domain} = smtp:[127.0.0.1]:{port} }}" for domain, port in routes.items())
+    ways = " ".join(f"{{ {domain} = {way} }}" for domain, way in routes.items())
     port = _free_port()
     (folder / "conf" / "main.cf").write_text(MAIN.format(folder=folder, routes=ways))
     (folder / "conf" / "master.cf").write_text(MASTER.format(port=port))
