@@ -12,7 +12,19 @@ from pathlib import Path
 
 from aiohttp import web
 
-from syndicator.web import accounts, feed_pages, files, health, pages, release_page, rendering, subscribe
+from syndicator.web import (
+    confirming,
+    feed_pages,
+    files,
+    health,
+    leaving,
+    managing,
+    own_data,
+    pages,
+    release_page,
+    rendering,
+    subscribe,
+)
 from syndicator.web.api import routes as api
 from syndicator.web.limits import Limits
 from syndicator.web.middleware import MIDDLEWARES, guard_headers
@@ -70,12 +82,18 @@ def _public(lang: str) -> list[web.RouteDef]:
 
 def _personal() -> list[web.RouteDef]:
     return [
-        web.get("/confirm/{token}", accounts.ask_confirm),
-        web.post("/confirm/{token}", accounts.confirm),
-        web.get("/manage/{token}", accounts.manage),
-        web.post("/manage/{token}", accounts.change),
-        web.get("/unsubscribe/{token}", accounts.ask_unsubscribe),
-        web.post("/unsubscribe/{token}", accounts.unsubscribe),
+        web.get("/confirm/{token}", confirming.ask_confirm),
+        web.post("/confirm/{token}", confirming.confirm),
+        web.get("/address/{token}", confirming.ask_address),
+        web.post("/address/{token}", confirming.move),
+        web.get("/manage/{token}", managing.manage),
+        web.post("/manage/{token}", managing.change),
+        web.get("/manage/{token}/sent", own_data.sent),
+        web.get("/manage/{token}/data.json", own_data.data),
+        web.get("/manage/{token}/erase", own_data.ask_erase),
+        web.post("/manage/{token}/erase", own_data.erase),
+        web.get("/unsubscribe/{token}", leaving.ask_unsubscribe),
+        web.post("/unsubscribe/{token}", leaving.unsubscribe),
     ]
 
 

@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. GET shows the form, filled from the address; it changes nothing.
-2. POST answers the same page for every address; whether it is known is said only in the mail.
+2. POST answers the same page for every address, and before anybody looks whose it is (`pipeline.applying`); whether it
+   is known is said only in the mail.
 3. The words that are agreed to stand beside the button, and exactly they are kept as the consent.
 4. What is wrong with the form is said beside the field, and nothing typed is lost.
 5. A robot (honeypot) is told what everybody is told. Too many asks get the filled form back, with the time to wait.
@@ -24,6 +25,7 @@ from syndicator.i18n import Translator
 from syndicator.pipeline.subscribing import BadAddress
 from syndicator.store.subscriptions import Consent
 from syndicator.web.asked import asked_filter
+from syndicator.web.choices import cadence_of, cadences
 from syndicator.web.errors import TOO_MANY, error_page
 from syndicator.web.forms import HONEYPOT, Form, made_in_time, read_form, refuse_foreign, timed_token
 from syndicator.web.limits import Limits
@@ -37,7 +39,7 @@ from syndicator.web.views import topic_tree
 from syndicator.web.visitors import visitor
 from syndicator.wording import link_works_for
 
-__all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "sign_up"]
+__all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "sign_up", "take_turn"]
 
 LIMITS = web.AppKey("limits", Limits)
 
@@ -52,6 +54,8 @@ class Filled:
     email: str = ""
     words: str = ""
     language: str = ""
+    cadence: Cadence = Cadence.IMMEDIATE
+    text_only: bool = False
 
 
 def consent_text(t: Translator, office: str) -> str:
@@ -73,7 +77,9 @@ async def form_page(request: web.Request) -> web.Response:
     asked = request.query.get("language", "")
     first = asked if asked in request.app[PARTS].site.languages else lang
     language = wanted.langs[0] if wanted.langs else first
-    return _form(request, Filled(wanted, words=" ".join(request.query.getall("q", ())), language=language), {})
+    words = " ".join(request.query.getall("q", ()))
+    cadence = cadence_of(request.query.get("cadence", "")) or Cadence.IMMEDIATE
+    return _form(request, Filled(wanted, words=words, language=language, cadence=cadence), {})
 
 
 async def sign_up(request: web.Request) -> web.Response:
@@ -87,27 +93,32 @@ async def sign_up(request: web.Request) -> web.Response:
     filled, errors = _check(form, parts, lang, now)
     if errors:
         return _form(request, filled, errors, status=422)
-    who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
-    wait = request.app[LIMITS].take(who, now)
+    wait, busy = take_turn(request, now)
     if wait:
         response = _form(request, filled, {"form": parts.texts(lang)(TOO_MANY)}, status=429)
         response.headers["Retry-After"] = str(wait)
         return response
-    busy = request.app[LIMITS].busy(now)
-    if busy:
-        log.warning("many sign-ups: an address that had its letter today gets no second one")
-    t = parts.texts(filled.language)
     text = consent_text(parts.texts(lang), parts.site.name(lang))
-    await parts.subscribing.ask(
+    await parts.subscribing.apply(
         filled.email,
         filter_=filled.wanted,
-        language=t.lang,
-        cadence=Cadence.IMMEDIATE,
+        language=filled.language,
+        cadence=filled.cadence,
+        text_only=filled.text_only,
         consent=Consent(now, f"web:{request.path}", text),
-        now=now,
         busy=busy,
     )
     return _sent(request)
+
+
+def take_turn(request: web.Request, now: datetime) -> tuple[int, bool]:
+    """Take a visitor's turn to have a letter sent: the seconds to wait if there is none, and whether many do so now."""
+    who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
+    wait = request.app[LIMITS].take(who, now)
+    busy = not wait and request.app[LIMITS].busy(now)
+    if busy:
+        log.warning("many sign-ups: an address that had its letter today gets no second one")
+    return wait, busy
 
 
 def _check(form: Form, parts: Parts, lang: str, now: datetime) -> tuple[Filled, dict[str, str]]:
@@ -126,9 +137,13 @@ def _check(form: Form, parts: Parts, lang: str, now: datetime) -> tuple[Filled, 
     if language not in parts.site.languages:
         errors["language"] = t("Please choose one of the languages.")
         language = lang
+    cadence = cadence_of(form["cadence"] or Cadence.IMMEDIATE)
+    if cadence is None:
+        errors["cadence"] = t("Please choose how often you want to hear from us.")
     if not made_in_time(parts.tokens, form["made"], now):
         errors["form"] = t("The form was sent too quickly or was open for too long. Please press the button once more.")
-    return Filled(wanted, email, form["q"], language), errors
+    text_only = form["text_only"] == "yes"
+    return Filled(wanted, email, form["q"], language, cadence or Cadence.IMMEDIATE, text_only), errors
 
 
 def chosen_filter(form: Form, parts: Parts) -> Filter:
@@ -154,6 +169,7 @@ def _form(request: web.Request, filled: Filled, errors: Mapping[str, str], statu
         filled=filled,
         errors=errors,
         topics=topic_tree(parts.taxonomy, t),
+        cadences=cadences(t),
         choices=[(code, parts.texts(code).language_name) for code in parts.site.languages],
         honeypot=HONEYPOT,
         made=timed_token(parts.tokens, parts.clock()),
