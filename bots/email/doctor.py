@@ -2,7 +2,7 @@
 
 Rules, in order:
 
-1. The relay is asked over the same connection that mails go over (`line`): connect, secure, greet, log in and say
+1. The relay is asked over the same connection that mails go over (`relay`): connect, secure, greet, log in and say
    goodbye. So what holds here holds there.
 2. The answer is one line; trouble is an OSError or a ValueError with one. Neither has a secret in it.
 3. What DNS must say is told ready to paste. Nothing is looked up: a name server inside an office often says other
@@ -15,13 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from ipaddress import ip_address
 
-from aiosmtplib import SMTP
-
 from bots.email.addresses import address
-from bots.email.dkim import Signer
 from bots.email.headers import own_host
-from bots.email.line import Line
 from bots.email.opening import open_relay
+from bots.email.relay.connecting import Opened, Trouble
 from bots.email.smtp import SmtpTransport
 from config.email import DkimSettings, EmailSettings
 from syndicator.domain.ports import Clock
@@ -53,29 +50,28 @@ async def ask_relay(transport: SmtpTransport, now: datetime) -> str:
     Raises:
         OSError: it cannot be reached, cannot be trusted, or does not let us in.
     """
-    client = transport.client(PATIENCE)
-    line = Line(client, PATIENCE, now)
-    try:
-        trouble = await line.open(now)
-        if trouble is not None:
-            raise ConnectionError(f"{transport.name}: {trouble.reason}")
-        return f"{transport.name}: {', '.join(_said(client, login=transport.logs_in))}"
-    finally:
-        await line.quit()
+    opened = await transport.try_out(PATIENCE, now)
+    if isinstance(opened, Trouble):
+        raise ConnectionError(f"{transport.name}: {opened.later.reason}")
+    said = _said(opened, login=transport.logs_in)
+    await opened.leave()
+    return f"{transport.name}: {', '.join(said)}"
 
 
-def _said(client: SMTP, *, login: bool) -> list[str]:
-    secured = client.transport.get_extra_info("ssl_object") if client.transport is not None else None
-    said = [f"greets over {secured.version()}" if secured is not None else "greets in the clear"]
+def _said(opened: Opened, *, login: bool) -> list[str]:
+    said = [f"greets over {opened.tls}" if opened.tls else "greets in the clear"]
     if login:
         said.append("login accepted")
-    size = client.esmtp_extensions.get("size", "")
-    if size.isdigit() and int(size):
-        said.append(f"takes mails of up to {int(size):,} bytes")
+    if opened.offers.words:
+        said.append(f"offers {opened.offers.words}")
+    if opened.offers.largest:
+        said.append(f"takes mails of up to {opened.offers.largest:,} bytes")
     return said
 
 
 async def _ask_key(dkim: DkimSettings, sender: str) -> str:
+    from bots.email.dkim import Signer  # noqa: PLC0415  # few offices sign here, and every start loads this module
+
     signer = Signer.of(dkim)
     domain = _domain(sender)
     if sender and not _covers(signer.domain, domain):

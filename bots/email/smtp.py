@@ -1,37 +1,45 @@
-"""The relay: a few connections kept open, and for each mail one honest outcome.
+"""The way over one relay: a pool of connections that draw from one queue, and a breaker that pauses them all.
 
 Rules, in order:
 
-1. A connection is made when a mail needs it, at most `connections` of them, and used again; it is remade after an
-   error, after some hundred mails, and when it was idle so long that a relay will have hung up.
-2. With `tls` asked for, nothing is said in the clear: a relay that does not offer STARTTLS, or whose certificate does
-   not hold, gets no mail.
+1. Each mail asks the pace of its domain first; one that must wait is `Later` at once, until its turn.
+2. A connection is opened when mails wait for one, at most `connections` of them, and used again; it is left after some
+   hundred mails, and when it was idle so long that a relay will have hung up. A relay that wants no further connection
+   while others work keeps those for a while.
 3. A relay that cannot be reached, or that says in mid-session that it is busy (421, 454) or wants another login, is
-   closed for a while; until then every mail is `Later` at once.
+   closed for a while; until then every mail is `Later` at once, and no attempt is used up.
 4. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.
-5. What the relay holds against us and not against a reader is one line for the operator.
+5. A mail that was given to connections which ended before it began waits a while; that is not held against it.
+6. Told to stop, it waits a moment for the answers to what is on its way; what has not begun waits in the ledger.
+7. What the relay holds against us and not against a reader is one line for the operator.
 
-What happens on a connection is `line`'s part.
+What happens on a connection is `relay.session`'s part.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import structlog
 from aiosmtplib import SMTP
 
 from bots.email.compile import Mail
-from bots.email.line import Line
-from bots.email.verdicts import LOGIN_WAIT, without_addresses
-from syndicator.domain.letters import Later, Outcome
+from bots.email.pace import Heard, Pace
+from bots.email.relay.connecting import Opened, Trouble, open_connection
+from bots.email.relay.queue import Batch, Job, Waiting
+from bots.email.relay.session import Broken, Session
+from bots.email.verdicts import LOGIN_WAIT, RELAY_WAIT, Stage, said, verdict, without_addresses
+from syndicator.domain.letters import Later, Outcome, Sent
 
 __all__ = ["SmtpTransport"]
+
+TRIES = 3  # connections that may end before a mail begins
+PAUSE = timedelta(seconds=30)
+DRAIN = 2.0  # seconds for answers that are under way when we are told to stop
 
 log = structlog.get_logger()
 
@@ -39,8 +47,8 @@ log = structlog.get_logger()
 class SmtpTransport:
     """Sends through one relay.
 
-    `local_hostname` is what we call ourselves in EHLO. `timeout` is for each command, in seconds. `tls_context`
-    replaces the system's certificates, for a relay with an authority of its own.
+    `local_hostname` is what we call ourselves in EHLO. `timeout` is for each reply, in seconds. `tls_context` replaces
+    the system's certificates, for a relay with an authority of its own. `pace` says who may go; without it all may.
     """
 
     def __init__(
@@ -55,8 +63,11 @@ class SmtpTransport:
         connections: int = 4,
         timeout: float = 60,
         tls_context: ssl.SSLContext | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.connections = connections
+        self.pace = pace
+        self.steady = False
         self._host = host
         self._port = port
         self._local = local_hostname
@@ -65,98 +76,248 @@ class SmtpTransport:
         self._password = password
         self._timeout = timeout
         self._context = tls_context
-        self._free: deque[Line] = deque()
-        self._places = asyncio.Semaphore(connections)
-        self._first = asyncio.Lock()
+        self._waiting = Waiting(connections)
+        self._sessions: set[Session] = set()
+        self._idle: list[Session] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening = 0
+        self._under_way = 0
+        self._most: tuple[int, datetime | None] = (connections, None)
         self._closed: Later | None = None
         self._closings = 0
         self._complaint: tuple[str, datetime] | None = None
-        self.steady = False
+        self._now = (datetime.min.replace(tzinfo=UTC), 0.0)  # what we were told last, and when by the loop
 
     def ready_at(self, now: datetime) -> datetime | None:
-        """When a closed relay is asked again; None if it is not closed."""
-        until = self._closed.not_before if self._closed else None
-        return until if until is not None and until > now else None
+        """When a closed relay is asked again, or the pace lets anything go; None if that is now."""
+        times = [self._closed_until(now), self.pace.ready_at(now) if self.pace is not None else None]
+        return max((time for time in times if time is not None), default=None)
 
     async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
-        """Send each mail; see `transports.Transport`."""
-        tasks = [asyncio.create_task(self._send(mail, now)) for mail in mails]
+        """Send these mails; see `transports.Transport`."""
+        if not mails:
+            return []
+        self._now = (now, asyncio.get_running_loop().time())
+        batch = Batch(len(mails), now)
+        for place, mail in enumerate(mails):
+            self._accept(Job(mail, batch, place, mail.domain, self._timeout))
+        self._staff()
         try:
-            await asyncio.wait(tasks)
+            await asyncio.wait({batch.done})
         except asyncio.CancelledError:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        stopped = Later("stopped before the relay answered", counts=False)
-        return [stopped if task.cancelled() else task.result() for task in tasks]
-
-    async def _send(self, mail: Mail, now: datetime) -> Outcome:
-        if not self.steady:
-            async with self._first:
-                if not self.steady:
-                    return await self._over_a_place(mail, now)
-        return await self._over_a_place(mail, now)
+            await self._stop(batch)
+        return [outcome or Later("stopped before it was sent", counts=False) for outcome in batch.outcomes]
 
     async def close(self) -> None:
-        """Say goodbye on every idle connection; safe to call twice."""
-        while self._free:
-            await self._free.pop().quit()
+        """Say goodbye on every idle connection and leave the others; safe to call twice."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(session.quit() for session in idle))
+        for session in list(self._sessions):
+            session.drop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _over_a_place(self, mail: Mail, now: datetime) -> Outcome:
-        async with self._places:
-            # A relay may hang up on a connection that waited. That says nothing about this mail: it gets a new one.
-            outcome = await self._attempt(mail, now) or await self._attempt(mail, now)
-            return outcome or Later("the relay hung up twice")
+    # -- the queue
+    def _accept(self, job: Job) -> None:
+        now = job.batch.now
+        if self._closed is not None and self._closed_until(now) is not None:
+            job.settle(self._closed)
+            return
+        if self.pace is not None:
+            turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent)
+            if turn is not None:
+                job.settle(Later("its turn comes later", not_before=turn, counts=False))
+                return
+            job.admitted = True
+            job.patience = min(self._timeout, self.pace.patience(job.domain))
+        self._waiting.jobs.append(job)
 
-    async def _attempt(self, mail: Mail, now: datetime) -> Outcome | None:
-        """Send over a free or new connection; None if a waiting one turned out to be dead before the mail began."""
-        if self._closed is not None and self.ready_at(now) is not None:
-            return self._closed
-        line = await self._waiting(now)
-        if line is None:
-            line = Line(self.client(self._timeout), self._timeout, now)
-            trouble = await line.open(now)
-            if trouble is not None:
-                return self._shut(trouble, now)
+    def _staff(self) -> None:
+        """Let idle connections work, and open new ones for what they leave."""
+        now = self._moment()
+        while len(self._waiting) and self._idle and self._may_begin():
+            session = self._idle.pop()
+            before = len(self._waiting)
+            if session.fresh(now):
+                session.work()
+                if len(self._waiting) == before:
+                    break  # what waits may not go now
+            else:
+                self._spawn(session.quit())
+        while len(self._waiting) > self._opening and self._may_open(now):
+            self._opening += 1
+            self._spawn(self._open(now))
+
+    def _may_begin(self) -> bool:
+        return self._closed_until(self._moment()) is None and (self.steady or not self._under_way)
+
+    def _may_open(self, now: datetime) -> bool:
+        most, until = self._most
+        if until is not None and until <= now:
+            most, _ = self._most = (self.connections, None)
+        busy = len(self._sessions) - len(self._idle) + self._opening
+        if self._closed_until(now) is not None or (not self.steady and (busy or self._under_way)):
+            return False
+        return len(self._sessions) + self._opening < most
+
+    async def _open(self, now: datetime) -> None:
         closings = self._closings
         try:
-            outcome = await line.send(mail, now)
-        except BaseException:
-            line.drop()
-            raise
-        if line.complaint:
-            self._complain(line.complaint, now)
-        if line.shut and isinstance(outcome, Later):
-            return self._shut(outcome, now)
-        if line.answered and closings == self._closings:  # an answer to what was asked before it closed opens nothing
-            self.steady, self._closed = True, None
-        if line.usable:
-            self._free.append(line)
-        elif line.was_dead:
-            self._forget()
+            found = await open_connection(self.client(self._timeout), self._timeout, now)
+        except Exception as error:
+            log.exception("connection cannot be opened", relay=self.name)
+            reason = f"{type(error).__name__} while connecting"
+            found = Trouble(Later(reason, not_before=now + PAUSE, counts=False))
+        finally:
+            self._opening -= 1
+        if isinstance(found, Trouble):
+            self._not_opened(found)
+            return
+        if closings != self._closings:  # it closed meanwhile
+            await found.leave()
+            self._staff()
+            return
+        session = Session(found, self, self._timeout, now)
+        self._sessions.add(session)
+        session.work()
+
+    def _not_opened(self, trouble: Trouble) -> None:
+        now = self._moment()
+        if trouble.is_crowded and self._sessions and self.steady:
+            self._most = (len(self._sessions), now + RELAY_WAIT)
+            log.info("relay takes no further connection", relay=self.name, connections=len(self._sessions))
+            self._staff()
+        else:
+            self._shut(trouble.later, now)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _stop(self, batch: Batch) -> None:
+        """Rule 6."""
+        batch.is_stopped = True
+        for job in self._waiting.drain(batch):
+            self._finish(job, Later("stopped before it was sent", counts=False), Heard.NOTHING)
+        try:
+            await asyncio.wait({batch.done}, timeout=min(DRAIN, self._timeout))
+        finally:
+            for session in [one for one in self._sessions if one.carries(batch)]:
+                session.drop()
+
+    # -- what sessions ask and tell (`relay.session.Desk`)
+    def take(self, session: Session) -> Job | None:
+        """The next mail for it."""
+        if not (len(self._waiting) and session.has_room and self._may_begin()):
             return None
-        return outcome
+        job = self._waiting.take(asyncio.get_running_loop().time())
+        if job is not None:
+            self._under_way += 1
+            job.tries += 1
+            job.closings = self._closings
+        return job
 
-    async def _waiting(self, now: datetime) -> Line | None:
-        """A connection that waits and is still good."""
-        while self._free:
-            line = self._free.pop()
-            if line.fresh(now):
-                return line
-            await line.quit()
-        return None
+    def answered(self, job: Job, stage: Stage, code: int, text: bytes) -> bool:
+        """The relay has decided about a mail; whether the connection may be used on."""
+        now, words = self._moment(), text.decode("utf-8", "replace")
+        if stage is Stage.END and 200 <= code < 300:
+            self._begun(job, answered=True)
+            answer: dict[str, object] = {"message_id": f"<{job.mail.message_id}>", "said": said(stage, code, words)}
+            self._finish(job, Sent(answer), Heard.TAKEN)
+            self._opens(job)
+            return True
+        found = verdict(stage, code, words, now)
+        self._begun(job, answered=True)
+        if found.complaint:
+            self._complain(found.complaint, now)
+        self._finish(job, found.outcome, found.heard, found.wait)
+        if found.closes_relay and isinstance(found.outcome, Later):
+            self._shut(found.outcome, now)
+            return False
+        self._opens(job)
+        return not found.hangs_up
 
-    def _shut(self, trouble: Later, now: datetime) -> Later:
+    def settled(self, job: Job, outcome: Outcome, how: Broken | None) -> None:
+        """A mail's outcome without a word of the relay."""
+        self._begun(job, answered=False)
+        if job.batch.is_stopped and isinstance(outcome, Later):
+            outcome = Later("stopped before the relay answered", counts=False)
+        self._finish(job, outcome, Heard.TIMED_OUT if how is Broken.TIMED_OUT else Heard.BROKEN)
+
+    def give_back(self, job: Job) -> None:
+        """It was never begun."""
+        self._under_way -= 1
+        self._waiting.back(job)
+        now = self._moment()
+        if job.batch.is_stopped:
+            later = Later("stopped before it was sent", counts=False)
+        elif self._closed is not None and self._closed_until(now) is not None:
+            later = self._closed
+        elif job.tries >= TRIES:
+            later = Later("the relay hung up again and again", not_before=now + PAUSE, counts=False)
+        else:
+            return
+        self._waiting.jobs.popleft()
+        self._finish(job, later, Heard.NOTHING)
+
+    def rests(self, session: Session) -> None:
+        """It has nothing to do: it waits, or leaves after so many mails."""
+        if session.has_room:
+            self._idle.append(session)
+        else:
+            self._spawn(session.quit())
+            self._staff()
+
+    def ended(self, session: Session, how: Broken) -> None:
+        """It is over."""
+        self._sessions.discard(session)
+        if session in self._idle:
+            self._idle.remove(session)
+        if how is Broken.HUNG_UP:
+            self._forget()
+        self._staff()
+
+    # -- outcomes
+    def _begun(self, job: Job, *, answered: bool) -> None:
+        self._under_way -= 1
+        self._waiting.over(job, asyncio.get_running_loop().time(), answered=answered)
+
+    def _finish(self, job: Job, outcome: Outcome, heard: Heard, wait: timedelta | None = None) -> None:
+        if self.pace is not None and job.admitted:
+            self.pace.done(job.domain, heard, self._moment(), wait=wait)
+            job.admitted = False
+        job.settle(outcome)
+
+    def _opens(self, job: Job) -> None:
+        """The relay has dealt with a mail. An answer to what was asked before it closed opens nothing."""
+        if job.closings == self._closings and (not self.steady or self._closed is not None):
+            self.steady, self._closed = True, None
+            if self.pace is not None:
+                self.pace.relay_answers()
+            self._staff()
+
+    def _shut(self, trouble: Later, now: datetime) -> None:
         """The relay takes nothing for a while: the same answer for every mail until then. Of two the longer holds."""
-        until = self.ready_at(now)
+        until = self._closed_until(now)
         if until is None:
             log.warning("relay refuses", relay=self.name, reason=without_addresses(trouble.reason))
         if until is None or (trouble.not_before is not None and trouble.not_before > until):
             self._closed = trouble
+            if self.pace is not None and trouble.not_before is not None:
+                self.pace.relay_paused(trouble.not_before, now, without_addresses(trouble.reason))
         self.steady = False
         self._closings += 1
         self._forget()
-        return trouble
+        for job in self._waiting.drain():
+            self._finish(job, self._closed or trouble, Heard.NOTHING)
+
+    def _forget(self) -> None:
+        """Hang up on every waiting connection: what ended one has most likely ended them all."""
+        idle, self._idle = self._idle, []
+        for session in idle:
+            session.drop()
 
     def _complain(self, complaint: str, now: datetime) -> None:
         """Tell the operator, the same thing once in five minutes."""
@@ -164,11 +325,16 @@ class SmtpTransport:
             self._complaint = (complaint, now)
             log.error("the relay does not take our mail: check its settings, ours and our name", reason=complaint)
 
-    def _forget(self) -> None:
-        """Hang up on every waiting connection: what ended one has most likely ended them all."""
-        while self._free:
-            self._free.pop().drop()
+    def _closed_until(self, now: datetime) -> datetime | None:
+        until = self._closed.not_before if self._closed else None
+        return until if until is not None and until > now else None
 
+    def _moment(self) -> datetime:
+        """The present, by the newest `now` that we were given, in whole seconds since."""
+        now, given_at = self._now
+        return now + timedelta(seconds=int(asyncio.get_running_loop().time() - given_at))
+
+    # -- for people, and for the doctor
     @property
     def name(self) -> str:
         """The relay, for people."""
@@ -178,6 +344,10 @@ class SmtpTransport:
     def logs_in(self) -> bool:
         """Whether it is to know who we are."""
         return bool(self._user)
+
+    async def try_out(self, patience: float, now: datetime) -> Opened | Trouble:
+        """A connection as mails would have it, which is the caller's to end."""
+        return await open_connection(self.client(patience), patience, now)
 
     def client(self, timeout: float) -> SMTP:
         """A connection to the relay, not yet made."""

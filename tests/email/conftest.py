@@ -40,21 +40,30 @@ GOOD = {
     "RSET": "250 2.0.0 ok",
     "QUIT": "221 bye",
 }
+GROUPED = {"MAIL", "RCPT", "RSET"}  # what may stand before another command in a group (RFC 2920 section 3.1)
 
 
 class Relay:
-    """A scripted relay. `script` gives, for each stage, what to do at its 1st, 2nd, ... time; after that all is well.
+    """A scripted relay, and a strict one. `script` gives, for each stage, what to do at its 1st, 2nd, ... time; after
+    that all is well.
 
     Stages: CONNECT EHLO STARTTLS AUTH MAIL RCPT DATA BODY END RSET. What to do is a reply, DROP or HANG; BODY acts when
-    the message begins, END after the final dot.
+    the message begins, END after the final dot. `scripts` does the same for a single recipient: stage by address.
+    `mails` are the bytes that came, `taken` those that were answered with 2xx, each with its sender and recipient.
+    What a client must not do stands in `faults`: commands in an order or a group that RFC 5321 and 2920 forbid.
+    With `takes_void` DATA is accepted even where every recipient was refused.
     """
 
     def __init__(self) -> None:
         self.script: dict[str, list[str]] = {}
+        self.scripts: dict[str, dict[str, list[str]]] = {}
         self.offers = ["PIPELINING", "8BITMIME", "SIZE 10240000"]
         self.tls: ssl.SSLContext | None = None
+        self.takes_void = False
         self.mails: list[bytes] = []
+        self.taken: list[tuple[str, str, bytes]] = []
         self.commands: list[str] = []
+        self.faults: list[str] = []
         self.connections = 0
         self.open = 0
         self.most_open = 0
@@ -71,8 +80,7 @@ class Relay:
         self._over.set()
         assert self._server is not None
         self._server.close()
-        for writer in list(self._writers):
-            writer.transport.abort()
+        self.hang_up()
         await self._server.wait_closed()
 
     def hang_up(self) -> None:
@@ -80,29 +88,13 @@ class Relay:
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def _act(self, stage: str, writer: asyncio.StreamWriter) -> str | None:
-        """Do what the script says; None if the connection is over."""
-        actions = self.script.get(stage, [])
-        action = actions.pop(0) if actions else GOOD.get(stage, "250 ok")
-        if action == HANG:
-            await self._over.wait()
-            return None
-        if action == DROP:
-            writer.transport.abort()
-            return None
-        if action:
-            writer.write(action.encode() + b"\r\n")
-            await writer.drain()
-        return None if action.startswith("421") else action
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
         self.most_open = max(self.open, self.most_open)
         self._writers.add(writer)
         try:
-            if await self._act("CONNECT", writer) is not None:
-                await self._session(reader, writer)
+            await _Visit(self, reader, writer).serve()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
         finally:
@@ -110,30 +102,114 @@ class Relay:
             self._writers.discard(writer)
             writer.close()
 
-    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := (await reader.readline()).decode("utf-8", "replace").strip():
-            self.commands.append(line)
+
+class _Visit:
+    """One connection to the relay, and how far its transaction is."""
+
+    def __init__(self, relay: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.relay, self.reader, self.writer = relay, reader, writer
+        self.sender: str | None = None
+        self.recipient: str | None = None
+        self.asked = ""  # the recipient last named, taken or not
+
+    async def serve(self) -> None:
+        if await self.act("CONNECT") is None:
+            return
+        while line := (await self.reader.readline()).decode("utf-8", "replace").strip():
+            self.relay.commands.append(line)
             verb = line.split()[0].upper()
-            if verb == "EHLO" and "EHLO" not in self.script:
-                lines = ["relay.example", *self.offers]
-                marks = ["-"] * (len(lines) - 1) + [" "]
-                writer.write("".join(f"250{m}{x}\r\n" for m, x in zip(marks, lines, strict=True)).encode())
-                continue
-            if verb == "STARTTLS" and self.tls is not None:
-                writer.write(b"220 go\r\n")
-                await writer.start_tls(self.tls)
-                continue
-            reply = await self._act(verb, writer)
-            if reply is None or verb == "QUIT":
-                return
-            if reply.startswith("354") and not await self._data(reader, writer):
+            await self.look(verb)
+            if not await self.command(verb, line):
                 return
 
-    async def _data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        if await self._act("BODY", writer) is None:
+    async def act(self, stage: str) -> str | None:
+        """Do what the script says; None if the connection is over."""
+        actions = self.relay.scripts.get(self.asked, {}).get(stage) or self.relay.script.get(stage, [])
+        action = actions.pop(0) if actions else GOOD.get(stage, "250 ok")
+        if action == HANG:
+            await self.relay._over.wait()
+            return None
+        if action == DROP:
+            self.writer.transport.abort()
+            return None
+        if action:
+            await self.say(action)
+        return None if action.startswith("421") else action
+
+    async def say(self, reply: str) -> None:
+        self.writer.write(reply.encode() + b"\r\n")
+        await self.writer.drain()
+
+    async def look(self, verb: str) -> None:
+        """Whether something stands behind a command that must be the last of its group."""
+        if verb in GROUPED and "PIPELINING" in self.relay.offers:
+            return
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if verb.isalpha() and self.reader._buffer:  # type: ignore[attr-defined]
+            self.relay.faults.append(f"{verb} is not the last of its group")
+
+    async def command(self, verb: str, line: str) -> bool:
+        """Deal with one command; whether the connection goes on."""
+        if verb == "EHLO" and "EHLO" not in self.relay.script:
+            lines = ["relay.example", *self.relay.offers]
+            marks = ["-"] * (len(lines) - 1) + [" "]
+            await self.say("\r\n".join(f"250{m}{x}" for m, x in zip(marks, lines, strict=True)))
+            return True
+        if verb == "STARTTLS" and self.relay.tls is not None:
+            await self.say(self.relay.script.get("STARTTLS", ["220 go"])[0])
+            await self.writer.start_tls(self.relay.tls)
+            return True
+        if (wrong := self.out_of_order(verb, line)) is not None:
+            await self.say(wrong)
+            return True
+        if verb == "DATA" and self.recipient is None and self.relay.takes_void:
+            await self.say("354 go on")
+            return await self.message()
+        reply = await self.act(verb)
+        if reply is None or verb == "QUIT":
             return False
-        self.mails.append(await reader.readuntil(b"\r\n.\r\n"))
-        return await self._act("END", writer) is not None
+        self.note(verb, line, taken=reply.startswith("2"))
+        return not (verb == "DATA" and reply.startswith("354")) or await self.message()
+
+    def out_of_order(self, verb: str, line: str) -> str | None:
+        """What a strict server says to a command whose time has not come."""
+        self.asked = line.partition("<")[2].partition(">")[0] if verb == "RCPT" else self.asked
+        if verb == "MAIL" and self.sender is not None:
+            self.relay.faults.append("MAIL within a transaction")
+            return "503 5.5.1 nested MAIL"
+        if verb == "RCPT" and self.sender is None:
+            return "503 5.5.1 MAIL first"
+        if verb == "DATA" and self.recipient is None and not self.relay.takes_void:
+            return "554 5.5.1 no valid recipients" if self.sender is not None else "503 5.5.1 MAIL first"
+        return None
+
+    def note(self, verb: str, line: str, *, taken: bool) -> None:
+        if verb == "MAIL" and taken:
+            self.sender = line.partition("<")[2].partition(">")[0]
+        elif verb == "RCPT" and taken:
+            self.recipient = self.asked
+        elif verb == "RSET":
+            self.sender = self.recipient = None
+
+    async def message(self) -> bool:
+        """The message and the answer to its final dot."""
+        sender, recipient = self.sender, self.recipient
+        self.sender = self.recipient = None
+        if recipient is None:
+            if (line := await self.reader.readuntil(b"\r\n")) != b".\r\n":
+                self.relay.faults.append(f"a message for nobody: {line[:60]!r}")
+                await self.reader.readuntil(b"\r\n.\r\n")
+            await self.say("554 5.5.1 no valid recipients")
+            return True
+        if await self.act("BODY") is None:
+            return False
+        mail = await self.reader.readuntil(b"\r\n.\r\n")
+        self.relay.mails.append(mail)
+        reply = await self.act("END")
+        if reply is not None and reply.startswith("2"):
+            self.relay.taken.append((sender or "", recipient, mail))
+        return reply is not None
 
 
 @pytest.fixture
@@ -142,6 +218,7 @@ async def relay() -> AsyncIterator[Relay]:
     await server.start()
     yield server
     await server.stop()
+    assert not server.faults
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,10 @@ def trusting(certificate):
 
 
 async def test_a_good_relay_is_greeted_and_left(ask, relay):
-    assert await ask() == f"127.0.0.1:{relay.port}: greets in the clear, takes mails of up to 10,240,000 bytes"
+    said = (
+        f"127.0.0.1:{relay.port}: greets in the clear, offers PIPELINING, SIZE, takes mails of up to 10,240,000 bytes"
+    )
+    assert await ask() == said
     assert [line.split()[0] for line in relay.commands] == ["EHLO", "QUIT"]
     assert relay.open == 0
 

@@ -13,9 +13,9 @@ import pytest
 import uvloop
 from aiosmtpd.smtp import SMTP as RealServer  # noqa: N811 - a class beside a client of the same name
 
-from bots.email.relay import session as line
 from bots.email.addresses import Address
 from bots.email.channel import EmailChannel
+from bots.email.relay import session as line
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Gone, Later, Refused, Sent, Unknown
 
@@ -147,7 +147,7 @@ async def test_a_sent_mail_says_its_message_id_and_what_the_relay_said(relay, se
 
 
 async def test_a_large_body_that_never_left_is_later_not_unknown(relay, sender, mail, now):
-    relay.script = {"BODY": ["hang"]}
+    relay.script, relay.offers = {"BODY": ["hang"]}, ["PIPELINING"]
     large = replace(mail(), data=b"x" * 70 + b"\r\n" + (b"y" * 900 + b"\r\n") * 20_000)
     got = await one(sender(), large, now)
     assert isinstance(got, Later)
