@@ -10,6 +10,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -50,6 +51,8 @@ NAME = 200
 ADDRESS = 1_000
 LEAD = 280
 PREVIEW = 140
+_TOP = re.compile("<thead>.*?</thead>", re.DOTALL)
+_HEADING = re.compile(r"<th(?=[ >])(?! scope)")
 _READ = 2_000  # characters of a text, for the line that it gives
 
 
@@ -202,8 +205,13 @@ def _title(revision: Revision, lang: str, site: Site) -> str:
 
 
 def _scrolling(html: str) -> str:
-    """Tables too wide for a phone scroll by themselves; the body is clean, so its tags are written in one way."""
-    return html.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+    """Tables too wide for a phone scroll by themselves, and their headings say of what they are.
+
+    The body is clean, so its tags are written in one way.
+    """
+    headed = _TOP.sub(lambda top: _HEADING.sub('<th scope="col"', top[0]), html)
+    headed = _HEADING.sub('<th scope="row"', headed)
+    return headed.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
 
 
 def _is_link(url: str) -> bool:

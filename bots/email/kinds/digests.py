@@ -122,7 +122,7 @@ class _Making:
             pieces += [self._entry(item, full=False) for item in told[full:]]
         if hidden := len(items) - len(told):
             pieces.append(self._ending(hidden))
-        values = {**self._front(items), "entries": b"\r\n\r\n".join(one.text for one in pieces)}
+        values = {**self._front(items), "entries": b"\r\n\r\n".join(one.text for one in pieces).lstrip()}
         if not self.text_only:
             values["entries_html"] = b"\r\n".join(one.html for one in pieces)
         return Compiled(outside.partly(values), tuple(item.release.number for item in told))
@@ -149,7 +149,8 @@ class _Making:
 
     def _sections(self, items: Sequence[Item]) -> Iterator[Piece]:
         for day, of_day in groupby(items, key=self._day):
-            yield self._heading(self.t("Urgent") if day is None else days_in_words(day, day, self.t))
+            words = self.t("Urgent") if day is None else days_in_words(day, day, self.t)
+            yield self._heading(words, urgent=day is None)
             for item in of_day:
                 yield self._entry(item, full=True)
 
@@ -164,12 +165,18 @@ class _Making:
 
     def _rendered_entry(self, item: Item, *, full: bool) -> Piece:
         shown: Entry = entry_view(item.release, item.lang, self.frame.site)
-        when = self.t.moment(shown.public_at, self.zone)
+        when = (self.t.moment if shown.urgent else self.t.time)(shown.public_at, self.zone)  # below its day
         return replace(self._rendered("entry", entry=shown, when=when, full=full), title=shown.title)
 
-    def _heading(self, words: str) -> Piece:
+    def _heading(self, words: str, *, urgent: bool = False) -> Piece:
+        values = {"words": words, "loud": upper(words, self.t.lang), "urgent": urgent}
         key = ("heading", words, self.t.lang, self.text_only)
-        return self.digests.piece(key, lambda: self._rendered("section", words=words, loud=upper(words, self.t.lang)))
+
+        def make() -> Piece:
+            made = self._rendered("section", **values)
+            return replace(made, text=b"\r\n" + made.text)  # one more line is free before it
+
+        return self.digests.piece(key, make)
 
     def _ending(self, hidden: int) -> Piece:
         words = self.t.plural("And {count} more on our site:", "And {count} more on our site:", hidden)
