@@ -18,7 +18,7 @@ SECTIONS = (
     "arrival",
     "embargo",
     "fanout",
-    "delivery",
+    "email",
     "telegram",
     "feeds",
     "serving",

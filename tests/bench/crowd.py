@@ -82,12 +82,12 @@ def _distinct(number: int) -> Filter:
     return others[number % 3]
 
 
-async def announce(database: Database) -> int:
-    """One release that everybody wants, and its message, open; returns the message's id."""
+async def announce(database: Database, sentences: int = 8) -> int:
+    """One release of so many sentences that everybody wants, and its message, open; returns the message's id."""
     texts = {"az": "İcazə permit", "en": "Permits take less time", "ru": "Разрешение permit"}
     async with database.writing() as session:
         for lang, title in texts.items():
-            revision = Revision(0, 0, title, "", f"<p>{PARAGRAPH * 8}</p>", PARAGRAPH * 8)
+            revision = Revision(0, 0, title, "", f"<p>{PARAGRAPH * sentences}</p>", PARAGRAPH * sentences)
             topics = (("t1", "source", ""),)
             draft = Draft(
                 "desk", "permits", lang, "permits", "news", Urgency.NORMAL, State.PUBLIC, NOW, revision, topics
