@@ -29,7 +29,7 @@ from syndicator.domain.model import ChannelKind, MessageKind
 __all__ = ["EmailChannel"]
 
 CHUNK = 20
-LANES = 2  # one chunk is on its way while the other is claimed or settled; more would only stand `sending` longer
+SPARE = 1  # lanes beside those that keep the connections busy: one chunk is claimed or settled meanwhile
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class EmailChannel:
     def __init__(self, compiler: Compiler, transport: Transport) -> None:
         self._compiler = compiler
         self._transport = transport
-        self.lanes = LANES
+        self.lanes = transport.connections + SPARE
 
     @property
     def chunk(self) -> int:
