@@ -118,7 +118,8 @@ def _later(
     last = written + policy.patience if policy.patience is not None and written is not None else None
     over = attempts >= policy.max_attempts if last is None else attempts >= FEWEST and now >= last
     if over:
-        return Fate(DeliveryState.FAILED, f"given up after {attempts} attempts: {outcome.reason}", answer=answer)
+        said = f"given up after {attempts} attempts: {outcome.reason}"
+        return Fate(DeliveryState.FAILED, said, answer=answer, bounce=outcome.bounce)
     if outcome.asked:
         due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
         return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer)

@@ -21,6 +21,7 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake, Tally
+from syndicator.pipeline.returning import Consequences
 from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.store import ledger
@@ -136,6 +137,7 @@ class Press:
             policies={ChannelKind.EMAIL: policy, ChannelKind.TELEGRAM: RetryPolicy(3, ResendUnknown.NEVER)},
             clock=lambda: self.now,
             metrics=self.metrics,
+            consequences=Consequences(self.tokens),
             sleep=self.rest,
         )
         self.delivery = Delivery(
