@@ -3,7 +3,7 @@
 Rules, in order:
 
 1. What a person wrote (title, note, site name) is made one clean line first; control characters never reach a header.
-2. Plain ASCII that fits a line stays as it is; anything else becomes RFC 2047 encoded words. Lines end by CRLF and
+2. Plain ASCII stays as it is, folded between words; anything else becomes RFC 2047 encoded words. Lines end by CRLF and
    hold at most 76 characters (RFC 2047 section 2), addresses and identifiers excepted, which may not be folded.
 3. Identifiers are deterministic: the same message to the same subscriber has the same Message-ID, so that a
    receiver can drop a repeat (RFC 5322 section 3.6.4).
@@ -65,8 +65,10 @@ def header_line(name: str, value: str) -> bytes:
 def text_line(name: str, text: str) -> bytes:
     """A header that holds what a person wrote."""
     line = one_line(text)
-    if _stays(line) and len(name) + 2 + len(line) <= LINE:
-        return f"{name}: {line}\r\n".encode("ascii")
+    if _stays(line):
+        folded = _folded(f"{name}: {line}")
+        if max(map(len, folded)) < LINE and folded[0] != f"{name}:":
+            return ("\r\n ".join(folded) + "\r\n").encode("ascii")
     return f"{name}: {_encoded(name, line)}\r\n".encode("ascii")
 
 
@@ -83,6 +85,18 @@ def from_line(display: str, address: str) -> bytes:
 def _stays(line: str) -> bool:
     """Whether it may stand as written; what looks like an encoded word may not."""
     return _PRINTABLE.fullmatch(line) is not None and "=?" not in line
+
+
+def _folded(line: str) -> list[str]:
+    """The line in parts that fit, the later ones with a space before them; a word of any length stays whole."""
+    parts = [""]
+    for word in line.split(" "):
+        room = LINE if len(parts) == 1 else LINE - 1
+        if parts[-1] and len(parts[-1]) + 1 + len(word) > room:
+            parts.append(word)
+        else:
+            parts[-1] += f" {word}" if parts[-1] else word
+    return parts
 
 
 def _encoded(name: str, line: str) -> str:

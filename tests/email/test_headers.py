@@ -42,6 +42,20 @@ def test_a_title_is_one_header_line_that_reads_back_equal(text):
     assert str(make_header(decode_header(unfolded))) == one_line(text)
 
 
+def test_a_long_plain_title_is_folded_between_words_and_not_encoded():
+    title = "Temporary residence permits: how to extend yours changes in January, and what it costs then"
+    first, second = text_line("Subject", title).decode().removesuffix("\r\n").split("\r\n")
+    assert (first + second).removeprefix("Subject: ") == title
+
+
+@pytest.mark.parametrize("title", ["a" * 66, "a" * 67, "a" * 75, "a" * 200, "a " * 40 + "b" * 74])
+def test_words_of_any_length_read_back_equal_on_lines_that_fit(read, title):
+    raw = text_line("Subject", title)
+    assert all(len(line) <= 76 for line in raw.split(b"\r\n"))
+    assert raw.startswith(b"Subject: ")
+    assert read(raw + b"\r\n")["Subject"] == title
+
+
 @calm
 @given(WRITTEN)
 def test_an_office_name_never_changes_the_address(text):
