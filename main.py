@@ -236,6 +236,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         telegram_name=lambda: telegram.username,
         contact=settings.site.contact,
         confirm_for=settings.retention.confirm_for,
+        retention=settings.retention,
     )
     app = make_app(pages, [*feeds.routes(), *telegram.routes()], feeds.templates())
     retention = Retention(

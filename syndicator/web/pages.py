@@ -6,6 +6,7 @@ What is public is decided by `store.releases.listing` alone.
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -163,4 +164,11 @@ def query_filter(request: web.Request) -> Filter:
 async def privacy(request: web.Request) -> web.Response:
     """GET /{lang}/privacy: what is kept of a reader, and what is not."""
     parts, lang = request.app[PARTS], request.match_info["lang"]
-    return page(request, "privacy.html", lang, paths={code: f"/{code}/privacy" for code in parts.site.languages})
+    return page(
+        request,
+        "privacy.html",
+        lang,
+        paths={code: f"/{code}/privacy" for code in parts.site.languages},
+        left_days=ceil(parts.retention.left_days),
+        ledger_days=ceil(parts.retention.ledger_days),
+    )

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from config.settings import RetentionSettings
 from syndicator.domain.ports import Clock, FeedCatalogue, FeedPublisher, MediaStore
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
@@ -26,7 +27,8 @@ class Parts:
 
     `trusted_proxies` are addresses or networks (CIDR) that may state the reader's address in X-Forwarded-For.
     `telegram_name` tells the bot's user name without @, or "" while it is not known. `contact` is an
-    address people may write to, `confirm_for` how long a confirmation link works.
+    address people may write to, `confirm_for` how long a confirmation link works,
+    `retention` how long what is kept.
     """
 
     site: Site
@@ -44,6 +46,7 @@ class Parts:
     telegram_name: Callable[[], str] = str
     contact: str = ""
     confirm_for: timedelta = CONFIRM_FOR
+    retention: RetentionSettings = RetentionSettings()
 
 
 PARTS = web.AppKey("parts", Parts)
