@@ -120,6 +120,7 @@ class Compiler:
             data,
             letter.return_token,
             urgent=_is_urgent(letter),
+            dotless=True,  # see `pattern`
             shown=compiled.shown,
         )
 

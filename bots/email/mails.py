@@ -18,10 +18,11 @@ class NotSendable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A finished mail: the envelope and the bytes, lines ended by CRLF, none begun by a dot: nothing is to be stuffed.
+    """A finished mail: the envelope and the bytes, lines ended by CRLF.
 
     `envelope_id` is the ENVID (RFC 3461 section 4.4) that a report names: letters and digits, or "". `urgent` says that
     no cap or rate for bulk holds it back. `shown` are the releases that a digest tells of, None for any other mail.
+    `dotless` says that no line begins with a dot: nothing is to be stuffed, and nobody needs to look.
     """
 
     sender: str
@@ -31,6 +32,7 @@ class Mail:
     envelope_id: str = ""
     urgent: bool = False
     shown: tuple[int, ...] | None = None
+    dotless: bool = False
 
     @property
     def domain(self) -> str:

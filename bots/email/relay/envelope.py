@@ -99,12 +99,13 @@ class Envelope:
         )
 
 
-def stuffed(data: bytes) -> bytes:
+def stuffed(mail: Mail) -> bytes:
     """As DATA wants it: lines that begin with a dot get another (RFC 5321 section 4.5.2), and the final dot."""
-    if b"\r\n." in data:
+    data = mail.data
+    if not mail.dotless:  # looking costs more than all the rest of sending
         data = data.replace(b"\r\n.", b"\r\n..")
-    if data.startswith(b"."):
-        data = b"." + data
+        if data.startswith(b"."):
+            data = b"." + data
     return data + (b".\r\n" if data.endswith(b"\r\n") else b"\r\n.\r\n")
 
 

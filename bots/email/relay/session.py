@@ -241,7 +241,7 @@ class Session(asyncio.Protocol):
             self._asking = job
             self.drop(Broken.HUNG_UP)
             return
-        body = stuffed(job.mail.data)
+        body = stuffed(job.mail)
         self._asking, self._carried = None, job
         self._awaited.append(Stage.END)
         alone = len(body) > LARGE or not self._offers.pipelining
