@@ -1,6 +1,6 @@
 """The process is killed with SIGKILL at random moments while it sends: who was missed, and who got it twice?
 
-`python -m tests.killing` is the long run (5,000 mails' readers and 300 chats, 20 kills each); tests run small ones.
+`python -m tests.killing` is the long run (20,000 mails' readers and 300 chats, 20 kills each); tests run small ones.
 Rules of the judge:
 
 1. Every subscriber got every release.
@@ -230,7 +230,7 @@ def main() -> None:
     """The long run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("outlets", nargs="*", default=["email", "telegram"], help="email, telegram")
-    parser.add_argument("--subscribers", type=int, default=5000)
+    parser.add_argument("--subscribers", type=int, default=20_000)
     parser.add_argument("--chats", type=int, default=300)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))

@@ -19,6 +19,7 @@ SECTIONS = (
     "embargo",
     "fanout",
     "email",
+    "memory",
     "telegram",
     "feeds",
     "serving",

@@ -28,7 +28,7 @@ from syndicator.store.database import Database
 from tests.bench.crowd import NOW, SITE, announce, crowd, taxonomy
 from tests.bench.figures import Figure, child
 
-__all__ = ["figures", "measure"]
+__all__ = ["figures", "measure", "peak_mb"]
 
 PEOPLE = 300_000
 FILTERS = 1000
@@ -109,12 +109,12 @@ async def _fan_out(url: str, message: int) -> None:
         "matches": database.seconds[0],
         "whole": whole,
         "longest": max(database.seconds),
-        "peak_mb": _peak_mb(),
+        "peak_mb": peak_mb(),
     }
     print(json.dumps(found))  # noqa: T201  # the answer to the parent
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """This process's own peak. Where the kernel tells it: `ru_maxrss` keeps what the parent had before the exec."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
