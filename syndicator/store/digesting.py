@@ -12,7 +12,8 @@ Rules, in order:
 4. Before the first step every release of the window is matched with the filters of today, in a run for one person with
    theirs alone. That waits for the release's own fan-out, though not for ever.
 5. Rows and what they tell are one transaction; who has a row of the run gets no second one.
-6. A run for somebody who rests is put by until they do no more (`digests`).
+6. What of the last run still waits for people of this one goes along with it (`carrying`).
+7. A run for somebody who rests is put by until they do no more (`digests`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import MessageKind, Standing, State, SubscriberRole, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
+from syndicator.store.carrying import carry
 from syndicator.store.catalogue import shown
 from syndicator.store.digests import became_news, opened
 from syndicator.store.loading import many
@@ -242,6 +244,7 @@ async def _write(
         given = {**values, "message": run["message_id"], "low": step.low, "high": step.high}
         given["channels"] = list(step.channels)
         await session.execute(typed(items.format(people=people), given))
+        await carry(session, step, run)
     return written
 
 

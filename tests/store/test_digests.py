@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, MessageKind, SubscriptionState
@@ -53,6 +53,10 @@ class Desk:
         for message in await ledger.open_messages(session):
             while await ledger.fan_out(session, message.id, now=at, **how) is not None:
                 pass
+
+    async def arrive(self, session):
+        """Whatever was written has gone out: nothing of it waits for the next digest."""
+        await session.execute(update(DELIVERY).values(state="sent", answer={"message_id": 1}))
 
     async def told(self, session):
         """Who has which digests: address -> release numbers, a list a digest."""
@@ -203,6 +207,7 @@ async def test_who_leaves_digests_is_told_at_once_what_is_outstanding(database, 
         assert await catching_up.catch_up(session, old.id, Cadence.DAILY, BAKU, noon, 14 * DAY) == 1
         await desk.spread(session, noon)
         assert await desk.told(session) == {"1": [[(1, "az")], [(2, "az")]], "2": [[(1, "az")]]}
+        await desk.arrive(session)
         await desk.close(session, now + DAY, now + 2 * DAY)
         assert await desk.told(session) == {"1": [[(1, "az")], [(2, "az")]], "2": [[(1, "az")], [(2, "az")]]}
 
@@ -231,6 +236,7 @@ async def test_a_clock_that_ran_ahead_loses_nothing_and_doubles_nothing(database
         assert await digests.strike(session, now + DAY) == 0
         assert await digests.last_end(session, Cadence.DAILY, BAKU) is None
         await desk.close(session, now, now + DAY)
+        await desk.arrive(session)
         await desk.publish(session, "c", at=far - timedelta(hours=1))
         await desk.close(session, now + DAY, far)
         assert await desk.told(session) == {"1": [[(1, "az")], [(2, "az")], [(3, "az")]]}
