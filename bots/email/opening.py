@@ -17,6 +17,9 @@ from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
 from bots.email.headers import own_host
 from bots.email.outbox import FileTransport
+from bots.email.pace.keeper import Keeper
+from bots.email.pace.limits import Limits
+from bots.email.pace.pace import Pace
 from bots.email.smtp import SmtpTransport
 from bots.email.transports import Transport
 from config.email import EmailSettings
@@ -61,18 +64,23 @@ def open_email(
         BadSettings: an address or the key for signing cannot be used, or something is missing.
     """
     email = settings.email
-    way: Transport = FileTransport(Path(email.outbox)) if email.transport == "file" else open_relay(email, site)
+    parts: list[Part] = []
+    way: Transport = FileTransport(Path(email.outbox))
+    if email.transport == "smtp":
+        pace = Pace(Limits.of(email, site.zone))
+        way = open_relay(email, site, pace)
+        parts.append(Keeper(pace, database, clock=clock, metrics=metrics))
     if email.dkim is not None:
         from bots.email.dkim import Signer, SigningTransport  # noqa: PLC0415  # see rule 3
 
         way = SigningTransport(Signer.of(email.dkim), way)
     channel = EmailChannel(open_compiler(settings, site=site, texts=texts, taxonomy=taxonomy), way)
     if email.inbound.kind == "none":
-        return Email(channel)
+        return Email(channel, parts)
     from bots.email.inbound.opening import open_inbound  # noqa: PLC0415  # see rule 3
 
     inbound = open_inbound(email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake)
-    return Email(channel, parts=inbound)
+    return Email(channel, [*parts, *inbound])
 
 
 def open_compiler(settings: Settings, *, site: Site, texts: Texts, taxonomy: Taxonomy) -> Compiler:
@@ -99,8 +107,8 @@ def open_compiler(settings: Settings, *, site: Site, texts: Texts, taxonomy: Tax
         raise BadSettings(str(error)) from None
 
 
-def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
-    """The way to the relay."""
+def open_relay(email: EmailSettings, site: Site, pace: Pace | None = None) -> SmtpTransport:
+    """The way to the relay; without `pace` everything may go at once."""
     return SmtpTransport(
         email.host,
         email.port,
@@ -110,4 +118,5 @@ def open_relay(email: EmailSettings, site: Site) -> SmtpTransport:
         password=email.password.get_secret_value() if email.password else "",
         connections=email.connections,
         timeout=email.timeout,
+        pace=pace,
     )
