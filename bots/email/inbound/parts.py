@@ -19,6 +19,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser
+from email.policy import Compat32
 
 from syndicator.domain.text import one_line
 
@@ -27,6 +28,17 @@ __all__ = ["LOOKED_AT", "Part", "blocks_of", "headers_of", "parts_of", "value", 
 LOOKED_AT = 1_000_000  # bytes
 DEPTH = 4
 PARTS = 40
+
+
+class _AsItCame(Compat32):
+    """Header values with their bytes, which the library would replace where they are no ASCII."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002
+        """The value."""
+        return value
+
+
+_AS_IT_CAME = _AsItCame()
 _HEAD = 64_000  # bytes of headers
 _VALUE = 4_000  # characters of one header that are looked at
 _MANY = 20  # headers of one name
@@ -119,7 +131,7 @@ def _cut(raw: bytes) -> tuple[Message, bytes]:
 
 
 def _parsed(head: bytes) -> Message:
-    return BytesHeaderParser().parsebytes(head[:_HEAD])
+    return BytesHeaderParser(policy=_AS_IT_CAME).parsebytes(head[:_HEAD])
 
 
 def _split(body: bytes, boundary: str) -> Iterator[bytes]:

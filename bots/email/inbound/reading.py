@@ -43,6 +43,7 @@ _RECIPIENT_HEADERS = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelop
 _NO_COMPLAINT = frozenset({"not-spam", "auth-failure"})
 _BARE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z2-7]{48}(?![A-Za-z0-9])", re.ASCII)
 _LINK = re.compile(r"/unsubscribe/([A-Za-z0-9_-]{40})(?![A-Za-z0-9_-])", re.ASCII)
+_MAILTO = re.compile(r"mailto:[^\s<>\"]{1,40}\+[A-Za-z2-7]{48}@", re.IGNORECASE | re.ASCII)
 _TAGGED = re.compile(r"[^\s<>\"]{1,40}\+[A-Za-z2-7]{48}@", re.ASCII)
 _AUTOMATIC = re.compile(
     r"^\W*(auto(matic)?(ed)?[ -]?(reply|response|answer)|out of (the )?office|away from|"
@@ -177,7 +178,7 @@ def _answers_itself(headers: Message) -> bool:
 
 def _reader(text: str, tokens: Tokens, now: datetime) -> int | None:
     """The subscriber whose token for leaving stands in that text: in an address, or in the link of a page."""
-    for tagged in _TAGGED.findall(text)[:_CANDIDATES]:
+    for tagged in _MAILTO.findall(text)[:_CANDIDATES]:
         if (who := who_leaves(tokens, tagged, now)) is not None:
             return who
     for link in _LINK.findall(text)[:_CANDIDATES]:

@@ -68,6 +68,8 @@ def _action(block: Message) -> Action:
     found = _WORD.match(value(block, "Action").lower())
     if found is not None and found[0] in list(Action):
         return Action(found[0])
+    if found is not None and found[0].startswith(("fail", "error")):
+        return Action.FAILED
     return Action.DELAYED if value(block, "Status").startswith("4") else Action.FAILED
 
 
