@@ -67,8 +67,8 @@ def text_line(name: str, text: str) -> bytes:
     line = one_line(text)
     if _stays(line):
         folded = _folded(f"{name}: {line}")
-        if max(map(len, folded)) < LINE and folded[0] != f"{name}:":
-            return ("\r\n ".join(folded) + "\r\n").encode("ascii")
+        if max(map(len, folded)) <= LINE and folded[0] != f"{name}:":
+            return ("\r\n".join(folded) + "\r\n").encode("ascii")
     return f"{name}: {_encoded(name, line)}\r\n".encode("ascii")
 
 
@@ -89,13 +89,13 @@ def _stays(line: str) -> bool:
 
 def _folded(line: str) -> list[str]:
     """The line in parts that fit, the later ones with a space before them; a word of any length stays whole."""
-    parts = [""]
-    for word in line.split(" "):
-        room = LINE if len(parts) == 1 else LINE - 1
-        if parts[-1] and len(parts[-1]) + 1 + len(word) > room:
-            parts.append(word)
+    first, *words = line.split(" ")
+    parts = [first]
+    for word in words:
+        if len(parts[-1]) + 1 + len(word) > LINE:
+            parts.append(f" {word}")
         else:
-            parts[-1] += f" {word}" if parts[-1] else word
+            parts[-1] += f" {word}"
     return parts
 
 
