@@ -45,7 +45,7 @@ _OFFERED = (
     "Australia/Adelaide", "Australia/Sydney", "Asia/Vladivostok", "Pacific/Auckland",
 )
 # fmt: on
-_SPELLED = {"Europe/Kyiv": "Europe/Kiev"}  # as CLDR names it
+_SPELLED = {("Europe/Kyiv", "az"): "Kiyev", ("Europe/Kyiv", "ru"): "Киев"}  # a name that Babel's data do not have yet
 
 
 def cadences(t: Translator) -> Sequence[tuple[str, str]]:
@@ -85,7 +85,8 @@ def _named(zone: str, lang: str, day: date) -> str:
         here = datetime.combine(day, time(12), ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return zone
-    city = get_timezone_location(ZoneInfo(_SPELLED.get(zone, zone)), locale=lang, return_city=True)
+    known = _SPELLED.get((zone, lang))
+    city = known or get_timezone_location(ZoneInfo(zone), locale=lang, return_city=True)
     return f"{city} (UTC{_signed(here.utcoffset() or timedelta())})"
 
 

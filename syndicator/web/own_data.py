@@ -52,7 +52,7 @@ _STATES: Mapping[DeliveryState, str] = {
 
 def _personal(request: web.Request) -> Personal:
     parts = request.app[PARTS]
-    return Personal(parts.database, site=parts.site, taxonomy=parts.taxonomy)
+    return Personal(parts.database, site=parts.site, taxonomy=parts.taxonomy, tokens=parts.tokens)
 
 
 async def sent(request: web.Request) -> web.Response:

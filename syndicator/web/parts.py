@@ -20,6 +20,8 @@ from syndicator.store.database import Database
 
 __all__ = ["PARTS", "Parts"]
 
+RETENTION = RetentionSettings()
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -28,7 +30,7 @@ class Parts:
     `trusted_proxies` are addresses or networks (CIDR) that may state the reader's address in X-Forwarded-For.
     `telegram_name` tells the bot's user name without @, or "" while it is not known. `contact` is an
     address people may write to, `confirm_for` how long a confirmation link works,
-    `retention` how long what is kept.
+    and `retention` how long what is kept.
     """
 
     site: Site
@@ -46,7 +48,7 @@ class Parts:
     telegram_name: Callable[[], str] = str
     contact: str = ""
     confirm_for: timedelta = CONFIRM_FOR
-    retention: RetentionSettings = RetentionSettings()
+    retention: RetentionSettings = RETENTION
 
 
 PARTS = web.AppKey("parts", Parts)

@@ -27,6 +27,7 @@ from syndicator.store.database import Database
 from syndicator.store.releases import Draft
 from syndicator.web.app import make_app
 from syndicator.web.parts import Parts
+from tests.web.people import People
 
 
 @dataclass
@@ -217,6 +218,11 @@ def parts(
         telegram_name=lambda: "aldera_bot",
         contact="press@example.org",
     )
+
+
+@pytest.fixture
+def people(parts: Parts) -> People:
+    return People(parts)
 
 
 @dataclass

@@ -9,82 +9,11 @@ from html import unescape
 
 import pytest
 
-from syndicator.domain.filters import parse
-from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, SubscriptionState
-from syndicator.store import ledger, subscriptions
-from syndicator.store.subscriptions import Consent
+from syndicator.domain.model import OtherLanguage, SubscriptionState
+from syndicator.store import ledger
 from syndicator.web.limits import ALL
 from syndicator.web.subscribe import LIMITS
-
-ONE_CLICK = {"List-Unsubscribe": "One-Click"}
-
-
-class People:
-    """Looks into the store for what a page has done, and puts people there."""
-
-    def __init__(self, parts) -> None:
-        self.database, self.clock, self.tokens = parts.database, parts.clock, parts.tokens
-        self.subscribing = parts.subscribing
-
-    async def heard(self):
-        """What was asked for on pages is looked at, as the engine would."""
-        while await self.subscribing.hear(self.clock()):
-            pass
-
-    async def join(self, address="ayla@example.org", text="topic=visas", language="ru", state=SubscriptionState.ACTIVE):
-        now = self.clock()
-        async with self.database.writing() as session:
-            someone = await subscriptions.ensure(
-                session, ChannelKind.EMAIL, address, language=language, timezone="Asia/Baku", now=now
-            )
-            subscription = await subscriptions.subscribe(
-                session,
-                someone.id,
-                parse(text),
-                cadence=Cadence.IMMEDIATE,
-                state=state,
-                consent=Consent(now, "test", "yes"),
-                now=now,
-            )
-        return someone, subscription
-
-    async def live(self, address="ayla@example.org"):
-        await self.heard()
-        async with self.database.reading() as session:
-            someone = await subscriptions.find(session, ChannelKind.EMAIL, address)
-            return [] if someone is None else list(await subscriptions.of(session, someone.id))
-
-    async def reader(self, address="ayla@example.org"):
-        await self.heard()
-        async with self.database.reading() as session:
-            return await subscriptions.find(session, ChannelKind.EMAIL, address)
-
-    async def pause(self, someone):
-        async with self.database.writing() as session:
-            await subscriptions.pause(session, someone.id, "550 no such user")
-
-    def link(self, purpose: str, number: int, **expires: float) -> str:
-        until = self.clock() + timedelta(**expires) if expires else None
-        return f"/{purpose}/{self.tokens.sign(purpose, number, until)}"
-
-
-@pytest.fixture
-def people(parts):
-    return People(parts)
-
-
-def hidden(text: str, name: str) -> str:
-    found = re.search(rf'name="{name}" value="([^"]*)"', text)
-    assert found, name
-    return unescape(found[1])
-
-
-async def fill(visitor, clock, lang="en", **fields):
-    """Open the form, take a breath, send it."""
-    page = await visitor.text(f"/{lang}/subscribe")
-    clock.move(seconds=5)
-    sent = {"made": hidden(page, "made"), "email": "ayla@example.org", "language": lang, "website": "", "q": ""}
-    return await visitor.post(f"/{lang}/subscribe", {**sent, **fields})
+from tests.web.people import ONE_CLICK, change, fill, hidden
 
 
 # -- signing up
@@ -377,12 +306,6 @@ async def test_a_forged_link_opens_nothing(visitor, people, purpose):
 
 
 # -- managing
-async def change(visitor, people, someone, headers=None, **fields):
-    link = people.link("manage", someone.id)
-    form = hidden(await visitor.text(link), "form")
-    return await visitor.post(link, {"form": form, **fields}, headers=headers)
-
-
 async def test_the_manage_page_says_in_words_what_one_gets(visitor, people):
     someone, _ = await people.join(text="topic=refugees,visas&q=sarven", language="en")
     text = await visitor.text(people.link("manage", someone.id))
