@@ -11,10 +11,11 @@ from bots.email.compile import Compiler
 from syndicator.domain.letters import Letter
 from syndicator.domain.model import MessageKind, Release
 from syndicator.domain.ports import Clock
+from syndicator.domain.tokens import TOKEN_LENGTH
 
 __all__ = ["email_preview"]
 
-SAMPLE_TOKEN = "A" * 50  # as long as a signed one; opens nothing
+SAMPLE_TOKEN = "A" * TOKEN_LENGTH  # as long as a signed one; opens nothing
 
 
 def email_preview(compiler: Compiler, timezone: str, clock: Clock) -> Callable[[Release, str], str]:
@@ -35,6 +36,7 @@ def email_preview(compiler: Compiler, timezone: str, clock: Clock) -> Callable[[
             release=release,
             manage_token=SAMPLE_TOKEN,
             unsubscribe_token=SAMPLE_TOKEN,
+            leave_token=SAMPLE_TOKEN,
         )
         mail = message_from_bytes(compiler.mail(letter, clock()).data, EmailMessage, policy=default)
         text = mail.get_body(("plain",))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bots.email.preview import email_preview
 from bots.email.verp import ReturnPaths, leave_mailbox, tagged, which_delivery, who_leaves
 from syndicator.domain.tokens import Tokens
 
@@ -106,3 +107,8 @@ def test_an_address_with_no_room_for_a_token_is_refused_at_the_start(made):
     made("a" * 15 + "@x.example")
     with pytest.raises(ValueError, match="at most 15 characters"):
         made("a" * 16 + "@x.example")
+
+
+def test_a_preview_shows_a_mail_of_an_office_that_can_be_left_by_mail(make_compiler, release, now):
+    show = email_preview(make_compiler(unsubscribe_address="leave@press.example.org"), "Asia/Baku", lambda: now)
+    assert show(release(lang="en"), "en").startswith("Subject: New visa rules")
