@@ -16,9 +16,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
+from bots.email.inbound.apart import apart
 from bots.email.inbound.intake import Intake
 from bots.email.inbound.mailboxes import Mailbox
 from syndicator.metrics import Metrics
@@ -80,8 +82,8 @@ class Fetcher:
         """
         box = self._box = self._connect()
         try:
-            await asyncio.to_thread(box.open)
-            mails = await asyncio.to_thread(box.mails)
+            await apart(box.open)
+            mails = await apart(box.mails)
             self._late &= set(mails)
             taken = put_off = 0
             for mail in sorted(mails, key=self._late.__contains__):  # it keeps the order of the others
@@ -89,7 +91,7 @@ class Fetcher:
                 taken, put_off = taken + done, put_off + (not done)
                 if taken == BATCH or put_off == PUT_OFF:
                     break
-            await asyncio.to_thread(box.close)
+            await apart(box.close)
             return taken == BATCH
         finally:
             box.abort()
@@ -100,14 +102,14 @@ class Fetcher:
         known = mail in self._late
         if len(self._late) < _REMEMBERED:
             self._late.add(mail)
-        data, whole = await asyncio.to_thread(box.read, mail)
+        data, whole = await apart(partial(box.read, mail))
         try:
             await self._intake.take(data, whole=whole)
         except OSError as error:
             if not known:
                 self._failed(error)
             return False
-        await asyncio.to_thread(box.delete, mail)
+        await apart(partial(box.delete, mail))
         self._late.discard(mail)
         return True
 

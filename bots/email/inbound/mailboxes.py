@@ -69,10 +69,19 @@ def open_mailbox(settings: InboundSettings, context: ssl.SSLContext | None = Non
     return (Pop3 if settings.kind == "pop3" else Imap)(settings, context or ssl.create_default_context())
 
 
-class _LongLines:
-    """poplib with room for long lines."""
+class _Pop3(poplib.POP3):
+    """poplib with room for long lines; `keep` is given each connection, to cut it from outside."""
 
     file: Any
+
+    def __init__(self, keep: Callable[[Any], None], host: str, port: int, **options: Any) -> None:
+        self._keep = keep
+        super().__init__(host, port, **options)
+
+    def _create_socket(self, timeout: float) -> Any:
+        made = super()._create_socket(timeout)  # type: ignore[misc]  # the library's own, and stable
+        self._keep(made)
+        return made
 
     def _getline(self) -> tuple[bytes, int]:
         line = self.file.readline(LINE + 1)
@@ -83,11 +92,7 @@ class _LongLines:
         return line.rstrip(b"\r\n"), len(line)
 
 
-class _Plain(_LongLines, poplib.POP3):
-    """Without TLS at first."""
-
-
-class _Secure(_LongLines, poplib.POP3_SSL):
+class _Pop3Tls(_Pop3, poplib.POP3_SSL):
     """With TLS from the start."""
 
 
@@ -108,6 +113,7 @@ class Pop3:
         self._settings = settings
         self._context = context
         self._box: poplib.POP3 | None = None
+        self._line: Any = None
         self._numbers: dict[str, int] = {}
         self._sizes: dict[int, int] = {}
 
@@ -119,9 +125,9 @@ class Pop3:
         settings = self._settings
         port = settings.port or (995 if settings.tls == "tls" else 110)
         if settings.tls == "tls":
-            self._box = _Secure(settings.host, port, timeout=TIMEOUT, context=self._context)
+            self._box = _Pop3Tls(self._kept, settings.host, port, timeout=TIMEOUT, context=self._context)
         else:
-            self._box = _Plain(settings.host, port, timeout=TIMEOUT)
+            self._box = _Pop3(self._kept, settings.host, port, timeout=TIMEOUT)
             if settings.tls == "starttls":
                 self._box.stls(self._context)
         self._box.user(settings.user)
@@ -157,16 +163,19 @@ class Pop3:
     def close(self) -> None:
         """See `Mailbox`."""
         if self._box is not None:
-            box, self._box = self._box, None
-            _plainly(box.quit)
+            _plainly(self._box.quit)
+            self._box = None
 
     def abort(self) -> None:
         """See `Mailbox`."""
-        box, self._box = self._box, None
-        if box is not None:
-            _cut(box.sock)
-            with suppress(OSError):
-                box.close()
+        box, line = self._box, self._line
+        self._box = self._line = None
+        _cut(line)
+        with suppress(OSError, AttributeError):
+            (box or line).close()
+
+    def _kept(self, line: Any) -> None:
+        self._line = line
 
     def _live(self) -> poplib.POP3:
         if self._box is None:
@@ -239,8 +248,8 @@ class Imap:
     def close(self) -> None:
         """See `Mailbox`."""
         if self._box is not None:
-            box, self._box = self._box, None
-            _plainly(box.logout)
+            _plainly(self._box.logout)
+            self._box = None
 
     def abort(self) -> None:
         """See `Mailbox`."""
