@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. Each mail asks the pace of its domain first; one that must wait is `Later` at once, until its turn.
+1. Each mail asks the pace of its domain first; one that must wait is `Later` at once, until its turn. So is one whose
+   domain holds its share of the connections and says nothing: no mail waits here for another's domain.
 2. A connection is opened when mails wait for one, at most `connections` of them, and used again; it is left after some
    hundred mails, and when it was idle so long that a relay will have hung up. A relay that wants no further connection
    while others work keeps those for a while.
@@ -39,6 +40,8 @@ __all__ = ["SmtpTransport"]
 
 TRIES = 3  # connections that may end before a mail begins
 PAUSE = timedelta(seconds=30)
+QUIET = 3.0  # seconds without a word, and a domain counts as silent
+SILENT_WAIT = timedelta(seconds=10)
 DRAIN = 2.0  # seconds for answers that are under way when we are told to stop
 
 log = structlog.get_logger()
@@ -76,7 +79,8 @@ class SmtpTransport:
         self._password = password
         self._timeout = timeout
         self._context = tls_context
-        self._waiting = Waiting(connections)
+        self._waiting = Waiting(connections, min(QUIET, timeout / 4))
+        self._sweeping: asyncio.TimerHandle | None = None
         self._sessions: set[Session] = set()
         self._idle: list[Session] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +118,8 @@ class SmtpTransport:
         await asyncio.gather(*(session.quit() for session in idle))
         for session in list(self._sessions):
             session.drop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,9 +151,18 @@ class SmtpTransport:
                     break  # what waits may not go now
             else:
                 self._spawn(session.quit())
-        while len(self._waiting) > self._opening and self._may_open(now):
+        while len(self._waiting) > self._opening and not self._idle and self._may_open(now):
             self._opening += 1
             self._spawn(self._open(now))
+
+    def _sweep(self) -> None:
+        """Send back what waits for domains that are silent."""
+        self._sweeping = None
+        now = self._moment()
+        for job in self._waiting.silenced(asyncio.get_running_loop().time()):
+            later = Later("its domain does not answer", not_before=now + SILENT_WAIT, counts=False)
+            self._finish(job, later, Heard.NOTHING)
+        self._staff()
 
     def _may_begin(self) -> bool:
         return self._closed_until(self._moment()) is None and (self.steady or not self._under_way)
@@ -213,6 +228,8 @@ class SmtpTransport:
         if not (len(self._waiting) and session.has_room and self._may_begin()):
             return None
         job = self._waiting.take(asyncio.get_running_loop().time())
+        if self._waiting.is_blocked and self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(self._waiting.quiet, self._sweep)
         if job is not None:
             self._under_way += 1
             job.tries += 1
@@ -296,6 +313,7 @@ class SmtpTransport:
             self.steady, self._closed = True, None
             if self.pace is not None:
                 self.pace.relay_answers()
+        if self._waiting.jobs and (self._idle or len(self._sessions) + self._opening < self.connections):
             self._staff()
 
     def _shut(self, trouble: Later, now: datetime) -> None:

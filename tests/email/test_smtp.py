@@ -207,7 +207,7 @@ async def test_envelope_and_greeting_name_us_and_one_recipient(relay, sender, ma
 
 async def test_dots_at_line_starts_are_doubled_on_the_wire_and_nothing_else_changes(relay, sender, mail, now):
     body = b".first\r\nplain\r\n..two\r\n.\r\nlast without end"
-    await one(sender(), replace(mail(), data=body), now)
+    await one(sender(), replace(mail(), data=body, dotless=False), now)
     assert relay.mails == [b"..first\r\nplain\r\n...two\r\n..\r\nlast without end\r\n.\r\n"]
 
 

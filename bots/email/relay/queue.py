@@ -2,9 +2,10 @@
 
 Rules, in order:
 
-1. First come, first served, but a domain may hold only its share of the connections: half of them while it has answered
-   nothing lately, so that one which never answers leaves the others their rate.
-2. A batch is answered as a whole, when the last of its mails is.
+1. First come, first served, but a domain may hold only its share of the connections: half of them, until it answers
+   and while it does, so that one which never answers leaves the others their rate.
+2. What waits for a domain that holds its share and is silent is not held here: it goes back to the ledger (`silenced`).
+3. A batch is answered as a whole, when the last of its mails is.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from bots.email.compile import Mail
 from syndicator.domain.letters import Outcome
 
 __all__ = ["Batch", "Job", "Waiting"]
-
-QUIET = 1.0  # seconds after which a domain that holds mails counts as silent
 
 
 class Batch:
@@ -64,17 +63,23 @@ class Job:
 
 @dataclass(slots=True)
 class _Held:
-    """A domain's mails on their way, and when one of them was answered last."""
+    """A domain's mails on their way, since when there are any, and when one was answered last."""
 
     mails: int = 0
+    since: float = 0.0
     heard_at: float = float("-inf")
 
 
 @dataclass(slots=True)
 class Waiting:
-    """Jobs that wait. Times are the event loop's seconds."""
+    """Jobs that wait. Times are the event loop's seconds; a domain that says nothing for `quiet` of them is silent.
+
+    `is_blocked`: some wait for their domain alone.
+    """
 
     connections: int
+    quiet: float
+    is_blocked: bool = False
     jobs: deque[Job] = field(default_factory=deque)
     _held: dict[str, _Held] = field(default_factory=dict)
 
@@ -87,9 +92,20 @@ class Waiting:
             if self._may_go(job.domain, now):
                 del self.jobs[place]
                 held = self._held.setdefault(job.domain, _Held())
+                if not held.mails:
+                    held.since = now
                 held.mails += 1
                 return job
+            self.is_blocked = True
         return None
+
+    def silenced(self, now: float) -> list[Job]:
+        """Take out what waits for a domain that is silent."""
+        out = [job for job in self.jobs if not self._may_go(job.domain, now) and self._is_silent(job.domain, now)]
+        gone = {id(job) for job in out}
+        self.jobs = deque(job for job in self.jobs if id(job) not in gone)
+        self.is_blocked = any(not self._may_go(job.domain, now) for job in self.jobs)
+        return out
 
     def back(self, job: Job) -> None:
         """A job that was taken and not begun: it waits at the front."""
@@ -112,7 +128,11 @@ class Waiting:
         held = self._held.get(domain)
         if held is None or held.mails < max(1, self.connections // 2):
             return True
-        return now - held.heard_at < QUIET
+        return now - held.heard_at < self.quiet
+
+    def _is_silent(self, domain: str, now: float) -> bool:
+        held = self._held[domain]
+        return now - max(held.since, held.heard_at) >= self.quiet
 
     def _leave(self, domain: str) -> None:
         held = self._held.get(domain)
