@@ -53,7 +53,6 @@ LEAD = 280
 PREVIEW = 140
 _TOP = re.compile("<thead>.*?</thead>", re.DOTALL)
 _HEADING = re.compile(r"<th(?=[ >])(?! scope)")
-_READ = 2_000  # characters of a text, for the line that it gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,8 @@ def release_view(release: Release, variant: Variant, body: Body, site: Site) -> 
     return ReleaseView(
         lang=variant.lang,
         title=_title(revision, variant.lang, site),
-        summary="" if repeats_opening(revision.summary, revision.text) else excerpt(revision.summary, SUMMARY),
-        note=excerpt(revision.note, NOTE),
+        summary="" if repeats_opening(revision.summary, revision.text) else _short(revision.summary, SUMMARY),
+        note=_short(revision.note, NOTE),
         urgent=release.urgency is Urgency.URGENT,
         public_at=release.public_at,
         html=_scrolling(body.html),
@@ -107,7 +106,7 @@ def release_view(release: Release, variant: Variant, body: Body, site: Site) -> 
         whole=body.whole,
         image=_file(shown, site) if shown else None,
         files=tuple(files[:FILES]),
-        rights=excerpt(revision.rights, NAME),
+        rights=_short(revision.rights, NAME),
         page=site.release(variant.lang, release.number, variant.slug),
     )
 
@@ -136,12 +135,12 @@ def entry_view(release: Release, lang: str, site: Site) -> Entry:
         raise LookupError(f"release {release.number} has no text in {lang}")
     revision = variant.revision
     title = _title(revision, lang, site)
-    lead = excerpt(one_line(revision.summary) or revision.text[:_READ], LEAD)
+    lead = _short(revision.summary.strip() or revision.text, LEAD)
     return Entry(
         lang=lang,
         title=title,
         lead="" if repeats_opening(lead, title) else lead,
-        note=excerpt(revision.note, LEAD),
+        note=_short(revision.note, LEAD),
         urgent=release.urgency is Urgency.URGENT,
         public_at=release.public_at,
         page=site.release(lang, release.number, variant.slug),
@@ -152,7 +151,7 @@ def subject(
     release: Release, variant: Variant, t: Translator, *, follows: bool = False, came_back: bool = False
 ) -> str:
     """The subject: the title, and before it what a reader must see first."""
-    title = excerpt(variant.revision.title, TITLE)
+    title = _short(variant.revision.title, TITLE)
     if came_back:
         title = t("Published again: {title}", title=title)
     elif follows or one_line(variant.revision.note):
@@ -163,17 +162,17 @@ def subject(
 def opening(variant: Variant) -> str:
     """The words that stand beside the subject in a list of mails."""
     revision = variant.revision
-    return excerpt(one_line(revision.summary) or revision.text[:_READ], PREVIEW)
+    return _short(revision.summary.strip() or revision.text, PREVIEW)
 
 
 def notes_of(notes: Sequence[str]) -> tuple[str, ...]:
     """Notes as they are shown: each once, the newest of them, oldest first."""
-    return tuple(dict.fromkeys(line for note in notes if (line := excerpt(note, NOTE))))[-NOTES:]
+    return tuple(dict.fromkeys(line for note in notes if (line := _short(note, NOTE))))[-NOTES:]
 
 
 def reason_of(release: Release, lang: str) -> str:
     """Why it was withdrawn, or ""."""
-    return excerpt(release.reason_in(lang), NOTE)
+    return _short(release.reason_in(lang), NOTE)
 
 
 @lru_cache(maxsize=256)
@@ -200,8 +199,13 @@ def zone_of(name: str, otherwise: ZoneInfo) -> ZoneInfo:
         return otherwise
 
 
+def _short(text: str, limit: int) -> str:
+    """The beginning of a text on one line; of one without end no more is read than it takes."""
+    return excerpt(text[: 8 * limit], limit)
+
+
 def _title(revision: Revision, lang: str, site: Site) -> str:
-    return excerpt(revision.title, TITLE) or site.name(lang)
+    return _short(revision.title, TITLE) or site.name(lang)
 
 
 def _scrolling(html: str) -> str:
@@ -225,6 +229,6 @@ def _is_ours(url: str, site: Site) -> bool:
 def _file(attachment: Attachment, site: Site) -> FileView:
     url = site.absolute(one_line(attachment.url).replace(" ", "%20"))
     name = unquote(PurePosixPath(urlsplit(url).path).name)
-    alt = excerpt(attachment.alt, NAME)
-    title = excerpt(attachment.title, NAME) or alt or excerpt(name, NAME) or url
-    return FileView(url, title, attachment.length, alt, excerpt(attachment.credit, NAME))
+    alt = _short(attachment.alt, NAME)
+    title = _short(attachment.title, NAME) or alt or _short(name, NAME) or url
+    return FileView(url, title, attachment.length, alt, _short(attachment.credit, NAME))

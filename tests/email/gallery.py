@@ -5,10 +5,17 @@ The texts are of the invented agency.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from functools import cache
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from bots.email.compile import Compiler
 from syndicator.domain.letters import Earlier, Item, Letter
@@ -22,7 +29,10 @@ from syndicator.domain.model import (
     Urgency,
     Variant,
 )
+from syndicator.domain.site import Site
 from syndicator.domain.text import plain
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 LANGS = ("az", "en", "ru")
@@ -92,7 +102,7 @@ def a_text(lang: str, number: int = 12, *, word: str = "sənəd", **changes: Any
         "opened_at": NOW - timedelta(days=30),
         "topics": ("visas",),
         "variants": (variant,),
-        "change": number,
+        "change": crc32(repr((number, variant, changes)).encode()),  # another text, another change
     }
     return Release(**(about | changes))
 
@@ -145,13 +155,36 @@ def items(lang: str, word: str) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def a_compiler(**given: Any) -> Compiler:
+NAMES = {"az": "Aldera Respublikası Miqrasiya Xidməti", "en": "Aldera Migration Service", "ru": "Служба Алдеры"}
+SITE = Site("https://press.example.org", NAMES, LANGS, "az", "Asia/Baku")
+TOPICS = Path(__file__).parents[2] / "config" / "topics.toml"
+
+
+@cache
+def a_compiler() -> Compiler:
     """Of an office that has every address."""
-    addresses = {
-        "sender": "news@press.example.org",
-        "bounce_address": "bounces@press.example.org",
-        "unsubscribe_address": "leave@press.example.org",
-        "reply_to": "press@press.example.org",
-        "contact": "press@press.example.org",
-    }
-    return Compiler(**(addresses | given))
+    return Compiler(
+        site=SITE,
+        texts=Texts.load(LANGS),
+        taxonomy=Taxonomy.from_mapping(tomllib.loads(TOPICS.read_text("utf-8"))),
+        sender="news@press.example.org",
+        bounce_address="bounces@press.example.org",
+        unsubscribe_address="leave@press.example.org",
+        reply_to="press@press.example.org",
+        contact="press@press.example.org",
+    )
+
+
+def read(data: bytes) -> EmailMessage:
+    """What a receiver makes of a mail."""
+    message = BytesParser(policy=policy.default).parsebytes(data)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def parts(data: bytes) -> tuple[str, str]:
+    """A mail's text and its HTML; lines end as in Python."""
+    message = read(data)
+    found = [message.get_body((kind,)) for kind in ("plain", "html")]
+    text, html = (part.get_content().replace("\r\n", "\n") if part is not None else "" for part in found)
+    return text, html

@@ -34,10 +34,10 @@ def absent(what: str, remedy: str) -> None:
     pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
 
 
-def node(name: str, paths: Sequence[Path]) -> dict[Path, Any]:
-    """What a reader from npm says of these files; all in one process."""
+def node(name: str, paths: Sequence[Path], scope: str = "") -> dict[Path, Any]:
+    """What a reader from npm says of these files; all in one process. `scope` stands before its name there."""
     program = shutil.which("node")
-    if program is None or not (MODULES / name).is_dir():
+    if program is None or not (MODULES / scope / name).is_dir():
         absent(name, "make judges")
     command = [str(program), str(HERE / f"{name}.mjs"), *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -1,0 +1,69 @@
+"""However large a release, its mails fit: under 100 KB, whole, in both parts, and soon made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bots.email.addresses import BadAddress, _judged, address
+from bots.email.compile import LARGEST
+from syndicator.domain.letters import Item
+from syndicator.domain.model import Attachment, MessageKind, State
+from syndicator.domain.text import BODY_LIMIT
+from tests.email.gallery import NOW, a_compiler, a_letter, a_text, parts, read
+
+WORDS = st.sampled_from(["a", "Ш", "<p>", "&", ". ", "\n", "😀", "=", "\u00a0", "Слово ", '"', "?="])
+HUGE = st.builds(lambda word, times: word * times, WORDS, st.sampled_from([0, 1, 80, 3_000, 30_000]))
+BLOCKS = st.sampled_from(["<p>Ш</p>", "<ul><li>ə</li></ul>", "<table><tbody><tr><td>1</td></tr></tbody></table>", "."])
+BODIES = st.builds(lambda block, times: (block * times)[: BODY_LIMIT // 8], BLOCKS, st.sampled_from([0, 1, 500, 6_000]))
+FILES = st.builds(
+    lambda title, times: tuple(Attachment(f"/media/{n}-{title[:40]}.pdf", title=title) for n in range(times)),
+    HUGE,
+    st.sampled_from([0, 3, 300]),
+)
+KINDS = (MessageKind.RELEASE, MessageKind.CORRECTION, MessageKind.WITHDRAWAL, MessageKind.DIGEST)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    title=HUGE,
+    summary=HUGE,
+    note=HUGE,
+    body=BODIES,
+    files=FILES,
+    times=st.sampled_from([1, 9, 200]),
+    text_only=st.booleans(),
+)
+def test_every_mail_of_every_release_fits(kind, title, summary, note, body, files, times, text_only):
+    given_texts = {"title": title, "summary": summary, "note": note, "body": body, "text": summary}
+    release = replace(a_text("ru", attachments=files, **given_texts), reason=note, state=State.PUBLIC)
+    items = tuple(Item(replace(release, number=n), "ru") for n in range(times))
+    letter = a_letter(kind, "ru", release=release, items=items, notes=(note,) * times, text_only=text_only)
+    data = a_compiler().mail(letter, NOW).data
+    message = read(data)
+    assert len(data) < LARGEST
+    assert not message.defects
+    assert max(map(len, data.split(b"\r\n"))) <= 998
+    assert message["Subject"].strip()
+    if not text_only:
+        assert parts(data)[1].rstrip().endswith("</html>")
+
+
+LOCAL = st.text(alphabet="abXY09.!#$%&'*+/=?^_`{|}~-@ \u0259", max_size=45)
+DOMAIN = st.text(alphabet="abx09.-N\u0259", max_size=40)
+ENDING = st.sampled_from([".org", ".test", ".local", ".invalid", ".example", ".o1", ".onion", "", ".arpa"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.builds(lambda local, domain, ending: f"{local}@{domain}{ending}", LOCAL, DOMAIN, ENDING))
+def test_a_plain_address_is_taken_at_sight_exactly_as_it_would_be_judged(written):
+    def told(ask):
+        try:
+            return ask(written)
+        except BadAddress:
+            return None
+
+    assert told(address) == told(_judged)
