@@ -51,6 +51,7 @@ COVERED = SEALED | {
 }
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _SPACES = re.compile(rb"[ \t]+")
+_RUN = re.compile(rb"  +")
 _WIDTH = 72
 
 Key = RSAPrivateKey | Ed25519PrivateKey
@@ -151,9 +152,7 @@ def _relaxed_body(body: bytes) -> bytes:
     """RFC 6376 section 3.4.4."""
     if b"\t" in body:
         body = body.replace(b"\t", b" ")
-    while b"  " in body:
-        body = body.replace(b"  ", b" ")
-    body = body.replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
+    body = _RUN.sub(b" ", body).replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
     return body + b"\r\n" if body else b""
 
 
