@@ -12,9 +12,7 @@ Rules, in order:
 4. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.
 5. A mail that was given to connections which ended before it began waits a while; that is not held against it.
 6. Told to stop, it waits a moment for the answers to what is on its way; what has not begun waits in the ledger.
-7. What the relay holds against us and not against a reader is one line for the operator.
-
-What happens on a connection is `relay.session`'s part.
+What happens on a connection is `relay.session`'s part, when the relay is closed `relay.breaker`'s.
 """
 
 from __future__ import annotations
@@ -30,10 +28,12 @@ from aiosmtplib import SMTP
 
 from bots.email.compile import Mail
 from bots.email.pace import Heard, Pace
+from bots.email.relay.breaker import Breaker
 from bots.email.relay.connecting import Opened, Trouble, open_connection
+from bots.email.relay.desk import Broken
 from bots.email.relay.queue import Batch, Job, Waiting
-from bots.email.relay.session import Broken, Session
-from bots.email.verdicts import LOGIN_WAIT, RELAY_WAIT, Stage, said, verdict, without_addresses
+from bots.email.relay.session import Session
+from bots.email.verdicts import RELAY_WAIT, Stage, said, verdict
 from syndicator.domain.letters import Later, Outcome, Sent
 
 __all__ = ["SmtpTransport"]
@@ -70,7 +70,6 @@ class SmtpTransport:
     ) -> None:
         self.connections = connections
         self.pace = pace
-        self.steady = False
         self._host = host
         self._port = port
         self._local = local_hostname
@@ -87,14 +86,17 @@ class SmtpTransport:
         self._opening = 0
         self._under_way = 0
         self._most: tuple[int, datetime | None] = (connections, None)
-        self._closed: Later | None = None
-        self._closings = 0
-        self._complaint: tuple[str, datetime] | None = None
+        self._breaker = Breaker(self.name, pace)
         self._now = (datetime.min.replace(tzinfo=UTC), 0.0)  # what we were told last, and when by the loop
+
+    @property
+    def steady(self) -> bool:
+        """Whether the relay dealt with the last mail; if not, one goes first."""
+        return self._breaker.steady
 
     def ready_at(self, now: datetime) -> datetime | None:
         """When a closed relay is asked again, or the pace lets anything go; None if that is now."""
-        times = [self._closed_until(now), self.pace.ready_at(now) if self.pace is not None else None]
+        times = [self._breaker.ready_at(now), self.pace.ready_at(now) if self.pace is not None else None]
         return max((time for time in times if time is not None), default=None)
 
     async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
@@ -127,8 +129,9 @@ class SmtpTransport:
     # -- the queue
     def _accept(self, job: Job) -> None:
         now = job.batch.now
-        if self._closed is not None and self._closed_until(now) is not None:
-            job.settle(self._closed)
+        closed = self._breaker.closed(now)
+        if closed is not None:
+            job.settle(closed)
             return
         if self.pace is not None:
             turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent)
@@ -165,19 +168,19 @@ class SmtpTransport:
         self._staff()
 
     def _may_begin(self) -> bool:
-        return self._closed_until(self._moment()) is None and (self.steady or not self._under_way)
+        return self._breaker.closed(self._moment()) is None and (self.steady or not self._under_way)
 
     def _may_open(self, now: datetime) -> bool:
         most, until = self._most
         if until is not None and until <= now:
             most, _ = self._most = (self.connections, None)
         busy = len(self._sessions) - len(self._idle) + self._opening
-        if self._closed_until(now) is not None or (not self.steady and (busy or self._under_way)):
+        if self._breaker.closed(now) is not None or (not self.steady and (busy or self._under_way)):
             return False
         return len(self._sessions) + self._opening < most
 
     async def _open(self, now: datetime) -> None:
-        closings = self._closings
+        closings = self._breaker.closings
         try:
             found = await open_connection(self.client(self._timeout), self._timeout, now)
         except Exception as error:
@@ -189,7 +192,7 @@ class SmtpTransport:
         if isinstance(found, Trouble):
             self._not_opened(found)
             return
-        if closings != self._closings:  # it closed meanwhile
+        if closings != self._breaker.closings:  # it closed meanwhile
             await found.leave()
             self._staff()
             return
@@ -233,7 +236,7 @@ class SmtpTransport:
         if job is not None:
             self._under_way += 1
             job.tries += 1
-            job.closings = self._closings
+            job.closings = self._breaker.closings
         return job
 
     def answered(self, job: Job, stage: Stage, code: int, text: bytes) -> bool:
@@ -248,7 +251,7 @@ class SmtpTransport:
         found = verdict(stage, code, words, now)
         self._begun(job, answered=True)
         if found.complaint:
-            self._complain(found.complaint, now)
+            self._breaker.complain(found.complaint, now)
         self._finish(job, found.outcome, found.heard, found.wait)
         if found.closes_relay and isinstance(found.outcome, Later):
             self._shut(found.outcome, now)
@@ -270,8 +273,8 @@ class SmtpTransport:
         now = self._moment()
         if job.batch.is_stopped:
             later = Later("stopped before it was sent", counts=False)
-        elif self._closed is not None and self._closed_until(now) is not None:
-            later = self._closed
+        elif (closed := self._breaker.closed(now)) is not None:
+            later = closed
         elif job.tries >= TRIES:
             later = Later("the relay hung up again and again", not_before=now + PAUSE, counts=False)
         else:
@@ -308,44 +311,23 @@ class SmtpTransport:
         job.settle(outcome)
 
     def _opens(self, job: Job) -> None:
-        """The relay has dealt with a mail. An answer to what was asked before it closed opens nothing."""
-        if job.closings == self._closings and (not self.steady or self._closed is not None):
-            self.steady, self._closed = True, None
-            if self.pace is not None:
-                self.pace.relay_answers()
+        """The relay has dealt with a mail: others may follow, and more of its domain's."""
+        self._breaker.answers(job.closings)
         if self._waiting.jobs and (self._idle or len(self._sessions) + self._opening < self.connections):
             self._staff()
 
     def _shut(self, trouble: Later, now: datetime) -> None:
-        """The relay takes nothing for a while: the same answer for every mail until then. Of two the longer holds."""
-        until = self._closed_until(now)
-        if until is None:
-            log.warning("relay refuses", relay=self.name, reason=without_addresses(trouble.reason))
-        if until is None or (trouble.not_before is not None and trouble.not_before > until):
-            self._closed = trouble
-            if self.pace is not None and trouble.not_before is not None:
-                self.pace.relay_paused(trouble.not_before, now, without_addresses(trouble.reason))
-        self.steady = False
-        self._closings += 1
+        """Nothing goes for a while: the same answer for every mail that waits."""
+        told = self._breaker.shut(trouble, now)
         self._forget()
         for job in self._waiting.drain():
-            self._finish(job, self._closed or trouble, Heard.NOTHING)
+            self._finish(job, told, Heard.NOTHING)
 
     def _forget(self) -> None:
         """Hang up on every waiting connection: what ended one has most likely ended them all."""
         idle, self._idle = self._idle, []
         for session in idle:
             session.drop()
-
-    def _complain(self, complaint: str, now: datetime) -> None:
-        """Tell the operator, the same thing once in five minutes."""
-        if self._complaint is None or self._complaint[0] != complaint or now - self._complaint[1] >= LOGIN_WAIT:
-            self._complaint = (complaint, now)
-            log.error("the relay does not take our mail: check its settings, ours and our name", reason=complaint)
-
-    def _closed_until(self, now: datetime) -> datetime | None:
-        until = self._closed.not_before if self._closed else None
-        return until if until is not None and until > now else None
 
     def _moment(self) -> datetime:
         """The present, by the newest `now` that we were given, in whole seconds since."""

@@ -22,18 +22,18 @@ import asyncio
 from collections import deque
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol
 
 import structlog
 
 from bots.email.relay.connecting import Opened
+from bots.email.relay.desk import Broken, Desk
 from bots.email.relay.envelope import Envelope, NotCarried, stuffed
 from bots.email.relay.queue import Job
 from bots.email.relay.replies import BadReply, Replies
 from bots.email.verdicts import Stage
 from syndicator.domain.letters import Later, Outcome, Refused, Unknown
 
-__all__ = ["Broken", "Desk", "Session"]
+__all__ = ["Session"]
 
 log = structlog.get_logger()
 
@@ -42,43 +42,6 @@ IDLE = timedelta(seconds=30)
 GOODBYE = 5.0  # seconds
 LARGE = 32_768  # bytes; a body beyond that goes alone, so that it is known exactly whether it has left
 DOT = b".\r\n"
-
-
-class Broken(Enum):
-    """How a connection ended."""
-
-    HUNG_UP = "the relay hung up"
-    TIMED_OUT = "the relay did not answer in time"
-    CONFUSED = "the relay answers something else than it was asked"
-    DROPPED = "the connection was given up"
-
-
-class Desk(Protocol):
-    """Whom a session works for."""
-
-    def take(self, session: Session) -> Job | None:
-        """The next mail for it, if there is one and it may go."""
-        ...
-
-    def answered(self, job: Job, stage: Stage, code: int, text: bytes) -> bool:
-        """The relay has decided about a mail; whether the connection may be used on."""
-        ...
-
-    def settled(self, job: Job, outcome: Outcome, how: Broken | None) -> None:
-        """A mail's outcome without a word of the relay."""
-        ...
-
-    def give_back(self, job: Job) -> None:
-        """It was never begun."""
-        ...
-
-    def rests(self, session: Session) -> None:
-        """It has nothing to do."""
-        ...
-
-    def ended(self, session: Session, how: Broken) -> None:
-        """It is over; all its mails are answered for or given back."""
-        ...
 
 
 class _Step(Enum):
