@@ -28,7 +28,7 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.sources.directory import DirectorySource
-from syndicator.store import releases, subscriptions
+from syndicator.store import ledger, releases, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent
 from syndicator.web.app import make_app
@@ -62,6 +62,11 @@ class Office:
             f"/confirm/{sign('confirm', who[f'pending {lang}'], week)}",
             f"/manage/{sign('manage', who[f'reader {lang}'])}?done=changed",
             f"/manage/{sign('manage', who[f'nobody {lang}'])}",
+            f"/manage/{sign('manage', who[f'resting {lang}'])}",
+            f"/manage/{sign('manage', who[f'reader {lang}'])}/sent",
+            f"/manage/{sign('manage', who[f'nobody {lang}'])}/sent",
+            f"/manage/{sign('manage', who[f'reader {lang}'])}/erase",
+            f"/address/{sign('address', who[f'asked {lang}'], week)}",
             f"/unsubscribe/{sign('unsubscribe', who[f'reader {lang}'])}",
             f"/unsubscribe/{sign('unsubscribe', who[f'nobody {lang}'])}",
             f"/manage/forged?lang={lang}",
@@ -165,7 +170,13 @@ async def sign_up(database: Database, now: datetime) -> dict[str, int]:
                 state = SubscriptionState(name)
                 made = await subscriptions.subscribe(session, reader.id, wanted, state=state, **wish)
                 found[f"{name} {lang}"] = made.id
-            found |= {f"reader {lang}": reader.id, f"nobody {lang}": nobody.id}
+            await ledger.welcome(session, made.id, reader.id, now=now)
+            asked = await ledger.ask_address(session, reader.id, f"{'b' * 60}.{lang}@example.org", now=now)
+            resting = await subscriptions.ensure(session, ChannelKind.EMAIL, f"resting.{lang}@example.org", **who)
+            await subscriptions.subscribe(session, resting.id, Filter(), state=SubscriptionState.ACTIVE, **wish)
+            await subscriptions.rest(session, resting.id, now + timedelta(days=9))
+            found |= {f"reader {lang}": reader.id, f"nobody {lang}": nobody.id, f"resting {lang}": resting.id}
+            found[f"asked {lang}"] = asked.id
     return found
 
 
