@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -334,12 +335,13 @@ ACTIONS = {
     ),
     pipelined=st.booleans(),
     void=st.booleans(),
+    run=st.sampled_from([asyncio.run, uvloop.run]),
     connections=st.integers(1, 3),
     sizes=st.lists(st.sampled_from([100, 40_000]), min_size=8, max_size=8),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_a_relay_does_nobody_is_told_what_is_not_so(script, pipelined, void, connections, sizes):
-    async def run():
+def test_whatever_a_relay_does_nobody_is_told_what_is_not_so(script, pipelined, void, run, connections, sizes):
+    async def send():
         relay = Relay()
         relay.script, relay.takes_void = script, void
         relay.offers = ["PIPELINING"] if pipelined else []
@@ -354,7 +356,7 @@ def test_whatever_a_relay_does_nobody_is_told_what_is_not_so(script, pipelined, 
         await relay.stop()
         return outcomes, relay
 
-    outcomes, relay = asyncio.run(run())
+    outcomes, relay = run(send())
     assert relay.faults == []
     taken = recipients(relay)
     assert len(outcomes) == len(sizes)
