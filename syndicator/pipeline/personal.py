@@ -35,6 +35,7 @@ __all__ = ["Because", "Personal", "Titled"]
 
 DELIVERIES = 1000
 SUBSCRIPTIONS = 1000
+RETURNED = 1000
 ITEMS = 20  # releases of a digest that are named
 _CHUNK = 500  # releases that are looked up at once
 
@@ -108,6 +109,9 @@ class Personal:
             held = await subscriptions.of(session, subscriber, live=False)
             rows = await personal.told(session, subscriber, DELIVERIES)
             count = await personal.told_count(session, subscriber)
+            returned = await personal.returned(session, subscriber, RETURNED)
+            elsewhere = await personal.asked_for(session, subscriber)
+            kept_out = await self._kept_out(session, facts)
             named = await self._titled(session, [pair for row in rows for pair in row.releases[:ITEMS]], now)
         titles = {(one.number, one.lang): one for one in named}
         return {
@@ -119,6 +123,9 @@ class Personal:
                 "newest": [self._subscription(one, t) for one in held[::-1][:SUBSCRIPTIONS]],
             },
             "deliveries": {"count": count, "newest": [_delivery(row, titles) for row in rows]},
+            "came_back": [{**one, "at": _time(one["at"])} for one in returned],
+            "other_addresses": [_elsewhere(one) for one in elsewhere],
+            "kept_out_because": kept_out,
         }
 
     async def erase(self, subscriber: Subscriber, now: datetime) -> Erased:
@@ -138,6 +145,13 @@ class Personal:
                 await suppressions.add(session, fingerprint, Suppressed.ERASED, now)
             office = {"language": self._site.default_language, "timezone": self._site.timezone}
             return await personal.erase(session, subscriber.id, now, **office)
+
+    async def _kept_out(self, session: AsyncSession, facts: Mapping[str, Any]) -> str | None:
+        """Why the address stands on the list of those that get nothing, if it does."""
+        if self._tokens is None or facts["channel"] != ChannelKind.EMAIL:
+            return None
+        found = await suppressions.has(session, self._tokens.fingerprint("address", facts["address"]))
+        return None if found is None else found.value
 
     async def _titled(
         self, session: AsyncSession, about: Sequence[tuple[int, str]], now: datetime
@@ -187,6 +201,11 @@ def _subscriber(facts: Mapping[str, Any]) -> dict[str, Any]:
         "paused_until": _time(facts["resume_at"]),
         "since": _time(facts["created_at"]),
     }
+
+
+def _elsewhere(one: Mapping[str, Any]) -> dict[str, Any]:
+    times = {"asked_at": _time(one["asked_at"]), "confirmed_at": _time(one["done_at"])}
+    return {"address": one["address"], "letter": one["kind"], **times}
 
 
 def _delivery(row: Entry, titles: Mapping[tuple[int, str], Titled]) -> dict[str, Any]:

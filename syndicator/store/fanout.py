@@ -4,7 +4,8 @@ Rules, in order:
 
 1. One row a person and message, however many of their filters match (the smallest subscription id stands); who has
    a row already gets no second one, so a step may be repeated and a late translation reaches only who lacked it.
-2. A release goes to active subscribers with an active, immediate subscription that matches. A filter with `lang` has
+2. A release goes to active subscribers with an active, immediate subscription that matches; an urgent one at once also
+   to who reads digests (decision 20). A filter with `lang` has
    chosen the version; else it is the reader's own language; else, for who takes another one, the site's first.
    The subscription must be older than that version's coming out: nobody gets the past.
 3. People are given another language only `settle` after the release came out: an office saves its languages one by one,
@@ -51,7 +52,7 @@ MATCHED = """
     SELECT p.id AS subscriber_id, p.channel, s.id AS subscription_id, m.lang,
         ROW_NUMBER() OVER (PARTITION BY p.id ORDER BY s.id) AS choice
     FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f CROSS JOIN match m CROSS JOIN variant v
-    WHERE {people} AND s.subscriber_id = p.id AND s.state = 'active' AND s.cadence = 'immediate'
+    WHERE {people} AND s.subscriber_id = p.id AND s.state = 'active' AND (s.cadence = 'immediate' OR :urgent)
         AND f.id = s.filter_id AND m.release_id = :release AND m.filter_id = f.id
         AND m.lang = CASE
             WHEN :again AND (f.has_langs OR p.language IN :langs) THEN ''

@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. What is read is all that there is: the subscriber's row, every subscription with its consent, ended ones too, and the
-   ledger's rows; of the latter the newest so many, with the count of all.
+1. What is read is all that there is: the subscriber's row, every subscription with its consent, ended ones too, what
+   came back from their mailbox, other addresses that they named, and the ledger's rows; of the latter the newest so
+   many, with the count of all.
 2. Which of our messages a person means is asked of their own rows alone: no number leads to somebody else's.
 3. Erasing is `store.erasing`, under this name too.
 """
@@ -24,16 +25,31 @@ from syndicator.store.erasing import Erased, erase
 from syndicator.store.people import ERASED
 from syndicator.store.subscriptions import Subscription, of
 from syndicator.store.tables import (
+    BOUNCE,
     DELIVERY,
     DIGEST_ITEM,
     FILTER,
     MATCH,
     MESSAGE,
+    READDRESSED,
     SUBSCRIBER,
     SUBSCRIPTION,
 )
 
-__all__ = ["Entry", "Erased", "erase", "exported", "facts", "last_told", "matched", "told", "told_as", "told_count"]
+__all__ = [
+    "Entry",
+    "Erased",
+    "asked_for",
+    "erase",
+    "exported",
+    "facts",
+    "last_told",
+    "matched",
+    "returned",
+    "told",
+    "told_as",
+    "told_count",
+]
 
 PAGE = 1000
 _ARRIVED = (DeliveryState.SENT, DeliveryState.UNKNOWN)
@@ -95,6 +111,27 @@ async def told_count(session: AsyncSession, subscriber: int) -> int:
     """How many rows the ledger has about a subscriber."""
     query = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.subscriber_id == subscriber)
     return int(await session.scalar(query) or 0)
+
+
+async def returned(session: AsyncSession, subscriber: int, limit: int) -> Sequence[Mapping[str, Any]]:
+    """What came back from their mailbox, newest first: `kind`, `status`, `source`, `said`, `at`."""
+    columns = [BOUNCE.c[name] for name in ("kind", "status", "source", "said", "at")]
+    query = (
+        select(*columns).where(BOUNCE.c.subscriber_id == subscriber).order_by(BOUNCE.c.at.desc(), BOUNCE.c.id.desc())
+    )
+    return [dict(row) for row in (await session.execute(query.limit(limit))).mappings()]
+
+
+async def asked_for(session: AsyncSession, subscriber: int) -> Sequence[Mapping[str, Any]]:
+    """Other addresses that letters of theirs went to, newest first: `address`, `kind`, `asked_at`, `done_at`."""
+    columns = [READDRESSED.c[name] for name in ("address", "asked_at", "done_at")]
+    query = (
+        select(*columns, MESSAGE.c.kind)
+        .join_from(READDRESSED, MESSAGE, MESSAGE.c.id == READDRESSED.c.message_id)
+        .where(READDRESSED.c.subscriber_id == subscriber)
+        .order_by(READDRESSED.c.message_id.desc())
+    )
+    return [dict(row) for row in (await session.execute(query)).mappings()]
 
 
 async def last_told(session: AsyncSession, subscriber: int) -> Entry | None:

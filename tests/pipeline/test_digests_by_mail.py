@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from config.settings import DigestSettings
 from syndicator.domain.letters import Later, Unknown
-from syndicator.domain.model import MessageKind, State
+from syndicator.domain.model import Cadence, MessageKind, State, Urgency
 from syndicator.pipeline.digests import GRACE, Digests
 from syndicator.store import subscriptions
 from syndicator.store.database import Database
 from syndicator.store.moving import relocate
 from tests.pipeline.conftest import Press
 from tests.pipeline.mails import BY_MAIL, MailReader, withdraw
-from tests.pipeline.readers import DAY, EIGHT, HOUR, at, publish, work
+from tests.pipeline.readers import DAY, EIGHT, HOUR, Reader, at, publish, work
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -276,3 +276,16 @@ async def test_a_draft_is_in_no_digest(light):
     await publish(light, "fees")
     await at(light, EIGHT + GRACE, room)
     assert (reader.got, reader.letters[0].kind) == (["digest fees"], MessageKind.DIGEST)
+
+
+async def test_what_is_urgent_comes_at_once_to_who_reads_digests_too_and_in_no_digest(mailing, room):
+    daily, chat = MailReader(mailing, "a@example.org"), Reader(mailing, 7)
+    await daily.wants("daily", "topic=visas")
+    await daily.wants("weekly", "kind=news")
+    await chat.choose(Cadence.WEEKLY)
+    await publish(mailing, "strike", urgency=Urgency.URGENT, topics=("visas",))
+    await publish(mailing, "fees", topics=("visas",))
+    assert (daily.got, chat.got) == (["release"], ["strike"])
+    await at(mailing, EIGHT + GRACE, room)
+    await at(mailing, EIGHT + DAY + GRACE, room)
+    assert (daily.got, chat.got) == (["release", "digest fees"], ["strike", "fees"])

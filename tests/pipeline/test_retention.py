@@ -13,7 +13,9 @@ from config.settings import RetentionSettings
 from syndicator.domain.bounces import Bounce, BounceKind, Suppressed
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind, MessageKind, SubscriptionState
+from syndicator.i18n import Texts
 from syndicator.pipeline import retention as room
+from syndicator.pipeline.personal import Personal
 from syndicator.pipeline.retention import Retention
 from syndicator.store import bounces, ledger, retention, subscriptions, suppressions
 from syndicator.store.bounces import BOUNCED, Concerned
@@ -309,3 +311,22 @@ async def test_a_pass_that_is_ended_in_the_middle_is_gone_on_with(press, keep, m
     assert await addresses(press) == [*(f"erased-{who}" for who, _ in people), "new@example.org"]
     said = press.metrics.forgotten.labels
     assert (said("people")._value.get(), said("deliveries")._value.get()) == (7, 7)
+
+
+async def test_a_persons_data_say_what_came_back_other_addresses_and_why_they_are_kept_out(press, keep, site, taxonomy):
+    who, _ = await join(press, "a@example.org")
+    async with press.database.writing() as session:
+        await ledger.ask_address(session, who, "b@example.org", now=press.now)
+        bounce = Bounce(BounceKind.HARD, "5.1.1", "no such user")
+        concerned = Concerned(who, "a@example.org")
+        await bounces.record(session, concerned, bounce, source="dsn", report="1", now=press.now)
+        fingerprint = press.tokens.fingerprint("address", "a@example.org")
+        await suppressions.add(session, fingerprint, Suppressed.BOUNCED, press.now)
+    personal = Personal(press.database, site=site, taxonomy=taxonomy, tokens=press.tokens)
+    found = await personal.data(who, Texts.load(site.languages)("en"), press.now)
+    at = press.now.isoformat(timespec="seconds")
+    said = {"kind": "hard", "status": "5.1.1", "source": "dsn", "said": "no such user", "at": at}
+    assert found["came_back"] == [said]
+    asked = {"address": "b@example.org", "letter": "address", "asked_at": at, "confirmed_at": None}
+    assert found["other_addresses"] == [asked]
+    assert (found["kept_out_because"], found["subscriber"]["text_only"]) == ("bounced", False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -10,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
-from syndicator.store import migrate
+from syndicator.store import ledger, migrate, subscriptions
 from syndicator.store.database import Database, MissingDatabase, engine_for
 
 
@@ -99,3 +102,56 @@ def _die(*args: object, **kwargs: object) -> None:
 
 def _tables(connection: Connection) -> list[str]:
     return connection.dialect.get_table_names(connection)
+
+
+FILLED = [
+    (
+        "INSERT INTO subscriber (channel, address, role, resolved, language, timezone, other_language, state,"
+        " created_at) VALUES ('email', 'a@example.org', 'person', '', 'az', 'Asia/Baku', 'urgent', 'active', :now)"
+    ),
+    (
+        "INSERT INTO message (key, kind, major, priority, cursor, created_at)"
+        " VALUES ('release:1:0', 'correction', 0, 20, 0, :now)"
+    ),
+    (
+        "INSERT INTO delivery (message_id, subscriber_id, lang, state, attempts, due_at, answer)"
+        " VALUES (1, 1, 'az', 'sent', 1, :now, '{}')"
+    ),
+]
+
+
+async def test_a_filled_database_of_the_version_before_mail_is_brought_along(tmp_path, postgresql):
+    empty = postgresql.fresh()
+    engine = engine_for(empty, "create")
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP SCHEMA public CASCADE"))
+        await connection.execute(text("CREATE SCHEMA public"))
+    await engine.dispose()
+    for url in (f"sqlite:///{tmp_path}/old.db", empty):
+        engine = engine_for(url, "create")
+        async with engine.begin() as connection:
+            await connection.run_sync(_to_revision, "0006")
+            for statement in FILLED:
+                await connection.execute(text(statement), {"now": datetime(2026, 11, 21)})  # noqa: DTZ001  # as kept
+        await engine.dispose()
+        await migrate.upgrade(url)
+        database = Database(url)
+        async with database.writing() as session:
+            assert await (await session.connection()).run_sync(differences) == []
+            who = await subscriptions.by_id(session, 1)
+            assert (who.address, who.text_only) == ("a@example.org", False)
+            await ledger.ask_address(session, 1, "b@example.org", now=datetime(2026, 11, 22, tzinfo=UTC))
+            [batch] = await ledger.open_batches(session)
+            [claimed] = await ledger.claim(session, batch.id, datetime(2026, 11, 22, tzinfo=UTC), 5)
+            assert claimed.address == "b@example.org"
+            assert await session.scalar(text("SELECT count(*) FROM bounce")) == 0
+        await database.close()
+    postgresql.drop(empty)
+
+
+def _to_revision(connection, revision):
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

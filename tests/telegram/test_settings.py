@@ -290,12 +290,14 @@ async def test_who_has_chosen_nothing_is_asked_for_topics_before_how_often(doubl
 @pytest.mark.parametrize(
     ("lang", "said"),
     [
-        ("en", "urgent news waits for the digest, too"),
-        ("az", "təcili xəbərlər də icmalı gözləyir"),
-        ("ru", "срочные новости тоже ждут подборки"),
+        ("en", "urgent news comes at once"),
+        ("az", "təcili xəbərlər dərhal gəlir"),
+        ("ru", "срочные новости приходят сразу"),
     ],
 )
-async def test_where_digests_are_chosen_it_says_that_urgent_news_comes_in_them(double, talk, settled, lang, said):
+async def test_where_digests_are_chosen_it_says_that_urgent_news_does_not_wait_for_them(
+    double, talk, settled, lang, said
+):
     await settled(lang)
     await talk(double.say(7, "/settings"))
     await talk(double.tap(7, SAID[lang].often))

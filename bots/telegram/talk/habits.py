@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. A digest's next moment is said in the reader's own zone; that urgent news waits for it is said where it is chosen.
+1. A digest's next moment is said in the reader's own zone; that urgent news does not wait for it is said where it is
+   chosen.
 2. The record of consent says what they get and how often, together.
 3. Who has chosen nothing has nothing to hear of: they are asked for topics first.
 """
@@ -56,7 +57,7 @@ class Habits:
         choices = [(t(name), Press("cad", one)) for one, name in PACES.items()]
         said = lines(
             t("How often shall we write to you? Now: {cadence}.", cadence=self._telling.how_often(turn)),
-            t("Once a day or once a week, urgent news waits for the digest, too. “At once” brings it right away."),
+            t("Whatever you choose, urgent news comes at once."),
             t("Corrections and withdrawals of what you have got come at once in any case."),
         )
         return Screen(said, column([*radio(choices, list(PACES).index(turn.cadence)), back_home(t)]))
