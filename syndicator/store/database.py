@@ -221,9 +221,13 @@ def engine_for(url: str, use: Literal["read", "write", "create"]) -> AsyncEngine
 def _sqlite(path: Path, use: str) -> AsyncEngine:
     mode = "rwc" if use == "create" else "rw"
     name = _file(path, mode).partition("?")[0]
-    pool = {"pool_size": READERS, "max_overflow": READERS} if use == "read" else {"pool_size": 1, "max_overflow": 0}
+    most, more = (READERS, READERS) if use == "read" else (1, 0)
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"}), hide_parameters=True, **pool
+        URL.create("sqlite+aiosqlite", database=name, query={"mode": mode, "uri": "true"}),
+        hide_parameters=True,
+        pool_size=most,
+        max_overflow=more,
+        pool_use_lifo=True,  # each has a cache of its own: the one that was used last has the most in it
     )
     pragmas = (*PRAGMAS, *NO_WRITES) if use == "read" else (*PRAGMAS, *ONCE)
 
