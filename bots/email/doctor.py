@@ -11,6 +11,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from ipaddress import ip_address
@@ -20,7 +21,7 @@ from bots.email.headers import own_host
 from bots.email.opening import open_relay
 from bots.email.relay.connecting import Opened, Trouble
 from bots.email.smtp import SmtpTransport
-from config.email import DkimSettings, EmailSettings
+from config.email import DkimSettings, EmailSettings, InboundSettings
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
 
@@ -41,6 +42,8 @@ def email_questions(email: EmailSettings, site: Site, clock: Clock) -> Sequence[
         asked.append(("email relay", lambda: ask_relay(open_relay(email, site), clock())))
         asked.append(("email SPF", lambda: _ask_return_path(email, own_host(site))))
         asked.append(("email DMARC", lambda: _ask_policy(email)))
+    if email.inbound.kind != "none" or email.transport == "smtp":
+        asked.append(("email inbound", lambda: _ask_inbound(email)))
     return asked
 
 
@@ -67,6 +70,29 @@ def _said(opened: Opened, *, login: bool) -> list[str]:
     if opened.offers.largest:
         said.append(f"takes mails of up to {opened.offers.largest:,} bytes")
     return said
+
+
+async def _ask_inbound(email: EmailSettings) -> str:
+    inbound = email.inbound
+    if inbound.kind == "none":
+        return "nobody reads what comes back; email.inbound can"
+    if inbound.kind in ("lmtp", "smtp"):
+        return f"{inbound.kind} on {inbound.host} while the service runs"
+    return await asyncio.to_thread(_look_into, inbound)
+
+
+def _look_into(inbound: InboundSettings) -> str:
+    """Log in and count; nothing there is changed."""
+    from bots.email.inbound.mailboxes import open_mailbox  # noqa: PLC0415  # as with DKIM
+
+    box = open_mailbox(inbound)
+    try:
+        box.open()
+        count = len(box.mails())
+        box.close()
+    finally:
+        box.abort()
+    return f"{inbound.host}: login accepted, {count} mails wait"
 
 
 async def _ask_key(dkim: DkimSettings, sender: str) -> str:

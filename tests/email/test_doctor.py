@@ -11,8 +11,9 @@ import pytest
 from bots.email import doctor
 from bots.email.dkim import Signer
 from bots.email.smtp import SmtpTransport
-from config.email import DkimSettings, EmailSettings
+from config.email import DkimSettings, EmailSettings, InboundSettings
 from tests.email.conftest import NOW
+from tests.email.mailbox_double import Box
 from tests.email.signing import KEYS, pem
 
 PASSWORD = "hush-hush"
@@ -161,3 +162,26 @@ async def test_a_signature_of_another_domain_than_the_senders_is_trouble(site):
 
 async def test_mail_that_goes_into_a_folder_asks_nobody(site):
     assert doctor.email_questions(EmailSettings(), site, lambda: NOW) == []
+
+
+@pytest.mark.parametrize("kind", ["pop3", "imap"])
+async def test_the_mailbox_for_what_comes_back_is_counted_and_left_as_it_is(site, kind):
+    box = Box(dict.fromkeys("12", b"Subject: x\r\n\r\ny\r\n"))
+    await box.start(kind)
+    inbound = InboundSettings(kind=kind, port=box.port, tls="none", user="b", password=PASSWORD)
+    try:
+        assert await answered(site, EmailSettings(inbound=inbound), "email inbound") == (
+            "127.0.0.1: login accepted, 2 mails wait"
+        )
+    finally:
+        await box.stop()
+    assert len(box.mails) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("none", "nobody reads what comes back"), ("lmtp", "lmtp on 127.0.0.1 while the service runs")],
+)
+async def test_it_is_said_who_reads_what_comes_back(site, kind, says):
+    email = office(inbound={"kind": kind}, bounce_address="b@press.example.org")
+    assert (await answered(site, email, "email inbound")).startswith(says)
