@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import socket
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class Office:
     metrics: Metrics
     reader: int = 0
     delivery: int = 0
+    trust: ssl.SSLContext | None = None
 
     @property
     def bounce_to(self) -> str:
@@ -83,6 +85,7 @@ class Office:
             metrics=self.metrics,
             clock=lambda: self.now,
             wake=lambda: None,
+            context=self.trust,
         )
         if isinstance(part, Listener):
             part.port = 0
@@ -226,9 +229,11 @@ async def test_what_cannot_be_written_is_to_come_again(office, listening_for, ki
 async def test_what_nobody_understands_is_kept_until_there_is_no_room(office, listening_for, monkeypatch):
     monkeypatch.setattr(Keep.__init__, "__kwdefaults__", {"files": 1, "size": 10_000})
     async with listening_for() as (talk, _):
+        assert office.metrics.registry.get_sample_value("syndicator_unclear_mails") == 0
         assert await talk([BOUNCES], UNCLEAR) == [250]
         assert await talk([BOUNCES], UNCLEAR) == [250]
         assert await talk([BOUNCES], UNCLEAR.replace(b"hello", b"other")) == [451]
+        assert office.metrics.registry.get_sample_value("syndicator_unclear_mails") == 1
     assert len(office.kept()) == 1
     assert office.failures() == 1
 
@@ -309,7 +314,9 @@ async def fetching(office):
         box = Box(mails={str(number): one for number, one in enumerate(mails, 101)}, **values)
         await box.start(kind)
         running.append(box)
-        return box, office.part(kind, host="127.0.0.1", port=box.port, password=password)
+        host = "localhost" if box.tls else "127.0.0.1"
+        tls = {"tls": "tls"} if box.tls else {}
+        return box, office.part(kind, host=host, port=box.port, password=password, **tls)
 
     yield make
     for box in running:
@@ -325,6 +332,24 @@ async def test_a_mailbox_is_emptied_and_what_it_held_has_its_consequence(office,
     assert await office.state() == ("paused", 0)
     (kept,) = office.kept()
     assert kept.strip() == UNCLEAR.strip()
+
+
+@pytest.mark.parametrize("kind", ["pop3", "imap"])
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_server_shows_a_certificate_that_is_trusted_or_nothing_is_said_to_it(
+    office, fetching, kind, is_trusted, certificate
+):
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate)
+    office.trust = ssl.create_default_context(cafile=certificate) if is_trusted else None
+    box, part = await fetching(kind, office.report(), tls=server)
+    if is_trusted:
+        await part.once()
+        assert box.mails == {}
+    else:
+        with pytest.raises(OSError, match="certificate verify failed"):
+            await part.once()
+        assert box.log == []
 
 
 @pytest.mark.parametrize("kind", ["pop3", "imap"])

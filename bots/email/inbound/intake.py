@@ -21,7 +21,6 @@ from bots.email.inbound.reading import addressees, read
 from syndicator.domain.ports import Clock
 from syndicator.domain.returns import CameIn, Unclear
 from syndicator.domain.tokens import Tokens
-from syndicator.metrics import Metrics
 from syndicator.pipeline.returning import Returning
 
 __all__ = ["LARGEST", "Intake"]
@@ -34,11 +33,10 @@ LARGEST = 10_000_000  # bytes of a mail that is taken in; reports give back head
 class Intake:
     """See the module's rules."""
 
-    def __init__(self, returning: Returning, keep: Keep, *, tokens: Tokens, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, returning: Returning, keep: Keep, *, tokens: Tokens, clock: Clock) -> None:
         self._returning = returning
         self._keep = keep
         self._tokens = tokens
-        self._metrics = metrics
         self._clock = clock
 
     async def take(self, data: bytes, recipients: Sequence[str] = (), *, whole: bool = True) -> str:
@@ -52,8 +50,7 @@ class Intake:
         if isinstance(came, Unclear):
             if not whole:
                 raise OSError(f"a mail of more than {LARGEST} bytes that nobody can make sense of")
-            kept = await asyncio.to_thread(self._keep.keep, data)
-            self._metrics.unclear_kept.set(kept)
+            await asyncio.to_thread(self._keep.keep, data)
             log.warning("a mail that came in is kept for a person to look at", reason=came.reason)
         return await self._returning.take(came, now, also=hashlib.sha256(data).hexdigest())
 

@@ -59,6 +59,10 @@ class Keep:
             os.close(folder)
         return len(sizes) + 1
 
+    def count(self) -> int:
+        """How many wait for a person."""
+        return len(list(self._sizes()))
+
     def _sizes(self) -> Iterator[int]:
         if not self._folder.is_dir():
             return

@@ -100,6 +100,8 @@ def _plainly(work: Callable[[], T]) -> T:
     """Rule 4."""
     try:
         return work()
+    except OSError:  # among them a certificate that does not hold, which is a ValueError as well
+        raise
     except (poplib.error_proto, imaplib.IMAP4.error, EOFError, ValueError, IndexError) as error:
         said = error.args[0] if error.args else ""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

@@ -51,7 +51,9 @@ def open_inbound(
     if not (email.bounce_address or email.unsubscribe_address):
         raise BadSettings(f"email.bounce_address is needed with email.inbound.kind {inbound.kind}")
     returning = Returning(database, tokens, metrics=metrics, wake=wake)
-    intake = Intake(returning, Keep(Path(inbound.keep)), tokens=tokens, metrics=metrics, clock=clock)
+    keep = Keep(Path(inbound.keep))
+    metrics.unclear_kept.set_function(keep.count)
+    intake = Intake(returning, keep, tokens=tokens, clock=clock)
     if inbound.kind in PORTS:
         return (
             Listener(

@@ -60,7 +60,7 @@ def statuses(part: Part) -> Statuses:
 def failure(addresses: Sequence[str], words: str, *, code: int = 0, status: str = "") -> Failure:
     """A recipient that failed, by the words that were said of it."""
     status = status or enhanced_status(words)
-    said = without_addresses(words)[:_SAID]
+    said = without_addresses(words).replace("<<address>>", "<address>")[:_SAID]
     return Failure(tuple(addresses), Bounce(classify(code=code, status=status, words=words), status, said))
 
 
