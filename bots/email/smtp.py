@@ -85,6 +85,7 @@ class SmtpTransport:
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening = 0
         self._under_way = 0
+        self._first_at = 0.0
         self._most: tuple[int, datetime | None] = (connections, None)
         self._breaker = Breaker(self.name, pace)
         self._now = (datetime.min.replace(tzinfo=UTC), 0.0)  # what we were told last, and when by the loop
@@ -158,6 +159,11 @@ class SmtpTransport:
             self._opening += 1
             self._spawn(self._open(now))
 
+    def _look_again(self) -> None:
+        """Some wait for their domain, or for the first to be answered: not for long."""
+        if self._sweeping is None and self._waiting.jobs and (self._waiting.is_blocked or not self.steady):
+            self._sweeping = asyncio.get_running_loop().call_later(self._waiting.quiet, self._sweep)
+
     def _sweep(self) -> None:
         """Send back what waits for domains that are silent."""
         self._sweeping = None
@@ -166,16 +172,22 @@ class SmtpTransport:
             later = Later("its domain does not answer", not_before=now + SILENT_WAIT, counts=False)
             self._finish(job, later, Heard.NOTHING)
         self._staff()
+        self._look_again()
 
     def _may_begin(self) -> bool:
-        return self._breaker.closed(self._moment()) is None and (self.steady or not self._under_way)
+        return self._breaker.closed(self._moment()) is None and not self._waits_for_first()
+
+    def _waits_for_first(self) -> bool:
+        """Rule 4. One that is kept waiting tells nothing of the relay: its domain may be the slow one."""
+        if self.steady or not self._under_way:
+            return False
+        return asyncio.get_running_loop().time() - self._first_at < self._waiting.quiet
 
     def _may_open(self, now: datetime) -> bool:
         most, until = self._most
         if until is not None and until <= now:
             most, _ = self._most = (self.connections, None)
-        busy = len(self._sessions) - len(self._idle) + self._opening
-        if self._breaker.closed(now) is not None or (not self.steady and (busy or self._under_way)):
+        if self._breaker.closed(now) is not None or self._waits_for_first() or (self._opening and not self.steady):
             return False
         return len(self._sessions) + self._opening < most
 
@@ -231,9 +243,10 @@ class SmtpTransport:
         if not (len(self._waiting) and session.has_room and self._may_begin()):
             return None
         job = self._waiting.take(asyncio.get_running_loop().time())
-        if self._waiting.is_blocked and self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(self._waiting.quiet, self._sweep)
+        self._look_again()
         if job is not None:
+            if not self._under_way:
+                self._first_at = asyncio.get_running_loop().time()
             self._under_way += 1
             job.tries += 1
             job.closings = self._breaker.closings

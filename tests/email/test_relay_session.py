@@ -146,10 +146,11 @@ FAULTS = [
 async def test_one_mails_trouble_harms_nobody_else(relay, sender, stage, action, outcome, offers):
     relay.offers = offers
     relay.script = {stage: [OK[stage], OK[stage], action]}
-    got = await sender().send(mails(5), NOW)
+    given = [mails(5, domain=f"d{n}.example")[n] for n in range(5)]
+    got = await sender().send(given, NOW)
     assert [isinstance(one, Sent) for one in got] == [True, True, outcome is Sent, True, True], got
     assert type(got[2]) is outcome, got[2]
-    assert sorted(recipients(relay)) == [f"r{n}@example.com" for n, one in enumerate(got) if isinstance(one, Sent)]
+    assert sorted(recipients(relay)) == [f"r{n}@d{n}.example" for n, one in enumerate(got) if isinstance(one, Sent)]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,16 @@ async def test_a_domain_that_says_nothing_holds_half_of_the_connections_at_most(
     assert set(kinds(held)) == {"Later"}
     assert sum("did not answer" in one.reason for one in held) == 2
     assert sum(not one.counts and one.not_before > NOW for one in held) == 18, "nobody waits behind those two"
+
+
+async def test_a_first_mail_that_is_kept_waiting_keeps_the_others_for_a_moment_only(relay, sender):
+    relay.scripts = {"r0@tarpit.example": {"RCPT": [HANG]}}
+    transport = sender(connections=3, timeout=0.6)
+    slow = asyncio.create_task(transport.send(mails(1, domain="tarpit.example"), NOW))
+    await asyncio.sleep(0)
+    assert kinds(await transport.send(mails(10), NOW)) == ["Sent"] * 10
+    assert not slow.done()
+    assert kinds(await slow) == ["Later"]
 
 
 async def test_a_domain_that_answers_gets_every_connection(relay, sender):
