@@ -103,3 +103,50 @@ def test_backoff_doubles_from_a_minute_to_four_hours_within_a_quarter_and_is_the
 
 def test_two_deliveries_that_fail_together_do_not_come_back_together() -> None:
     assert len({backoff(delivery, 1) for delivery in range(100)}) > 90
+
+
+LASTING = RetryPolicy(max_attempts=3, patience=timedelta(hours=48))
+
+
+def lasting(outcome: Outcome, *, attempts: int, hours: float) -> Fate:
+    written = NOW - timedelta(hours=hours)
+    return fate(
+        outcome,
+        delivery=7,
+        attempts=attempts,
+        resent=False,
+        priority=Priority.NORMAL,
+        policy=LASTING,
+        now=NOW,
+        written=written,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "hours", "state"),
+    [
+        (1, 0, DeliveryState.DEFERRED),
+        (19, 47.9, DeliveryState.DEFERRED),  # the number does not matter
+        (19, 48, DeliveryState.FAILED),
+        (1, 200, DeliveryState.DEFERRED),  # it waited long for its first attempt: a warm-up, a pause
+        (7, 200, DeliveryState.DEFERRED),
+        (8, 200, DeliveryState.FAILED),
+    ],
+)
+def test_a_channel_with_patience_counts_by_the_clock(attempts: int, hours: float, state: DeliveryState) -> None:
+    assert lasting(Later("451 not now"), attempts=attempts, hours=hours).state is state
+
+
+def test_the_last_attempt_comes_when_patience_ends() -> None:
+    assert lasting(Later("451"), attempts=18, hours=47).due_at == NOW + timedelta(hours=1)
+
+
+def test_what_a_receiver_asked_for_is_waited_for_and_no_longer_and_ends_as_well() -> None:
+    asked = lasting(Later("421", not_before=NOW + timedelta(seconds=30), asked=True), attempts=9, hours=1)
+    assert (asked.due_at, asked.counted) == (NOW + timedelta(seconds=30), True)
+    assert lasting(Later("421", asked=True), attempts=9, hours=49).state is DeliveryState.FAILED
+
+
+def test_the_channels_own_pace_is_never_given_up() -> None:
+    paced = lasting(Later("its turn comes later", not_before=IN_AN_HOUR, counts=False), attempts=30, hours=400)
+    assert (paced.state, paced.due_at) == (DeliveryState.DEFERRED, IN_AN_HOUR)

@@ -43,8 +43,33 @@ class Asker:
                 waiting.append(when)
 
 
-def test_without_limits_everything_goes_at_once() -> None:
+def known(pace: Pace, *domains: str) -> Pace:
+    """These domains have answered often enough to be sent as much as comes."""
+    for domain in domains:
+        for _ in range(40):
+            assert pace.admit(domain, NOW - timedelta(minutes=1), urgent=True) is None
+            pace.done(domain, Heard.LATER, NOW - timedelta(minutes=1))
+    return pace
+
+
+def test_a_domain_that_has_not_answered_yet_gets_a_few_and_more_with_each_answer() -> None:
     pace = Pace(Limits(per_second=100_000))
+    first = [pace.admit("new.example", NOW) for _ in range(100)]
+    assert first.count(None) == 4
+    assert max(when for when in first if when is not None) == NOW + seconds(1)
+    assert pace.admit("new.example", NOW, urgent=True) is None
+    for _ in range(5):
+        pace.done("new.example", Heard.TAKEN, NOW)
+    assert [pace.admit("new.example", NOW) for _ in range(100)].count(None) == 14
+    for _ in range(14):
+        pace.done("new.example", Heard.TAKEN, NOW)
+    asker = Asker(pace, NOW + seconds(1))
+    asker.bulk("new.example", 5_000)
+    assert asker.now == NOW + seconds(1)
+
+
+def test_without_limits_everything_goes_at_once() -> None:
+    pace = known(Pace(Limits(per_second=100_000)), "example.org")
     assert [pace.admit("example.org", NOW) for _ in range(1_000)] == [None] * 1_000
     assert pace.room("example.org", NOW) == MANY
 
@@ -95,7 +120,7 @@ def test_a_domain_that_asks_to_slow_down_is_left_alone_and_others_are_not(heard:
 
 
 def test_answers_to_what_had_left_before_it_asked_are_not_held_against_it() -> None:
-    pace = Pace(Limits(per_second=1_000))
+    pace = known(Pace(Limits(per_second=1_000)), "busy.example")
     for _ in range(50):
         assert pace.admit("busy.example", NOW) is None
     for _ in range(50):
@@ -206,7 +231,7 @@ def test_all_mail_together_keeps_the_global_rate() -> None:
 
 
 def test_what_was_claimed_beyond_the_global_rate_is_spread_by_the_second() -> None:
-    pace = Pace(Limits(per_second=10))
+    pace = Pace(Limits(per_second=10, every=Ceiling(connections=64)))
     places = [pace.admit("example.org", NOW) for _ in range(100)]
     assert places.count(None) == 10
     assert max(when for when in places if when is not None) == pytest.approx(NOW + seconds(9), abs=seconds(2))

@@ -11,12 +11,15 @@ Rules, in order:
 4. After a pause one mail goes first; the others follow when it was taken.
 5. A domain that says nothing until time is out gets one mail at a time, after pauses that double as well, and little
    patience. One that holds mails and has not answered for a while gets no more meanwhile.
-6. An urgent mail stands in no line: it goes when the pause is over, and a place is kept for it.
+6. A domain that has not answered yet gets few mails at first, and two more for each answer (slow start, RFC 5681): one
+   that holds the line must not hold every connection of ours. Those who find no place come a second later.
+7. An urgent mail stands in no line: it goes when the pause is over, and a place is kept for it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 
 from bots.email.pace.heard import Heard
 from bots.email.pace.limits import Ceiling
@@ -31,6 +34,8 @@ RECOVERY = 120.0  # seconds in which a rate would be made good from nothing
 SILENCE = 15.0  # that a domain may hold mails without a word
 ENOUGH_HELD = 4  # mails on their way, for rule 5 to matter
 URGENT_AHEAD = 5  # how many urgent mails may go before the bucket has them
+AT_FIRST, PER_ANSWER, PROVEN = 4, 2, 32  # mails on their way; from so many answers on there is no such limit
+QUICK = 2.0  # seconds in which an answer to the first is hoped for
 FEW = 3  # places, of which none is kept free
 SHORT_PATIENCE = 10.0
 PROBE = 5.0  # seconds that the one mail after a pause is given before the others come
@@ -54,6 +59,7 @@ class Domain:
     is_probing: bool = False
     _pauses: int = 0
     _breaks: int = 0
+    _answers: int = 0
     _old: int = 0  # of those on their way, how many had left when it last asked
     _step: float = 0.0
     _heard_at: float = 0.0
@@ -89,6 +95,8 @@ class Domain:
     def book(self, now: float, first: float) -> float:
         """A place in the line for one that cannot go now."""
         rate = self._rate()
+        if rate is None and self._limit() is None and self.paused_until <= now and now - self._heard_at < QUICK:
+            return float(ceil(now + AGAIN))
         step = max(1 / rate if rate else 0.0, self._one_place() if self._limit() is not None else 0.0)
         gap = PROBE if self.is_probing else 0.0
         return self._line.book(now, first, step or 1 / max(self._seen_now(now), 1.0), gap)
@@ -97,8 +105,8 @@ class Domain:
         """How many more may be on their way; None: as many as come."""
         if self.paused_until > now:
             return 0
-        limit = self._limit()
-        return None if limit is None else max(0, limit - self.flying)
+        places = self._places(urgent=True)
+        return None if places == float("inf") else max(0, int(places) - self.flying)
 
     def patience(self, timeout: float) -> float:
         """How many seconds an answer is waited for."""
@@ -114,6 +122,7 @@ class Domain:
             return
         if heard is not Heard.BROKEN:
             self._heard_at, self._breaks = now, 0
+            self._answers = 0 if heard is Heard.TIMED_OUT else self._answers + 1
         if heard is Heard.TAKEN:
             self._note(now)
             self._raise()
@@ -189,8 +198,9 @@ class Domain:
     def _places(self, *, urgent: bool) -> float:
         limit = self._limit()
         if limit is None:
-            return float("inf")
-        return limit if urgent or limit < FEW else limit - 1  # rule 6: the last place is kept
+            is_new = self._answers < PROVEN and not urgent
+            return AT_FIRST + PER_ANSWER * self._answers if is_new else float("inf")
+        return limit if urgent or limit < FEW else limit - 1  # rule 7: the last place is kept
 
     def _is_silent(self, now: float) -> bool:
         return self.flying >= ENOUGH_HELD and now - self._heard_at > SILENCE
