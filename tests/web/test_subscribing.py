@@ -8,9 +8,11 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from sqlalchemy import Engine, event
 
+from syndicator.domain.bounces import Suppressed
 from syndicator.domain.model import OtherLanguage, SubscriptionState
-from syndicator.store import ledger
+from syndicator.store import ledger, suppressions
 from syndicator.web.limits import ALL
 from syndicator.web.subscribe import LIMITS
 from tests.web.people import ONE_CLICK, change, fill, hidden
@@ -38,6 +40,33 @@ async def test_known_and_unknown_addresses_see_the_same_page(visitor, clock, peo
     answers = [await fill(visitor, clock, email=who) for who in ("new@example.org", "known@example.org")]
     assert [answer.status for answer in answers] == [200, 200]
     assert await answers[0].read() == await answers[1].read()
+
+
+async def test_what_is_done_before_the_answer_is_the_same_for_every_kind_of_address(visitor, clock, people, parts):
+    """Not one statement more or less, so that the time until the answer tells nothing either."""
+    await people.join("active@example.org")
+    await people.join("waits@example.org", state=SubscriptionState.PENDING)
+    someone, _ = await people.join("paused@example.org")
+    await people.pause(someone)
+    async with people.database.writing() as session:
+        for who, reason in (("bounced", Suppressed.BOUNCED), ("blocked", Suppressed.BLOCKED)):
+            await suppressions.add(session, people.tokens.fingerprint("address", f"{who}@example.org"), reason, clock())
+    page = await visitor.text("/en/subscribe")
+    clock.move(seconds=5)
+    said, asked = [], {}
+
+    def hear(connection, cursor, statement, *rest):
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    for who in ("nobody", "active", "waits", "paused", "bounced", "blocked"):
+        said.clear()
+        fields = {"made": hidden(page, "made"), "email": f"{who}@example.org", "language": "en"}
+        answer = await visitor.post("/en/subscribe", fields)
+        asked[who] = (answer.status, await answer.read(), tuple(said), sorted(answer.headers))
+    event.remove(Engine, "before_cursor_execute", hear)
+    assert len(set(map(str, asked.values()))) == 1
+    assert any("INSERT INTO application" in one for one in asked["nobody"][2])
 
 
 async def test_a_robot_is_told_what_everybody_is_told_and_nothing_happens(visitor, clock, people):
