@@ -3,7 +3,8 @@
 The whole road over one relay: half of the readers are at healthy domains, the other half at domains that refuse, ask to
 slow down, drop lines at every stage, or answer a byte a second. Both runs have the same readers and mails, and the
 relay takes as long for each mail. A twentieth is left out of the rate: what was on its way on a line that broke waits
-for its backoff, and only a leap of the run's clock brings it. Nobody may be lost, and the ledger must say what the relay's own says.
+for its backoff, and only a leap of the run's clock brings it. Nobody may be lost, and the ledger must say what the
+relay's own says.
 """
 
 from __future__ import annotations

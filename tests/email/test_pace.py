@@ -293,3 +293,17 @@ def test_a_clock_that_is_set_back_holds_nothing_up_for_long() -> None:
         pace.admit("slow.example", NOW + timedelta(days=30))
     when = pace.admit("slow.example", NOW)
     assert when is None or when < NOW + timedelta(hours=5)
+
+
+@pytest.mark.parametrize(("taken_between", "paused"), [(False, True), (True, False)])
+def test_where_every_domain_asks_to_slow_down_it_is_the_relay_that_means_it(
+    *, taken_between: bool, paused: bool
+) -> None:
+    pace = Pace(Limits(per_second=1_000))
+    for number in range(6):
+        assert pace.admit(f"d{number}.example", NOW) is None
+        pace.done(f"d{number}.example", Heard.SLOW_DOWN, NOW)
+        if taken_between:
+            assert pace.admit("good.example", NOW) is None
+            pace.done("good.example", Heard.TAKEN, NOW)
+    assert (pace.ready_at(NOW) is not None) is paused

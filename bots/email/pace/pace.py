@@ -9,7 +9,9 @@ Rules, in order:
    rate by a second's worth; the next claim makes up for it.
 3. Then the warm-up's cap, then the domain's own pace (`domain`). What must wait has taken nothing.
 4. An urgent mail stands in no line, is held back by no cap, and is counted like any other.
-5. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
+5. Where one domain after another asks to slow down and nobody takes anything in between, it is the relay that means it:
+   all mail waits for a minute.
+6. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
    has nothing on its way.
 """
 
@@ -36,6 +38,8 @@ LOOKED_AT = 50  # of the oldest, for one that may be forgotten
 WORTH_KEEPING = 60.0  # seconds; a shorter pause is over when a process has started again
 OVERDRAWN = 1.0  # seconds' worth of the global rate
 SOON = 0.2  # seconds that mail may be ahead of the global rate before nothing more is claimed
+ALL_OF_THEM = 6  # domains
+RELAY_PAUSE = timedelta(minutes=1)
 DAY = 24 * 3600.0
 
 
@@ -58,6 +62,7 @@ class Pace:
         self._all = Bucket()
         self._line = Line()
         self._relay_until = 0.0
+        self._in_a_row: set[str] = set()
         self._to_keep: dict[str, Pause] = {}
         self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY, limits.zone)
 
@@ -102,6 +107,12 @@ class Pace:
         self.warm_up.flying = max(0, self.warm_up.flying - 1)
         if heard is Heard.TAKEN:
             self.warm_up.taken(moment)
+            self._in_a_row.clear()
+        elif heard is Heard.SLOW_DOWN:
+            self._in_a_row.add(self._limits.group_of(domain)[0])
+            if len(self._in_a_row) >= ALL_OF_THEM:
+                self._in_a_row.clear()
+                self.relay_paused(now + RELAY_PAUSE, now, "every domain asks to slow down")
         if state.paused_until > before and state.paused_until - moment >= WORTH_KEEPING:
             self._keep(MAIL + self._limits.group_of(domain)[0], state.paused_until, heard.value)
 
@@ -176,7 +187,7 @@ class Pace:
             self._relay_until = now
 
     def _make_room(self, now: float) -> None:
-        """Rule 5."""
+        """Rule 6."""
         oldest = [name for name, _ in zip(self._domains, range(LOOKED_AT), strict=False)]
         for name in oldest:
             if self._domains[name].is_idle(now):
