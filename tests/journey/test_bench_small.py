@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.bench import arrival, cold, delivery, fanout, feeds, readers, rendering, serving, telegram
+from tests.bench import arrival, cold, email, fanout, feeds, readers, rendering, serving, telegram
 from tests.bench.figures import Figure, spread, table
 from tests.program import ROOT
+
+
+POSTFIX = shutil.which("smtp-source") is not None
 
 
 def measured(figures: Any) -> dict[str, Figure]:
@@ -50,12 +54,6 @@ def test_a_small_crowd_is_told_in_full_and_within_the_limit_of_memory(sqlite_url
     found = measured(fanout.figures("SQLite", sqlite_url, people=3000, filters=50))
     assert found["SQLite: peak memory"].ratio < 1
     assert "SQLite: 3,000 deliveries written, matches included" in found
-
-
-@pytest.mark.slow
-def test_every_reader_of_a_small_crowd_gets_a_mail_through_the_pipeline(tmp_path: Path) -> None:
-    found = measured(delivery.measure(tmp_path, people=100))
-    assert found["whole pipeline"].ratio > 0
 
 
 @pytest.mark.slow
@@ -113,3 +111,13 @@ def test_both_telegram_senders_and_the_whole_road_are_measured_in_one_run(tmp_pa
     found = measured(telegram.measure(tmp_path, people=30, rounds=1, each=20))
     assert [one.ratio > 0 for one in found.values()] == [True] * 4
     assert "CPU a message" in found
+
+
+@pytest.mark.slow
+def test_the_pipeline_of_mail_and_its_peers_are_measured_in_one_run(tmp_path: Path) -> None:
+    amounts = email.Amounts(near=40, near_plain=20, far=40, far_source=20, far_plain=20)
+    found = measured(email.measure(tmp_path, amounts, rounds=1))
+    for place in ("loopback", "10 ms away"):
+        assert found[f"{place}: whole pipeline / plain, messages a second"].ratio > 0
+        beside = f"{place}: whole pipeline / smtp-source, CPU a message" if POSTFIX else f"{place}: beside smtp-source"
+        assert beside in found

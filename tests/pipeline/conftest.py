@@ -10,8 +10,17 @@ from typing import Any
 
 import pytest
 
+from syndicator.domain.filters import parse
 from syndicator.domain.letters import Letter, Outcome, Sent
-from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind, Problem
+from syndicator.domain.model import (
+    Attachment,
+    Cadence,
+    Change,
+    ChannelKind,
+    MessageKind,
+    Problem,
+    SubscriptionState,
+)
 from syndicator.domain.ports import Again, Done, Job, SourceItem
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.site import Site
@@ -24,8 +33,9 @@ from syndicator.pipeline.intake import Intake, Tally
 from syndicator.pipeline.returning import Consequences
 from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
-from syndicator.store import ledger
+from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
+from syndicator.store.subscriptions import Consent
 
 
 @dataclass
@@ -234,3 +244,26 @@ def press(database: Database, site: Site, taxonomy: Taxonomy, now: datetime) -> 
 @pytest.fixture
 def always() -> Always:
     return Always()
+
+
+@pytest.fixture
+def reader(press):
+    """Makes a subscriber with one subscription, at once."""
+
+    async def add(address, filter_="", *, lang="en", channel=ChannelKind.EMAIL):
+        async with press.database.writing() as session:
+            found = await subscriptions.ensure(
+                session, channel, address, language=lang, timezone="Asia/Baku", now=press.now
+            )
+            await subscriptions.subscribe(
+                session,
+                found.id,
+                parse(filter_),
+                cadence=Cadence.IMMEDIATE,
+                state=SubscriptionState.ACTIVE,
+                consent=Consent(press.now, "test", "yes"),
+                now=press.now,
+            )
+        return found
+
+    return add

@@ -8,33 +8,10 @@ from functools import partial
 import pytest
 from sqlalchemy import event
 
-from syndicator.domain.filters import parse
 from syndicator.domain.letters import Gone, Later, Moved, Refused, Unknown
-from syndicator.domain.model import Cadence, ChannelKind, State, SubscriptionState, Urgency
+from syndicator.domain.model import ChannelKind, State, Urgency
 from syndicator.domain.tokens import Tokens
 from syndicator.store import erasing, ledger, releases, subscriptions
-from syndicator.store.subscriptions import Consent
-
-
-@pytest.fixture
-def reader(press):
-    async def add(address, filter_="", *, lang="en", channel=ChannelKind.EMAIL):
-        async with press.database.writing() as session:
-            found = await subscriptions.ensure(
-                session, channel, address, language=lang, timezone="Asia/Baku", now=press.now
-            )
-            await subscriptions.subscribe(
-                session,
-                found.id,
-                parse(filter_),
-                cadence=Cadence.IMMEDIATE,
-                state=SubscriptionState.ACTIVE,
-                consent=Consent(press.now, "test", "yes"),
-                now=press.now,
-            )
-        return found
-
-    return add
 
 
 async def test_each_reader_gets_what_they_asked_for_once_in_their_language(press, reader):
