@@ -240,6 +240,8 @@ def test_a_release_that_came_back_says_so():
     for part in (text, html):
         assert "We had withdrawn this release." in part
         assert "has been corrected" not in part
+    again = (FIRST, gone, replace(SECOND, delivery=3))
+    assert said(KIND.CORRECTION, release=a_text("en"), notes=("x",), earlier=again)[0].startswith("Corrected: ")
 
 
 @pytest.mark.parametrize("lang", LANGS)

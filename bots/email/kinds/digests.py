@@ -40,6 +40,7 @@ MOST = 150
 PIECES = 4_000
 OCTETS = 16_000_000
 SUBJECT = 140  # characters
+HEADINGS = 4_000  # bytes for those of days, and for the ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,44 +116,42 @@ class _Making:
 
     def whole(self, items: Sequence[Item], frequency: str) -> Compiled:
         outside = self._outside(frequency)
-        told, full = self._fitting(items, LARGEST - RESERVED - outside.size)
-        pieces = list(self._sections(told[:full]))
-        if told[full:]:
-            pieces.append(self._heading(self.t("More in brief")))
-            pieces += [self._entry(item, full=False) for item in told[full:]]
-        if hidden := len(items) - len(told):
+        full, brief = self._fitting(items, LARGEST - RESERVED - outside.size)
+        pieces = list(self._sections(items, full))
+        if brief:
+            pieces += [self._heading(self.t("More in brief")), *brief]
+        count = len(full) + len(brief)
+        if hidden := len(items) - count:
             pieces.append(self._ending(hidden))
-        values = {**self._front(items), "entries": b"\r\n\r\n".join(one.text for one in pieces).lstrip()}
+        values = {**self._front(items, full or brief), "entries": b"\r\n\r\n".join(one.text for one in pieces).lstrip()}
         if not self.text_only:
             values["entries_html"] = b"\r\n".join(one.html for one in pieces)
-        return Compiled(outside.partly(values), tuple(item.release.number for item in told))
+        return Compiled(outside.partly(values), tuple(item.release.number for item in items[:count]))
 
-    def _fitting(self, items: Sequence[Item], room: int) -> tuple[Sequence[Item], int]:
-        """Which are told, and how many of them in full."""
-        room -= 4_000  # headings of days, and the ending
-        full = items[:FULL]
-        if len(full) == len(items) and sum(self._entry(item, full=True).size for item in full) <= room:
-            return items, len(items)
-        told = list(items[:MOST])
-        brief = [self._entry(item, full=False).size for item in told]
-        spent = sum(brief)
+    def _fitting(self, items: Sequence[Item], room: int) -> tuple[Sequence[Piece], Sequence[Piece]]:
+        """Those that are told in full, and those behind them of which there is a title."""
+        room -= HEADINGS
+        full = [self._entry(item, full=True) for item in items[:FULL]]
+        if len(full) == len(items) and sum(one.size for one in full) <= room:
+            return full, ()
+        brief = [self._entry(item, full=False) for item in items[:MOST]]
+        spent = sum(one.size for one in brief)
         while spent > room:
-            told.pop()
-            spent -= brief.pop()
+            spent -= brief.pop().size
         count = 0
-        for item, size in zip(told[:FULL], brief, strict=False):
-            spent += self._entry(item, full=True).size - size
+        for short, long in zip(brief, full, strict=False):
+            spent += long.size - short.size
             if spent > room:
                 break
             count += 1
-        return told, count
+        return full[:count], brief[count:]
 
-    def _sections(self, items: Sequence[Item]) -> Iterator[Piece]:
-        for day, of_day in groupby(items, key=self._day):
+    def _sections(self, items: Sequence[Item], pieces: Sequence[Piece]) -> Iterator[Piece]:
+        for day, of_day in groupby(zip(items, pieces, strict=False), key=lambda pair: self._day(pair[0])):
             words = self.t("Urgent") if day is None else days_in_words(day, day, self.t)
             yield self._heading(words, urgent=day is None)
-            for item in of_day:
-                yield self._entry(item, full=True)
+            for _, piece in of_day:
+                yield piece
 
     def _day(self, item: Item) -> date | None:
         about = item.release
@@ -187,12 +186,12 @@ class _Making:
         text = quoted(templates.text(name, self.t, **values).strip("\n"))
         return Piece(text, b"" if self.text_only else quoted(templates.piece(name, self.t, **values)))
 
-    def _front(self, items: Sequence[Item]) -> dict[str, bytes]:
+    def _front(self, items: Sequence[Item], first: Sequence[Piece]) -> dict[str, bytes]:
         """What stands before the pieces: subject, heading, preview."""
         days = [item.release.public_at.astimezone(self.zone).date() for item in items]
         count = self.t.plural("{count} release", "{count} releases", len(items))
         heading = f"{count}, {days_in_words(min(days), max(days), self.t)}"
-        titles = [self._entry(item, full=True).title for item in items[:4]]
+        titles = [one.title for one in first[:4]]
         front = {
             "subject": text_line("Subject", excerpt(f"{count}: {'; '.join(titles)}", SUBJECT)),
             "heading": quoted(heading),

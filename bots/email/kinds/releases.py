@@ -38,7 +38,7 @@ def release(frame: Frame, letter: Letter) -> Recipe:
 def correction(frame: Frame, letter: Letter) -> Recipe:
     """What was corrected, and the text as it is now. Raises as `release`."""
     about, variant = _text(letter)
-    came_back = any(one.kind is MessageKind.WITHDRAWAL for one in letter.earlier)
+    came_back = bool(letter.earlier) and letter.earlier[-1].kind is MessageKind.WITHDRAWAL
     return _with_text(frame, letter, about, variant, notes_of(letter.notes), came_back=came_back)
 
 
