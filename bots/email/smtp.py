@@ -42,6 +42,11 @@ TRIES = 3  # connections that may end before a mail begins
 PAUSE = timedelta(seconds=30)
 QUIET = 3.0  # seconds without a word, and a domain counts as silent
 SILENT_WAIT = timedelta(seconds=10)
+HEARD: dict[Broken | None, Heard] = {
+    Broken.TIMED_OUT: Heard.TIMED_OUT,
+    Broken.HUNG_UP: Heard.BROKEN,
+    Broken.CONFUSED: Heard.BROKEN,
+}
 DRAIN = 2.0  # seconds for answers that are under way when we are told to stop
 
 log = structlog.get_logger()
@@ -277,7 +282,7 @@ class SmtpTransport:
         self._begun(job, answered=False)
         if job.batch.is_stopped and isinstance(outcome, Later):
             outcome = Later("stopped before the relay answered", counts=False)
-        self._finish(job, outcome, Heard.TIMED_OUT if how is Broken.TIMED_OUT else Heard.BROKEN)
+        self._finish(job, outcome, HEARD.get(how, Heard.NOTHING))
 
     def give_back(self, job: Job) -> None:
         """It was never begun."""
