@@ -38,6 +38,7 @@ __all__ = ["Retention"]
 log = structlog.get_logger()
 
 PEOPLE_PAGE = 5_000  # people that one look takes in
+SUBSCRIPTIONS = 500  # that one transaction ends
 TOGETHER = 10  # people whom one transaction erases
 MESSAGES_PAGE = 500
 STEPS = 2_000  # transactions that one pass makes at most
@@ -80,7 +81,6 @@ class Retention:
     async def run(self) -> None:
         """One pass over everything."""
         one = _Pass(self._clock(), STEPS)
-        await self._repeat(one, "subscriptions", self._end_bounced)
         await self._erase_left(one)
         await self._repeat(one, "addresses", self._forget_addresses)
         await self._repeat(one, "bounces", self._forget_bounces)
@@ -89,17 +89,27 @@ class Retention:
             log.info("retention goes on with its next pass")
 
     # -- people
-    async def _end_bounced(self, session: AsyncSession, now: datetime) -> int:
-        return await retention.end_bounced(session, now - self._left_for, now)
+    async def _end_bounced(self, one: _Pass, numbers: Sequence[int]) -> None:
+        for start in range(0, len(numbers), SUBSCRIPTIONS):
+            if one.left <= 0:
+                return
+            async with self._database.writing() as session:
+                some = numbers[start : start + SUBSCRIPTIONS]
+                ended = await retention.end_bounced(session, some, one.now - self._left_for, one.now)
+            self._metrics.forgotten.labels("subscriptions").inc(ended)
+            log.info("subscriptions of mailboxes that came back ended", count=ended)
+            await self._took(one)
 
     async def _erase_left(self, one: _Pass) -> None:
         erased, low = 0, 0
         while one.left > 0:
             async with self._database.reading() as session:
                 found, high = await retention.left(session, one.now - self._left_for, low, PEOPLE_PAGE)
-            if high is None:
-                break
+                if high is None:
+                    break
+                returned = await retention.bounced(session, one.now - self._left_for, low, high)
             low = high
+            await self._end_bounced(one, returned)
             for start in range(0, len(found), TOGETHER):
                 erased += await self._erase(one, found[start : start + TOGETHER])
             await self._rest(0)

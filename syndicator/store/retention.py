@@ -46,6 +46,7 @@ from syndicator.store.tables import (
 __all__ = [
     "Gone",
     "Old",
+    "bounced",
     "end_bounced",
     "erase_left",
     "forget_addresses",
@@ -60,7 +61,6 @@ __all__ = [
 
 STEP = 5_000  # rows that one transaction deletes
 ITEMS = 500  # digests; each tells of several releases
-_PEOPLE = (ChannelKind.TELEGRAM, ChannelKind.EMAIL)
 _OPEN = (DeliveryState.DUE, DeliveryState.SENDING, DeliveryState.DEFERRED)
 
 
@@ -90,7 +90,7 @@ def _has_left(before: datetime) -> ColumnElement[bool]:
     since = func.coalesce(last.correlate(SUBSCRIBER).scalar_subquery(), SUBSCRIBER.c.created_at)
     return and_(
         SUBSCRIBER.c.role == SubscriberRole.PERSON,
-        SUBSCRIBER.c.channel.in_(_PEOPLE),
+        SUBSCRIBER.c.channel != ChannelKind.WEBSUB,  # not IN: SQLite would look at everybody of a channel for a page
         SUBSCRIBER.c.state_reason != ERASED,
         ~_is_shell(),
         ~live,
@@ -144,26 +144,28 @@ def _is_shell() -> ColumnElement[bool]:
     return SUBSCRIBER.c.state_reason.like("moved to subscriber %")
 
 
-async def end_bounced(session: AsyncSession, before: datetime, now: datetime) -> int:
-    """Rule 2: subscriptions end whose mailbox has come back, and was not heard of since; returns how many, in steps."""
+async def bounced(session: AsyncSession, before: datetime, low: int, high: int) -> Sequence[int]:
+    """Live subscriptions of people up to `high` whose mailbox has come back, and was not heard of since (rule 2)."""
     lately = exists().where(BOUNCE.c.subscriber_id == SUBSCRIBER.c.id, BOUNCE.c.at >= before)
-    theirs = (
+    query = (
         select(SUBSCRIPTION.c.id)
         .join_from(SUBSCRIBER, SUBSCRIPTION, SUBSCRIPTION.c.subscriber_id == SUBSCRIBER.c.id)
-        .where(
-            SUBSCRIBER.c.channel == ChannelKind.EMAIL,
-            SUBSCRIBER.c.state == PAUSED,
-            SUBSCRIBER.c.state_reason.startswith(f"{BOUNCED}:"),
-            SUBSCRIBER.c.created_at < before,
-            ~lately,
-            LIVE,
-        )
-        .limit(STEP)
+        .where(SUBSCRIBER.c.id > low, SUBSCRIBER.c.id <= high, SUBSCRIBER.c.state == PAUSED)
+        .where(SUBSCRIBER.c.state_reason.startswith(f"{BOUNCED}:"), SUBSCRIBER.c.created_at < before, ~lately, LIVE)
     )
-    numbers = list(await session.scalars(theirs))
+    return list(await session.scalars(query))
+
+
+async def end_bounced(session: AsyncSession, numbers: Sequence[int], before: datetime, now: datetime) -> int:
+    """End these, unless their readers have come back meanwhile; how many."""
+    silent = (
+        select(SUBSCRIBER.c.id)
+        .where(SUBSCRIBER.c.id == SUBSCRIPTION.c.subscriber_id, SUBSCRIBER.c.state == PAUSED)
+        .where(SUBSCRIBER.c.state_reason.startswith(f"{BOUNCED}:"), SUBSCRIBER.c.created_at < before)
+    )
     values = {"state": SubscriptionState.ENDED, "ended_at": now, "ended_reason": BOUNCED}
-    ending = update(SUBSCRIPTION).where(SUBSCRIPTION.c.id.in_(numbers), LIVE).values(values)
-    return len((await session.execute(ending.returning(SUBSCRIPTION.c.id))).all()) if numbers else 0
+    ending = update(SUBSCRIPTION).where(SUBSCRIPTION.c.id.in_(list(numbers)), LIVE, exists(silent)).values(values)
+    return len((await session.execute(ending.returning(SUBSCRIPTION.c.id))).all())
 
 
 async def old_messages(

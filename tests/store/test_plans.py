@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from syndicator.domain.filters import parse
-from syndicator.domain.model import ChannelKind, DeliveryState
-from syndicator.store import lag, ledger, releases, waiting
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
+from syndicator.store import lag, ledger, releases, retention, waiting
 from syndicator.store.ledger import Settlement
+from syndicator.store.retention import Old
 
 ASKED = {
     "next_deferred": (lambda session, now: ledger.next_deferred(session), "ix_delivery_waiting"),
@@ -117,3 +120,43 @@ async def test_what_follows_looks_at_its_readers_and_not_at_everybodys_digests(
     assert any("ix_delivery_subscriber_id" in step for step in claims), claims
     assert not any("ix_digest_item_release_id" in step for step in claims), claims
     assert not [step for plan in plans.values() for step in plan if step.startswith("SCAN d")], plans
+
+
+OLD = Old(1, MessageKind.DIGEST, None)
+KEPT_NO_LONGER = {
+    "who has left": lambda session, now: retention.left(session, now, 0, 10),
+    "mailboxes that came back": lambda session, now: retention.bounced(session, now, 0, 10),
+    "old messages": lambda session, now: retention.old_messages(session, now + timedelta(days=1), 0, 10),
+    "old deliveries": lambda session, now: retention.forget_deliveries(session, OLD),
+    "old matches": lambda session, now: retention.forget_matches(session, 1),
+    "old bounces": retention.forget_bounces,
+    "old addresses": retention.forget_addresses,
+    "letters to an address": lambda session, now: ledger.asked_of(session, "a@example.org", now),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_NO_LONGER)
+async def test_what_is_kept_no_longer_is_found_by_an_index(sqlite_database, people, press, tell, now, name):
+    asked, plans = [], []
+
+    def listen(_connection, _cursor, statement, parameters, *_):
+        asked.append((statement, parameters))
+
+    async with sqlite_database.writing() as session:
+        await people.add(session, "a@example.org")
+        await press.record(session)
+        await tell(session)
+        await session.execute(text("UPDATE delivery SET state = 'sent'"))
+        raw = (await session.connection()).sync_connection
+        event.listen(raw, "before_cursor_execute", listen)
+        await KEPT_NO_LONGER[name](session, now)
+        event.remove(raw, "before_cursor_execute", listen)
+        connection = await session.connection()
+        for statement, given in asked:
+            explained = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+            plans += [row[-1] for row in explained]
+    large = ("delivery", "subscription", "match", "digest_item", "bounce")
+    scans = [step for step in plans if step.startswith("SCAN ") and step.split()[1] in large and "INDEX" not in step]
+    assert not scans, plans
+    by_channel = [step for step in plans if step.startswith("SEARCH subscriber") and "(channel=?)" in step]
+    assert not by_channel, plans  # a page looks at its own people
