@@ -5,7 +5,7 @@ Rules, in order:
 1. One row a person and message, however many of their filters match (the smallest subscription id stands); who has
    a row already gets no second one, so a step may be repeated and a late translation reaches only who lacked it.
 2. A release goes to active subscribers with an active, immediate subscription that matches; an urgent one at once also
-   to who reads digests (decision 20). A filter with `lang` has
+   to who reads digests (decision 25). A filter with `lang` has
    chosen the version; else it is the reader's own language; else, for who takes another one, the site's first.
    The subscription must be older than that version's coming out: nobody gets the past.
 3. People are given another language only `settle` after the release came out: an office saves its languages one by one,

@@ -59,7 +59,7 @@ __all__ = [
     "was_forgotten",
 ]
 
-STEP = 5_000  # rows that one transaction deletes
+STEP = 2_000  # rows that one transaction deletes
 ITEMS = 500  # digests; each tells of several releases
 _OPEN = (DeliveryState.DUE, DeliveryState.SENDING, DeliveryState.DEFERRED)
 
