@@ -68,33 +68,36 @@ class Rounds:
         return statistics.median(one[what] / other[what] for one, other in pairs)
 
 
-def measure(folder: Path, amounts: Amounts | None = None, rounds: int = ROUNDS) -> Iterator[Figure]:
+def measure(
+    folder: Path, amounts: Amounts | None = None, rounds: int = ROUNDS, *, away: bool = True
+) -> Iterator[Figure]:
     """On loopback, then at ten milliseconds there and back."""
     many = amounts or Amounts()
     with receiver(folder) as (port, said):
-        size = child("mailing", "prepare", str(folder / "sample.db"), "1", str(folder / "sample.eml"))["bytes"]
-        yield Figure("each mail, in bytes; the receiver", f"{size:,}", said)
-        near, away = Rounds(), Rounds()
+        near, far = Rounds(), Rounds()
         for _ in range(rounds):
-            _round(near, folder, port, many, near=True)
+            size = _round(near, folder, port, (many.near, many.near, many.near_plain))
+        yield Figure("each mail, in bytes; the receiver", f"{size:,}", said)
         yield from _figures("loopback", near)
-        with Far(port, ROUND_TRIP) as far:
-            _round(away, folder, far.port, many, near=False)
-        yield from _figures("10 ms away", away)
+        if away:
+            with Far(port, ROUND_TRIP) as wire:
+                _round(far, folder, wire.port, (many.far, many.far_source, many.far_plain))
+            yield from _figures("10 ms away", far)
 
 
-def _round(found: Rounds, folder: Path, port: int, many: Amounts, *, near: bool) -> None:
-    sample, people = folder / "sample.eml", many.near if near else many.far
+def _round(found: Rounds, folder: Path, port: int, many: tuple[int, int, int]) -> int:
+    """Each sender once: so many mails of ours, of smtp-source's and of the plain sender's; returns a mail's bytes."""
+    ours, sources, plains = many
+    database, sample = folder / "crowd.db", folder / "sample.eml"
+    size = int(child("mailing", "prepare", str(database), str(ours), str(sample))["bytes"])
     if shutil.which("smtp-source"):
-        found.add("smtp-source", smtp_source(sample, port, many.near if near else many.far_source))
-    database = folder / "crowd.db"
-    child("mailing", "prepare", str(database), str(people), str(folder / "own.eml"))
-    found.add("whole", child("mailing", "whole", str(database), str(port), str(people), str(SESSIONS)))
+        found.add("smtp-source", smtp_source(sample, port, sources))
+    found.add("whole", child("mailing", "whole", str(database), str(port), str(ours), str(SESSIONS)))
     for left in folder.glob("crowd.db*"):
         left.unlink()
-    found.add("bare", child("mailing", "bare", str(sample), str(port), str(people), str(SESSIONS)))
-    plain = many.near_plain if near else many.far_plain
-    found.add("plain", child("mailing", "plain", str(sample), str(port), str(plain), str(PLAIN_SESSIONS)))
+    found.add("bare", child("mailing", "bare", str(sample), str(port), str(ours), str(SESSIONS)))
+    found.add("plain", child("mailing", "plain", str(sample), str(port), str(plains), str(PLAIN_SESSIONS)))
+    return size
 
 
 NAMES = {
