@@ -29,7 +29,7 @@ from syndicator.domain.returns import AutoReply, CameIn, Complaint, Failure, Lea
 from syndicator.domain.tokens import Tokens
 from syndicator.metrics import Metrics
 from syndicator.pipeline.addresses import BadAddress, email_address
-from syndicator.store import bounces, subscriptions, suppressions
+from syndicator.store import bounces, moving, subscriptions, suppressions
 from syndicator.store.bounces import BOUNCED, Concerned
 from syndicator.store.database import Database
 
@@ -144,10 +144,10 @@ class Returning:
 
     async def _left(self, subscriber: int, now: datetime) -> str:
         async with self._database.writing() as session:
-            found = await subscriptions.by_id(session, subscriber)
+            found = await subscriptions.by_id(session, await moving.now_known_as(session, subscriber))
             if found is None or found.is_erased:
                 return "nobody"
-            await subscriptions.end_all(session, subscriber, LEFT_BY_MAIL, now)
+            await subscriptions.end_all(session, found.id, LEFT_BY_MAIL, now)
         return "leave"
 
 
