@@ -42,7 +42,7 @@ from syndicator.store.resting import rests
 from syndicator.store.stepping import PEOPLE, Step, advance, next_high, typed, write_step
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, VARIANT
 
-__all__ = ["write_digest"]
+__all__ = ["runs_about", "write_digest"]
 
 AT_A_TIME = 5_000  # people a transaction: on SQLite nobody else writes meanwhile
 MATCHED_AT_A_TIME = 25  # releases a transaction
@@ -220,12 +220,12 @@ async def _write(
     """Rows of this step, and what each of them tells."""
     dialect = session.get_bind().dialect.name
     news = await _news(session, run, numbers, order, step.now)
-    if not news:
+    if not news or step.high is None:
         return 0
     values: dict[str, Any] = {
         "news": json.dumps(news),
         "messages": sorted({row[1] for row in news}),
-        "runs": await _other_runs(session, step, run, numbers),
+        "runs": [one for one in await runs_about(session, numbers, step.low, step.high) if one != run["message_id"]],
         "known": list(order),
         "nothing": "{}",
         "zone": run["zone"],
@@ -248,17 +248,15 @@ async def _write(
     return written
 
 
-async def _other_runs(session: AsyncSession, step: Step, run: RowMapping, numbers: Sequence[int]) -> list[int]:
-    """Messages of all digests that may have told somebody of this step of these releases, however long ago."""
+async def runs_about(session: AsyncSession, numbers: Sequence[int], low: int, high: int) -> list[int]:
+    """Messages of all digests that may have told somebody after `low`, up to `high`, of these releases."""
     first = select(func.min(RELEASE.c.opened_at)).where(RELEASE.c.id.in_(numbers)).scalar_subquery()
     of_them = exists().where(
         DELIVERY.c.message_id == DIGEST_RUN.c.message_id,
-        DELIVERY.c.subscriber_id > step.low,
-        DELIVERY.c.subscriber_id <= step.high,
+        DELIVERY.c.subscriber_id > low,
+        DELIVERY.c.subscriber_id <= high,
     )
-    query = select(DIGEST_RUN.c.message_id).where(
-        DIGEST_RUN.c.ends_at > first, DIGEST_RUN.c.message_id != run["message_id"], of_them
-    )
+    query = select(DIGEST_RUN.c.message_id).where(DIGEST_RUN.c.ends_at > first, of_them)
     return list(await session.scalars(query))
 
 

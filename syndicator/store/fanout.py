@@ -7,7 +7,8 @@ Rules, in order:
 2. A release goes to active subscribers with an active, immediate subscription that matches; an urgent one at once also
    to who reads digests (decision 25). A filter with `lang` has
    chosen the version; else it is the reader's own language; else, for who takes another one, the site's first.
-   The subscription must be older than that version's coming out: nobody gets the past.
+   The subscription must be older than that version's coming out: nobody gets the past. Who was told of it in a digest
+   (or is about to be) gets it no second time, whatever it has become since.
 3. People are given another language only `settle` after the release came out: an office saves its languages one by one,
    and who got the first would not get their own any more. Until then the message stays open; then only they are
    looked for.
@@ -34,7 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import DeliveryState, MessageKind, Release, Standing, SubscriberRole, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
-from syndicator.store.digesting import write_digest
+from syndicator.store.digesting import runs_about, write_digest
 from syndicator.store.following import write_followers
 from syndicator.store.indexed import has_answer
 from syndicator.store.loading import get
@@ -63,6 +64,11 @@ MATCHED = """
         AND v.release_id = :release AND v.lang = m.lang
         AND COALESCE(s.confirmed_at, s.created_at) <= CASE
             WHEN v.opened_at > :opened THEN v.opened_at ELSE :opened END
+        AND p.id NOT IN (
+            SELECT d.subscriber_id FROM delivery d CROSS JOIN digest_item i
+            WHERE d.message_id IN :runs AND d.subscriber_id > :low AND d.subscriber_id <= :high
+                AND i.delivery_id = d.id AND i.release_id = :release
+                AND (d.state NOT IN ('suppressed', 'failed') OR CAST(d.answer AS TEXT) <> :nothing))
 """
 
 
@@ -166,7 +172,8 @@ async def _tell(
         )
         return None
     written = await _revive(session, step)
-    values = _matching(release, how.order) | {"again": again}
+    runs = await runs_about(session, [release.number], step.low, step.high)
+    values = _matching(release, how.order) | {"again": again, "runs": runs, "nothing": "{}"}
     for role in step.roles:
         values["others"] = role is SubscriberRole.CHANNEL or settled is None or settled <= how.now
         written += await write_step(session, step, MATCHED, PEOPLE[role], values, role=role)

@@ -289,3 +289,24 @@ async def test_what_is_urgent_comes_at_once_to_who_reads_digests_too_and_in_no_d
     await at(mailing, EIGHT + GRACE, room)
     await at(mailing, EIGHT + DAY + GRACE, room)
     assert (daily.got, chat.got) == (["release", "digest fees"], ["strike", "fees"])
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+async def test_what_becomes_urgent_after_a_digest_has_told_it_is_sent_no_second_time(mailing, room, withdrawn):
+    daily, leaver = MailReader(mailing, "a@example.org"), MailReader(mailing, "b@example.org")
+    await daily.wants("daily")
+    await leaver.wants("daily")
+    fees = mailing.change("fees", fingerprint="1")
+    await mailing.publish(fees)
+    await at(mailing, EIGHT + GRACE, room)
+    await leaver.wants("immediate", "topic=visas")
+    mailing.now += HOUR
+    followed = []
+    if withdrawn:
+        await withdraw(mailing)
+        followed = ["withdrawal", "correction"]
+    mailing.now += HOUR
+    await mailing.publish(replace(fees, urgency=Urgency.URGENT, note="It is back." * withdrawn, fingerprint="2"))
+    await mailing.publish(replace(mailing.change("fees", lang="az"), urgency=Urgency.URGENT, topics=("visas",)))
+    await at(mailing, EIGHT + DAY + GRACE, room)
+    assert (daily.got, leaver.got) == (["digest fees", *followed], ["digest fees", *followed])
