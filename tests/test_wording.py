@@ -120,6 +120,17 @@ def test_no_catalogue_says_a_text_twice(path):
     assert [one for one, times in Counter(ids).items() if times > 1] == []
 
 
+@pytest.mark.parametrize("lang", ["az", "ru"])
+def test_what_two_catalogues_say_they_say_alike(lang):
+    """They are merged into one: a page's wording would otherwise stand on a button of the bot."""
+    said: dict[str, set[object]] = {}
+    for path in sorted(LOCALE_DIR.glob(f"{lang}/*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file, locale=lang, abort_invalid=True):
+                said.setdefault(_name(message.id), set()).add(message.string)
+    assert {name: forms for name, forms in said.items() if name and len(forms) > 1} == {}
+
+
 def _name(message):
     return next((m for m in message if m), "") if isinstance(message, tuple) else message or ""
 

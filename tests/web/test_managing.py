@@ -40,6 +40,14 @@ async def test_a_sign_up_with_a_cadence_that_there_is_not_comes_back_filled(visi
     assert await people.live() == []
 
 
+@pytest.mark.parametrize("lang", ["az", "en", "ru"])
+async def test_wherever_one_chooses_how_often_it_says_that_what_is_urgent_comes_at_once(visitor, people, parts, lang):
+    said = parts.texts(lang)("Whatever you choose, urgent news comes at once.")
+    someone, _ = await people.join(language=lang)
+    for page in (f"/{lang}/subscribe", people.link("manage", someone.id)):
+        assert said in unescape(await visitor.text(page))
+
+
 async def test_the_pace_of_a_subscription_is_changed_with_a_new_record_of_consent(visitor, people):
     someone, old = await people.join(language="en")
     await change(visitor, people, someone, action="change", subscription=str(old.id), topic="visas", cadence="weekly")
