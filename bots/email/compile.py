@@ -44,6 +44,7 @@ __all__ = ["KINDS", "LARGEST", "Compiler", "Mail", "NotSendable"]
 OCTETS = 16_000_000  # of compiled mails that are kept
 LONGEST = 250  # characters of a Message-ID; ours have fewer
 REFERENCES = 10  # Message-IDs in a thread: the first, and the newest
+TO_ONE = frozenset({MessageKind.CONFIRMATION, MessageKind.WELCOME, MessageKind.ADDRESS, MessageKind.MOVED})
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
 
@@ -120,6 +121,7 @@ class Compiler:
             data,
             letter.return_token,
             urgent=_is_urgent(letter),
+            to_one=letter.kind in TO_ONE,
             dotless=True,  # see `pattern`
             shown=compiled.shown,
         )

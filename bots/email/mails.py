@@ -21,8 +21,9 @@ class Mail:
     """A finished mail: the envelope and the bytes, lines ended by CRLF.
 
     `envelope_id` is the ENVID (RFC 3461 section 4.4) that a report names: letters and digits, or "". `urgent` says that
-    no cap or rate for bulk holds it back. `shown` are the releases that a digest tells of, None for any other mail.
-    `dotless` says that no line begins with a dot: nothing is to be stuffed, and nobody needs to look.
+    no cap or rate for bulk holds it back, `to_one` that one person waits for it. `shown` are the releases that a digest
+    tells of, None for any other mail. `dotless` says that no line begins with a dot: nothing is to be stuffed, and
+    nobody needs to look.
     """
 
     sender: str
@@ -31,6 +32,7 @@ class Mail:
     data: bytes
     envelope_id: str = ""
     urgent: bool = False
+    to_one: bool = False
     shown: tuple[int, ...] | None = None
     dotless: bool = False
 

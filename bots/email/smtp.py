@@ -140,7 +140,7 @@ class SmtpTransport:
             job.settle(closed)
             return
         if self.pace is not None:
-            turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent)
+            turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent, to_one=job.mail.to_one)
             if turn is not None:
                 job.settle(Later("its turn comes later", not_before=turn, counts=False))
                 return

@@ -9,7 +9,7 @@ import pytest
 
 from bots.email.pace.heard import Heard
 from bots.email.pace.limits import Ceiling, Limits, WarmUpPlan
-from bots.email.pace.pace import MANY, RELAY, Pace, Pause
+from bots.email.pace.pace import RELAY, Pace, Pause
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 SLOW = Limits(per_second=10_000, domains={"slow.example": Ceiling(per_second=10)})
@@ -71,7 +71,6 @@ def test_a_domain_that_has_not_answered_yet_gets_a_few_and_more_with_each_answer
 def test_without_limits_everything_goes_at_once() -> None:
     pace = known(Pace(Limits(per_second=100_000)), "example.org")
     assert [pace.admit("example.org", NOW) for _ in range(1_000)] == [None] * 1_000
-    assert pace.room("example.org", NOW) == MANY
 
 
 def test_a_bulk_to_a_slow_domain_is_put_off_about_once_each_and_keeps_its_rate() -> None:
@@ -101,7 +100,6 @@ def test_a_domains_setting_holds_for_all_below_it() -> None:
     assert pace.admit("a.example.org", NOW) is None
     assert pace.admit("b.example.org", NOW) is not None
     assert pace.admit("notexample.org", NOW) is None
-    assert pace.room("example.org", NOW) == 0
 
 
 @pytest.mark.parametrize("heard", [Heard.SLOW_DOWN, Heard.TIMED_OUT])
@@ -179,7 +177,39 @@ def test_it_gets_more_again_step_by_step_and_after_an_hour_as_much_as_it_takes()
     assert pace.counts(asker.now + timedelta(hours=2))["slowed"] == 0
 
 
-def test_an_urgent_mail_stands_in_no_line() -> None:
+@pytest.mark.parametrize(("number", "per_second"), [(500, 2.0), (2_000, 10.0), (300, 0.5)])
+def test_an_urgent_broadcast_to_a_slow_domain_is_put_off_about_once_each(number: int, per_second: float) -> None:
+    slow = Limits(per_second=10_000, domains={"slow.example": Ceiling(per_second=per_second)})
+    asker = Asker(Pace(slow))
+    asker.bulk("slow.example", number, urgent=True)
+    assert asker.waits < 1.5 * number
+    assert (asker.now - NOW).total_seconds() == pytest.approx(number / per_second, rel=0.1)
+
+
+def test_urgent_mails_to_a_domain_that_was_paused_come_back_one_after_the_other() -> None:
+    asker = Asker(known(Pace(Limits(per_second=10_000)), "busy.example"))
+    asker.bulk("busy.example", 1, lambda _: Heard.SLOW_DOWN)
+    asker.bulk("busy.example", 500, urgent=True)
+    assert asker.waits < 3 * 500
+
+
+def test_a_letter_to_one_person_waits_for_no_broadcast_and_bulk_for_an_urgent_one() -> None:
+    pace = Pace(SLOW)
+    urgent = [pace.admit("slow.example", NOW, urgent=True) for _ in range(1_000)]
+    last = max(when for when in urgent if when is not None)
+    bulk = pace.admit("slow.example", NOW)
+    assert bulk is not None
+    assert bulk >= last > NOW + seconds(60)
+    assert pace.admit("slow.example", NOW, urgent=True, to_one=True) is None
+
+
+def test_an_urgent_broadcast_to_a_domain_that_has_not_answered_yet_begins_with_a_few() -> None:
+    pace = Pace(Limits(per_second=100_000))
+    assert [pace.admit("new.example", NOW, urgent=True) for _ in range(100)].count(None) == 9
+    assert pace.admit("new.example", NOW, urgent=True, to_one=True) is None
+
+
+def test_an_urgent_mail_does_not_stand_behind_the_bulk() -> None:
     pace = Pace(SLOW)
     for _ in range(1_000):
         pace.admit("slow.example", NOW)
@@ -199,7 +229,6 @@ def test_a_place_is_kept_for_urgent_mails() -> None:
     assert sum(went) == 3
     assert pace.admit("example.org", NOW, urgent=True) is None
     assert pace.admit("example.org", NOW, urgent=True) is not None
-    assert pace.room("example.org", NOW) == 0
 
 
 def test_a_domain_that_holds_mails_and_says_nothing_gets_no_more() -> None:
@@ -211,7 +240,7 @@ def test_a_domain_that_holds_mails_and_says_nothing_gets_no_more() -> None:
     for _ in range(4):
         pace.done("tarpit.example", Heard.TIMED_OUT, NOW + seconds(60))
     assert pace.patience("tarpit.example") == 10
-    assert pace.room("tarpit.example", NOW + seconds(80)) == 1
+    assert [pace.admit("tarpit.example", NOW + seconds(80), urgent=True) for _ in range(5)].count(None) == 1
 
 
 def test_all_mail_together_keeps_the_global_rate() -> None:
@@ -285,6 +314,30 @@ def test_domains_are_bounded_and_a_slowed_one_is_remembered_before_idle_ones() -
         pace.done(f"d{number}.example", Heard.REFUSED, NOW)
     assert len(pace._domains) == 100
     assert pace.admit("slow.example", NOW) is not None
+
+
+def test_a_pause_is_not_forgotten_for_domains_that_nothing_is_known_of() -> None:
+    pace = Pace(Limits(per_second=1e6), most_domains=200)
+    slow = [f"slow{number}.example" for number in range(120)]
+    for domain in slow:
+        pace.admit(domain, NOW)
+        pace.done(domain, Heard.SLOW_DOWN, NOW, wait=timedelta(hours=1))
+        pace.admit("good.example", NOW)
+        pace.done("good.example", Heard.TAKEN, NOW)
+    for number in range(2_000):
+        assert pace.admit(f"d{number}.example", NOW) is None
+        pace.done(f"d{number}.example", Heard.REFUSED, NOW)
+    assert all(pace.admit(domain, NOW) is not None for domain in slow)
+    assert len(pace._domains) <= 201
+
+
+def test_even_pauses_are_bounded_in_number() -> None:
+    pace = Pace(Limits(per_second=1e6), most_domains=100)
+    for number in range(1_000):
+        pace.admit(f"d{number}.example", NOW)
+        pace.done(f"d{number}.example", Heard.SLOW_DOWN, NOW, wait=timedelta(hours=1))
+        pace.relay_answers()
+    assert len(pace._domains) <= 200
 
 
 def test_a_clock_that_is_set_back_holds_nothing_up_for_long() -> None:

@@ -2,6 +2,6 @@
 
 from bots.email.pace.heard import Heard
 from bots.email.pace.limits import Limits
-from bots.email.pace.pace import MANY, Pace
+from bots.email.pace.pace import Pace
 
-__all__ = ["MANY", "Heard", "Limits", "Pace"]
+__all__ = ["Heard", "Limits", "Pace"]

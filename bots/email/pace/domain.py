@@ -13,17 +13,20 @@ Rules, in order:
    patience. One that holds mails and has not answered for a while gets no more meanwhile.
 6. A domain that has not answered yet gets few mails at first, and two more for each answer (slow start, RFC 5681): one
    that holds the line must not hold every connection of ours. Those who find no place come a second later.
-7. An urgent mail stands in no line: it goes when the pause is over, and a place is kept for it.
+7. Urgent mails stand in a line of their own, and the bulk's places come behind it; so do letters to one person, who
+   wait for no broadcast. They may run ahead of the rate by a few, a place is kept for them, and at first they get a few
+   more than the bulk (rule 6 does not hold for letters to one person).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
 from bots.email.pace.heard import Heard
 from bots.email.pace.limits import Ceiling
-from bots.email.pace.line import Bucket, Line
+from bots.email.pace.line import HORIZON, Bucket, Line, Rank
 
 __all__ = ["Domain"]
 
@@ -33,7 +36,7 @@ FADE = 3600.0
 RECOVERY = 120.0  # seconds in which a rate would be made good from nothing
 SILENCE = 15.0  # that a domain may hold mails without a word
 ENOUGH_HELD = 4  # mails on their way, for rule 5 to matter
-URGENT_AHEAD = 5  # how many urgent mails may go before the bucket has them
+URGENT_AHEAD = 5  # how many urgent mails may go before the bucket has them, and as many more to single people
 AT_FIRST, PER_ANSWER, PROVEN = 4, 2, 32  # mails on their way; from so many answers on there is no such limit
 QUICK = 2.0  # seconds in which an answer to the first is hoped for
 FEW = 3  # places, of which none is kept free
@@ -66,22 +69,22 @@ class Domain:
     _seen: float = 0.0  # the present rate, as of `_seen_at`
     _seen_at: float = 0.0
     _bucket: Bucket = field(default_factory=Bucket)
-    _line: Line = field(default_factory=Line)
+    _lines: Mapping[Rank, Line] = field(default_factory=lambda: {rank: Line() for rank in Rank})
 
     # -- asking
-    def free_at(self, now: float, *, urgent: bool) -> float:
+    def free_at(self, now: float, rank: Rank) -> float:
         """When a mail may go as things stand; `now` if at once."""
         self._forget(now)
         if self.paused_until > now:
             return self.paused_until
-        if self.flying >= self._places(urgent=urgent) or self._is_silent(now):
+        if self.flying >= self._places(rank) or self._is_silent(now):
             return now + self._one_place()
         rate = self._rate()
         if rate is None:
             return now
         burst = _burst(rate)
-        self._bucket.bound(now, (burst + URGENT_AHEAD + 1) / rate)
-        return self._bucket.free_at(now, rate, burst + (URGENT_AHEAD if urgent else 0))
+        self._bucket.bound(now, (burst + max(Rank) * URGENT_AHEAD + 1) / rate)
+        return self._bucket.free_at(now, rate, burst + rank * URGENT_AHEAD)
 
     def take(self, now: float) -> None:
         """One goes now."""
@@ -92,21 +95,16 @@ class Domain:
         if rate is not None:
             self._bucket.take(now, rate)
 
-    def book(self, now: float, first: float) -> float:
-        """A place in the line for one that cannot go now."""
+    def book(self, now: float, first: float, rank: Rank) -> float:
+        """A place in the line of its rank for one that cannot go now."""
         rate = self._rate()
         if rate is None and self._limit() is None and self.paused_until <= now and now - self._heard_at < QUICK:
             return float(ceil(now + AGAIN))
         step = max(1 / rate if rate else 0.0, self._one_place() if self._limit() is not None else 0.0)
         gap = PROBE if self.is_probing else 0.0
-        return self._line.book(now, first, step or 1 / max(self._seen_now(now), 1.0), gap)
-
-    def room(self, now: float) -> int | None:
-        """How many more may be on their way; None: as many as come."""
-        if self.paused_until > now:
-            return 0
-        places = self._places(urgent=True)
-        return None if places == float("inf") else max(0, int(places) - self.flying)
+        if rank is Rank.BULK:
+            first = max(first, min(self._lines[Rank.URGENT].ends, now + HORIZON))
+        return self._lines[rank].book(now, first, step or 1 / max(self._seen_now(now), 1.0), gap)
 
     def patience(self, timeout: float) -> float:
         """How many seconds an answer is waited for."""
@@ -147,7 +145,10 @@ class Domain:
     def is_idle(self, now: float) -> bool:
         """Whether it remembers nothing that matters any more."""
         self._forget(now)
-        return not (self.flying or self.paused_until > now or self.is_limited or self._line.ends > now)
+        return not (self.flying or self.paused_until > now or self.is_limited or self._is_waited_for(now))
+
+    def _is_waited_for(self, now: float) -> bool:
+        return any(line.ends > now for line in self._lines.values())
 
     @property
     def is_limited(self) -> bool:
@@ -195,12 +196,13 @@ class Domain:
         ceiling = self.ceiling.connections
         return ceiling if self.most is None else int(self.most) if ceiling is None else min(int(self.most), ceiling)
 
-    def _places(self, *, urgent: bool) -> float:
+    def _places(self, rank: Rank) -> float:
         limit = self._limit()
         if limit is None:
-            is_new = self._answers < PROVEN and not urgent
-            return AT_FIRST + PER_ANSWER * self._answers if is_new else float("inf")
-        return limit if urgent or limit < FEW else limit - 1  # rule 7: the last place is kept
+            if self._answers >= PROVEN or rank is Rank.TO_ONE:
+                return float("inf")
+            return AT_FIRST + PER_ANSWER * self._answers + rank * URGENT_AHEAD
+        return limit if rank or limit < FEW else limit - 1  # rule 7: the last place is kept
 
     def _is_silent(self, now: float) -> bool:
         return self.flying >= ENOUGH_HELD and now - self._heard_at > SILENCE

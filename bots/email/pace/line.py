@@ -13,13 +13,22 @@ Rules, in order:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from math import ceil
 
-__all__ = ["HORIZON", "Bucket", "Line"]
+__all__ = ["HORIZON", "Bucket", "Line", "Rank"]
 
 HORIZON = 4 * 3600.0
 GOLDEN = 0.6180339887498949  # its multiples, taken modulo 1, fill an interval evenly at any number
 HAIR = 1e-6  # what floats may be off
+
+
+class Rank(IntEnum):
+    """Whom a mail goes before. TO_ONE is a single letter that somebody waits for (a confirmation), no broadcast."""
+
+    BULK = 0
+    URGENT = 1
+    TO_ONE = 2
 
 
 @dataclass(slots=True)
@@ -36,10 +45,6 @@ class Bucket:
     def take(self, now: float, rate: float) -> None:
         """One goes now."""
         self.due = max(self.due, now) + 1 / rate
-
-    def give_back(self, rate: float) -> None:
-        """One that was taken did not go after all."""
-        self.due -= 1 / rate
 
     def bound(self, now: float, longest: float) -> None:
         """After a clock that was set back, what is due lies no further ahead than it could."""

@@ -8,11 +8,12 @@ Rules, in order:
    (`ready_at`), so that a bulk does not go through the ledger twice. What was claimed already may overdraw the global
    rate by a second's worth; the next claim makes up for it.
 3. Then the warm-up's cap, then the domain's own pace (`domain`). What must wait has taken nothing.
-4. An urgent mail stands in no line, is held back by no cap, and is counted like any other.
+4. An urgent mail does not stand behind the bulk, is held back by no cap and no global rate, and is counted like any
+   other.
 5. Where one domain after another asks to slow down and nobody takes anything in between, it is the relay that means it:
    all mail waits for a minute.
 6. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
-   has nothing on its way.
+   has nothing on its way and is not paused. A pause is forgotten only where there are twice as many.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from bots.email.pace.domain import Domain
 from bots.email.pace.heard import Heard
 from bots.email.pace.limits import Limits
-from bots.email.pace.line import Bucket, Line
+from bots.email.pace.line import Bucket, Line, Rank
 from bots.email.pace.warm_up import WarmUp
 
-__all__ = ["MANY", "RELAY", "Pace", "Pause"]
+__all__ = ["RELAY", "Pace", "Pause"]
 
 RELAY = "relay"
 MAIL = "mail:"
-MANY = 1_000_000
 MOST_DOMAINS = 10_000
 LOOKED_AT = 50  # of the oldest, for one that may be forgotten
+AT_MOST = 2  # times as many domains as there should be
 WORTH_KEEPING = 60.0  # seconds; a shorter pause is over when a process has started again
 OVERDRAWN = 1.0  # seconds' worth of the global rate
 SOON = 0.2  # seconds that mail may be ahead of the global rate before nothing more is claimed
@@ -76,22 +78,26 @@ class Pace:
             until = max(until, self._all.due)
         return datetime.fromtimestamp(until, UTC) if until > moment else None
 
-    def admit(self, domain: str, now: datetime, *, urgent: bool = False) -> datetime | None:
+    def admit(self, domain: str, now: datetime, *, urgent: bool = False, to_one: bool = False) -> datetime | None:
         """Ask for a turn for one mail to that domain (ASCII, lower case).
 
-        None: it goes now, and `done` must be called for it. A time: it does not; its place comes then.
+        None: it goes now, and `done` must be called for it. A time: it does not; its place comes then. `to_one`: a
+        letter to one person, who waits for it; such a letter is urgent.
         """
+        rank = Rank.TO_ONE if to_one else Rank.URGENT if urgent else Rank.BULK
         moment = now.timestamp()
         self._mind_the_clock(moment)
         state = self._of(domain, moment)
-        if not urgent and self.warm_up.is_full(moment):
+        if rank is Rank.BULK and self.warm_up.is_full(moment):
             return datetime.fromtimestamp(self.warm_up.book(moment), UTC)
-        when = max(state.free_at(moment, urgent=urgent), self._relay_until)
+        free = state.free_at(moment, rank)
+        when = max(free, self._relay_until)
         if when > moment:
-            place = float(when) if urgent else state.book(moment, when)
+            only_relay = rank is not Rank.BULK and free <= moment
+            place = when if only_relay else state.book(moment, when, rank)
             return datetime.fromtimestamp(max(place, moment + 0.001), UTC)
         rate = self._limits.per_second
-        if not urgent and (free := self._all.free_at(moment, rate, max(1.0, OVERDRAWN * rate))) > moment:
+        if rank is Rank.BULK and (free := self._all.free_at(moment, rate, max(1.0, OVERDRAWN * rate))) > moment:
             return datetime.fromtimestamp(self._line.book(moment, free, 1 / rate), UTC)
         state.take(moment)
         self._all.take(moment, rate)
@@ -115,14 +121,6 @@ class Pace:
                 self.relay_paused(now + RELAY_PAUSE, now, "every domain asks to slow down")
         if state.paused_until > before and state.paused_until - moment >= WORTH_KEEPING:
             self._keep(MAIL + self._limits.group_of(domain)[0], state.paused_until, heard.value)
-
-    def room(self, domain: str, now: datetime | None = None) -> int:
-        """How many more mails to that domain may be on their way; `MANY` where nothing limits them."""
-        state = self._domains.get(self._limits.group_of(domain)[0])
-        limit = self._limits.group_of(domain)[1].connections
-        if state is not None:
-            limit = state.room(now.timestamp() if now is not None else 0.0)
-        return MANY if limit is None else limit
 
     def patience(self, domain: str) -> float:
         """How many seconds an answer about that domain is waited for: less where one was waited for in vain."""
@@ -187,13 +185,15 @@ class Pace:
             self._relay_until = now
 
     def _make_room(self, now: float) -> None:
-        """Rule 6."""
-        oldest = [name for name, _ in zip(self._domains, range(LOOKED_AT), strict=False)]
-        for name in oldest:
-            if self._domains[name].is_idle(now):
-                del self._domains[name]
-                return
-        for name in oldest:
-            if not self._domains[name].flying:
-                del self._domains[name]
-                return
+        """Rule 6. What is not found among those of one look is found at the next one: these go to the end."""
+        oldest = list(islice(self._domains, LOOKED_AT))
+        free = [name for name in oldest if not self._domains[name].flying]
+        idle = [name for name in free if self._domains[name].is_idle(now)]
+        awake = [name for name in free if self._domains[name].paused_until <= now]
+        going = idle + awake + (free if len(self._domains) >= AT_MOST * self._most else [])
+        for name in list(dict.fromkeys(going))[: len(self._domains) - self._most + 1]:
+            del self._domains[name]
+        if len(self._domains) >= self._most:
+            for name in oldest:
+                if name in self._domains:
+                    self._domains.move_to_end(name)
