@@ -9,6 +9,7 @@ Rules, in order:
 4. What came back is kept as long as it counts (`domain.bounces`); addresses that were asked whether somebody may move
    there, as long as that may be answered.
 5. Everything goes in small transactions with a rest between them, and a pass ends after so many: the next goes on.
+6. What cannot be done is said, and stops nothing else: neither one person whose row is bad, nor one message.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,12 +32,13 @@ from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.metrics import Metrics
 from syndicator.store import retention, suppressions
-from syndicator.store.database import Database
+from syndicator.store.database import Database, DatabaseTrouble
 from syndicator.store.retention import Gone, Old
 
 __all__ = ["Retention"]
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 PEOPLE_PAGE = 5_000  # people that one look takes in
 SUBSCRIPTIONS = 500  # that one transaction ends
@@ -79,12 +82,16 @@ class Retention:
         self._returned_for = max(FORGOTTEN, self._left_for)
 
     async def run(self) -> None:
-        """One pass over everything."""
+        """One pass over everything.
+
+        Raises:
+            DatabaseTrouble: the database fails; the next pass goes on.
+        """
         one = _Pass(self._clock(), STEPS)
-        await self._erase_left(one)
-        await self._repeat(one, "addresses", self._forget_addresses)
-        await self._repeat(one, "bounces", self._forget_bounces)
-        await self._forget_sent(one)
+        await self._alone(self._erase_left(one), part="people")
+        await self._alone(self._repeat(one, "addresses", self._forget_addresses), part="addresses")
+        await self._alone(self._repeat(one, "bounces", self._forget_bounces), part="bounces")
+        await self._alone(self._forget_sent(one), part="messages")
         if one.left <= 0:
             log.info("retention goes on with its next pass")
 
@@ -109,13 +116,21 @@ class Retention:
                     break
                 returned = await retention.bounced(session, one.now - self._left_for, low, high)
             low = high
-            await self._end_bounced(one, returned)
+            await self._alone(self._end_bounced(one, returned), part="mailboxes that came back")
             for start in range(0, len(found), TOGETHER):
-                erased += await self._erase(one, found[start : start + TOGETHER])
+                erased += await self._erase_each(one, found[start : start + TOGETHER])
             await self._rest(0)
         if erased:
             self._metrics.forgotten.labels("people").inc(erased)
             log.info("people who had left were erased", count=erased)
+
+    async def _erase_each(self, one: _Pass, people: Sequence[int]) -> int:
+        """Together, which is quicker; where that fails, each alone."""
+        gone = await self._alone(self._erase(one, people), part="people", count=len(people))
+        if gone is not None:
+            return gone
+        each = [await self._alone(self._erase(one, [person]), part="a person", subscriber=person) for person in people]
+        return sum(found or 0 for found in each)
 
     async def _erase(self, one: _Pass, people: Sequence[int]) -> int:
         """Erase those who still have left, in one transaction; how many."""
@@ -153,7 +168,7 @@ class Retention:
                 break
             after = last
             for old in found:
-                await self._forget_message(one, old)
+                await self._alone(self._forget_message(one, old), part="a message", message=old.id)
 
     async def _forget_message(self, one: _Pass, old: Old) -> None:
         """Marked first, so that whatever ends this pass, nothing of it is sent again."""
@@ -169,6 +184,20 @@ class Retention:
             await self._took(one)
 
     # -- steps
+    async def _alone(self, step: Awaitable[T], **what: object) -> T | None:
+        """Rule 6. None: it failed, and the log says what and why.
+
+        Raises:
+            DatabaseTrouble: that would stop the rest as well.
+        """
+        try:
+            return await step
+        except DatabaseTrouble:
+            raise
+        except Exception:  # whatever it is: the next hour tries again
+            log.exception("retention failed", **what)
+            return None
+
     async def _repeat(self, one: _Pass, what: str, step: Callable[[AsyncSession, datetime], Awaitable[int]]) -> None:
         """A step after the other, each a transaction, until nothing is left of it."""
         gone = 0

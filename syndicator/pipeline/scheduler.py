@@ -5,7 +5,7 @@ Rules, in order:
 1. Each source is polled every `interval` seconds, and at once when its watcher says that something moved.
 2. What other commands write to the same SQLite file is noticed within half a second (`PRAGMA data_version`).
 3. Once an hour, opt-ins that were never confirmed in time are ended, closed batches deleted, some at a time, and then
-   what else is to be done once an hour (`hourly`).
+   what else is to be done once an hour (`hourly`). What fails of that is said, and the rest is done all the same.
 4. A job that is late runs once, not once for each time it was missed; the memory store forgets all at stop, since
    the database knows everything.
 """
@@ -85,18 +85,30 @@ class Scheduler:
         self._watchers.clear()
 
     async def tidy(self) -> None:
-        """End opt-ins that were never confirmed; delete batches that are closed."""
+        """Rule 3."""
+        for job in (self._end_stale, self._forget_batches, *self._hourly):
+            name = getattr(job, "__qualname__", type(job).__name__)
+            try:
+                await job()
+            except OSError as error:
+                log.warning("an hourly job failed; the next hour tries again", job=name, reason=str(error))
+            except Exception:  # whatever it is, it must not stop the others
+                log.exception("an hourly job failed", job=name)
+
+    async def _end_stale(self) -> None:
+        """End opt-ins that were never confirmed."""
         now = self._clock()
         async with self._database.writing() as session:
             ended = await subscriptions.end_stale_pending(session, now - self._pending_for, now)
         if ended:
             log.info("unconfirmed subscriptions ended", count=ended)
+
+    async def _forget_batches(self) -> None:
+        """Delete batches that are closed."""
         forgotten = 1
         while forgotten:
             async with self._database.writing() as session:
                 forgotten = await ledger.forget_closed(session)
-        for job in self._hourly:
-            await job()
 
     def _every(self, seconds: float, job: Callable[..., Awaitable[None]], name: str, *args: object) -> None:
         async def work() -> None:

@@ -8,7 +8,7 @@ Rules, in order:
 3. Moving twice, or one who is gone or was erased, changes nothing.
 4. Who asks for it themselves (`relocate`) keeps their row, so that links and history stay theirs. Who was at the new
    address already is merged into them: every subscription and delivery of theirs goes along, and what is left is a
-   shell that says who it became (`now_known_as`), for the links in its old mails.
+   shell that says who it became, and when (`became`), for the links in its old mails: `now_known_as` follows it.
 5. Of one release each gets one message: where both have a row of it, the one that went out counts, or else the one
    that is still to go out. A digest that has not gone out takes what the other would have told along.
 6. Messages that are still being fanned out begin again: the merged person may stand behind where they are by now. Who
@@ -18,6 +18,7 @@ Rules, in order:
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, delete, exists, insert, select, update
@@ -25,16 +26,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
 from syndicator.store.people import LIVE, PAUSED, by_id, find, put, resolve, spelling
-from syndicator.store.resting import pause
-from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIPTION
+from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER, SUBSCRIPTION
 
-__all__ = ["move", "now_known_as", "relocate", "respell"]
+__all__ = ["Became", "became", "is_shell", "move", "now_known_as", "relocate", "respell"]
 
 MERGED = "merged"
-_BECAME = re.compile(r"moved to subscriber (\d+)")
+_SHELL = "moved to subscriber "  # how the reason of a row begins whose owner goes on in another one
+_BECAME = re.compile(_SHELL + r"(\d+)(?: on (\S+))?")
 _STEPS = 20  # how often one may have been merged and merged again
 WAITING = (DeliveryState.DUE, DeliveryState.DEFERRED)
 NEVER = (DeliveryState.SUPPRESSED, DeliveryState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """Who the owner of a shell is now, and since when where that is known."""
+
+    subscriber: int
+    since: datetime | None
+
+
+def became(state_reason: str) -> Became | None:
+    """Of a row's reason; None: it is no shell."""
+    found = _BECAME.match(state_reason)
+    return None if found is None else Became(int(found[1]), datetime.fromisoformat(found[2]) if found[2] else None)
+
+
+def is_shell() -> ColumnElement[bool]:
+    """The same question, asked of `SUBSCRIBER` in a query."""
+    return SUBSCRIBER.c.state_reason.startswith(_SHELL)
 
 
 async def move(session: AsyncSession, subscriber: int, address: str) -> None:
@@ -53,7 +73,7 @@ async def move(session: AsyncSession, subscriber: int, address: str) -> None:
         await put(session, subscriber, address=spelling(mover.channel, address), resolved="")
         return
     await _hand_over(session, subscriber, taken.id)
-    await pause(session, subscriber, _became(taken.id))
+    await put(session, subscriber, state=PAUSED, state_reason=f"{_SHELL}{taken.id}", resume_at=None)
 
 
 async def respell(session: AsyncSession, channel: int, address: str) -> None:
@@ -82,20 +102,12 @@ async def now_known_as(session: AsyncSession, subscriber: int) -> int:
     seen = {subscriber}
     for _ in range(_STEPS):
         found = await by_id(session, subscriber)
-        became = None if found is None or not _is_shell(found.address) else _BECAME.match(found.state_reason)
-        if became is None or int(became[1]) in seen:
+        now = None if found is None else became(found.state_reason)
+        if now is None or now.subscriber in seen:
             break
-        subscriber = int(became[1])
+        subscriber = now.subscriber
         seen.add(subscriber)
     return subscriber
-
-
-def _became(subscriber: int) -> str:
-    return f"moved to subscriber {subscriber}"
-
-
-def _is_shell(address: str) -> bool:
-    return address.startswith(f"{MERGED}-") and "@" not in address
 
 
 async def _merge(session: AsyncSession, one: int, *, into: int, now: datetime) -> None:
@@ -110,7 +122,7 @@ async def _merge(session: AsyncSession, one: int, *, into: int, now: datetime) -
         "address": f"{MERGED}-{one}",
         "resolved": "",
         "state": PAUSED,
-        "state_reason": _became(into),
+        "state_reason": f"{_SHELL}{into} on {now.isoformat()}",
         "quiet": "",
         "resume_at": None,
     }

@@ -30,6 +30,7 @@ from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Sub
 from syndicator.store.bounces import BOUNCED
 from syndicator.store.erasing import erase
 from syndicator.store.messages import FORGOTTEN
+from syndicator.store.moving import became, is_shell
 from syndicator.store.people import ERASED, LIVE, PAUSED
 from syndicator.store.stepping import next_high
 from syndicator.store.tables import (
@@ -92,7 +93,7 @@ def _has_left(before: datetime) -> ColumnElement[bool]:
         SUBSCRIBER.c.role == SubscriberRole.PERSON,
         SUBSCRIBER.c.channel != ChannelKind.WEBSUB,  # not IN: SQLite would look at everybody of a channel for a page
         SUBSCRIBER.c.state_reason != ERASED,
-        ~_is_shell(),
+        ~is_shell(),
         ~live,
         since < before,
         ~_is_owed(),
@@ -113,8 +114,9 @@ async def left(session: AsyncSession, before: datetime, low: int, page: int) -> 
         return (), None
     here = and_(SUBSCRIBER.c.id > low, SUBSCRIBER.c.id <= high)
     found = list(await session.scalars(select(SUBSCRIBER.c.id).where(here, _has_left(before))))
-    merged = select(SUBSCRIBER.c.id, SUBSCRIBER.c.state_reason).where(here, SUBSCRIBER.c.state == PAUSED, _is_shell())
-    owners = {row.id: int(row.state_reason.rpartition(" ")[2]) for row in await session.execute(merged)}
+    merged = select(SUBSCRIBER.c.id, SUBSCRIBER.c.state_reason).where(here, SUBSCRIBER.c.state == PAUSED, is_shell())
+    said = {row.id: became(row.state_reason) for row in await session.execute(merged)}
+    owners = {shell: now.subscriber for shell, now in said.items() if now is not None}
     if owners:
         erased = SUBSCRIBER.c.id.in_(set(owners.values())) & (SUBSCRIBER.c.state_reason == ERASED)
         nobody = set(await session.scalars(select(SUBSCRIBER.c.id).where(erased)))
@@ -131,17 +133,13 @@ async def erase_left(
     """
     await session.execute(select(SUBSCRIBER.c.id).where(SUBSCRIBER.c.id == subscriber).with_for_update())
     agreed = exists().where(SUBSCRIPTION.c.subscriber_id == SUBSCRIBER.c.id, SUBSCRIPTION.c.confirmed_at.is_not(None))
-    query = select(SUBSCRIBER.c.channel, SUBSCRIBER.c.address, and_(agreed, ~_is_shell()).label("agreed"))
-    to_go = or_(_has_left(before), _is_shell())
+    query = select(SUBSCRIBER.c.channel, SUBSCRIBER.c.address, and_(agreed, ~is_shell()).label("agreed"))
+    to_go = or_(_has_left(before), is_shell())
     row = (await session.execute(query.where(SUBSCRIBER.c.id == subscriber, to_go))).one_or_none()
     if row is None:
         return None
     await erase(session, subscriber, now, language=language, timezone=timezone)
     return Gone(subscriber, ChannelKind(row.channel), row.address, agreed=bool(row.agreed))
-
-
-def _is_shell() -> ColumnElement[bool]:
-    return SUBSCRIBER.c.state_reason.like("moved to subscriber %")
 
 
 async def bounced(session: AsyncSession, before: datetime, low: int, high: int) -> Sequence[int]:

@@ -291,6 +291,50 @@ async def test_what_came_back_is_kept_as_long_as_it_counts(press, keep):
         assert list(await session.scalars(select(BOUNCE.c.report).order_by(BOUNCE.c.id))) == ["1", "2"]
 
 
+async def test_a_chat_that_moves_while_it_rests_into_one_that_we_know_stops_no_erasing(press, keep):
+    async with press.database.writing() as session:
+        chats = [
+            await subscriptions.ensure(
+                session, ChannelKind.TELEGRAM, one, language="en", timezone="Asia/Baku", now=press.now
+            )
+            for one in ("-1", "-2")
+        ]
+        await subscriptions.rest(session, chats[0].id, None)
+        await subscriptions.move(session, chats[0].id, "-2")
+        # as earlier versions have left it
+        reason = {"state_reason": f"moved to subscriber {chats[1].id}; had asked for a pause"}
+        await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == chats[0].id).values(reason))
+    who, made = await join(press, "a@example.org")
+    await _left(press, who, made)
+    press.now += 29 * DAY
+    await keep.run()
+    await keep.run()
+    assert await addresses(press) == [f"erased-{one}" for one in (chats[0].id, chats[1].id, who)]
+
+
+async def test_one_bad_row_stops_neither_other_people_nor_what_else_is_to_go(press, keep, monkeypatch):
+    people = [await join(press, f"{name}@example.org") for name in "abc"]
+    for who, made in people:
+        await _left(press, who, made)
+    async with press.database.writing() as session:
+        await ledger.ask_address(session, people[0][0], "other@example.org", now=press.now)
+        await session.execute(update(DELIVERY).values(state="sent"))
+    bad, erase = people[1][0], retention.erase
+
+    async def failing(session, subscriber, *args, **values):
+        if subscriber == bad:
+            raise ValueError("a bad row")
+        return await erase(session, subscriber, *args, **values)
+
+    monkeypatch.setattr(retention, "erase", failing)
+    press.now += 29 * DAY
+    await keep.run()
+    assert await addresses(press) == [f"erased-{people[0][0]}", "b@example.org", f"erased-{people[2][0]}"]
+    monkeypatch.undo()
+    await keep.run()
+    assert (await addresses(press))[1] == f"erased-{bad}"
+
+
 async def test_a_pass_that_is_ended_in_the_middle_is_gone_on_with(press, keep, monkeypatch):
     monkeypatch.setattr(retention, "STEP", 2)
     monkeypatch.setattr(room, "TOGETHER", 2)
