@@ -177,6 +177,16 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
     settler = Settler(
         database, policies=policies(settings), clock=clock, metrics=office.metrics, consequences=consequences
     )
+    delivery = Delivery(
+        database,
+        channels,
+        tokens=office.tokens,
+        settler=settler,
+        clock=clock,
+        wake=bell.ring,
+        confirm_for=settings.retention.confirm_for,
+        zone=office.site.zone,
+    )
     work = Work(
         database,
         sources=office.sources,
@@ -189,16 +199,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
             clock=clock,
             wake=bell.ring,
         ),
-        delivery=Delivery(
-            database,
-            channels,
-            tokens=office.tokens,
-            settler=settler,
-            clock=clock,
-            wake=bell.ring,
-            confirm_for=settings.retention.confirm_for,
-            zone=office.site.zone,
-        ),
+        delivery=delivery,
         settler=settler,
         publisher=publisher,
         channels=list(channels),
@@ -262,6 +263,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=lambda: publisher.refresh(clock())),
         *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
         *email.parts,  # before the engine as well: mail keeps the pace that was kept
+        Running(end=delivery.finish),
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
     ]

@@ -4,7 +4,7 @@ Rules, in order:
 
 1. A letter about a release that may not be seen now is refused (`allowed`); the one question is asked here too.
 2. A letter that cannot become a mail is refused, an address that is none is gone; neither stops the others.
-3. A chunk's mails go to the transport together; it answers for each.
+3. A chunk's mails go to the transport together; it answers for each, and each is told as soon as it is known.
 4. A bug in one letter's making is that letter's `Refused`; one in the transport leaves what it had `Unknown`. Both are
    logged.
 5. Where a digest may have arrived, the answer says which releases it has shown: the others were not told.
@@ -22,20 +22,21 @@ import structlog
 from bots.email.addresses import BadAddress
 from bots.email.allowed import NotShown, shown
 from bots.email.compile import KINDS, Compiler, Mail, NotSendable
-from bots.email.transports import Transport
+from bots.email.transports import Answered, Transport
 from syndicator.domain.letters import Gone, Letter, Outcome, Refused, Sent, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind
 
 __all__ = ["EmailChannel"]
 
 CHUNK = 20
+A_LINE = 2  # mails that a connection holds: one is carried, the envelope of another has left
 SPARE = 1  # lanes beside those that keep the connections busy: one chunk is claimed or settled meanwhile
 
 log = structlog.get_logger()
 
 
 class EmailChannel:
-    """The port `domain.ports.Channel` for mail."""
+    """The port `domain.ports.Overlapping` for mail."""
 
     kind = ChannelKind.EMAIL
     tells = frozenset(KINDS) | {MessageKind.DIGEST}
@@ -44,6 +45,7 @@ class EmailChannel:
         self._compiler = compiler
         self._transport = transport
         self.lanes = transport.connections + SPARE
+        self.stragglers = transport.connections * A_LINE  # what else waits is answered soon, sent or not
 
     @property
     def chunk(self) -> int:
@@ -54,15 +56,23 @@ class EmailChannel:
         """When the relay is asked again, if it is closed; see `domain.ports.Channel`."""
         return self._transport.ready_at(now)
 
-    async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
+    async def send(
+        self, letters: Sequence[Letter], now: datetime, answered: Answered | None = None
+    ) -> Sequence[Outcome]:
         """Send each letter; the outcomes stand in the same order.
 
         Told to stop in the middle, it answers for all of them: what was taken is sent, the rest waits. Losing the
         answers would send again what people have.
         """
         made = [self._made(letter, now) for letter in letters]
-        mails = [mail for mail in made if isinstance(mail, Mail)]
-        answers = iter(await self._carried(mails, now) if mails else ())
+        places = [place for place, one in enumerate(made) if isinstance(one, Mail)]
+        mails = [one for one in made if isinstance(one, Mail)]
+
+        def told(number: int, outcome: Outcome) -> None:
+            if answered is not None:
+                answered(places[number], _telling(mails[number], outcome))
+
+        answers = iter(await self._carried(mails, now, told) if mails else ())
         return [_telling(one, next(answers)) if isinstance(one, Mail) else one for one in made]
 
     async def close(self) -> None:
@@ -83,9 +93,9 @@ class EmailChannel:
             log.exception("mail cannot be made", delivery=letter.delivery, message=letter.message)
             return Refused(f"the mail cannot be made: {type(error).__name__}")
 
-    async def _carried(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+    async def _carried(self, mails: Sequence[Mail], now: datetime, answered: Answered) -> Sequence[Outcome]:
         try:
-            answers = await self._transport.send(mails, now)
+            answers = await self._transport.send(mails, now, answered)
         except Exception as error:
             log.exception("mail transport failed", mails=len(mails))
             return [Unknown(f"{type(error).__name__} in the mail transport")] * len(mails)

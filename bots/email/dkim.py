@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from bots.email.compile import Mail
-from bots.email.transports import Transport
+from bots.email.transports import Answered, Transport
 from config.email import DkimSettings
 from config.section import BadSettings
 from syndicator.domain.letters import Later, Outcome
@@ -194,13 +194,13 @@ class SigningTransport:
         """As the way out says."""
         return self._inner.ready_at(now)
 
-    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+    async def send(self, mails: Sequence[Mail], now: datetime, answered: Answered | None = None) -> Sequence[Outcome]:
         """Sign these mails, and send them."""
         try:
             signed = await asyncio.get_running_loop().run_in_executor(self._thread, self._all_signed, mails, now)
         except asyncio.CancelledError:
             return [Later("stopped before it was signed", counts=False)] * len(mails)
-        return await self._inner.send(signed, now)
+        return await self._inner.send(signed, now, answered)
 
     async def close(self) -> None:
         """Let go of the way out and of the thread."""

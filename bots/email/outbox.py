@@ -19,6 +19,7 @@ from tempfile import NamedTemporaryFile
 import structlog
 
 from bots.email.compile import Mail
+from bots.email.transports import Answered
 from syndicator.domain.letters import Later, Outcome, Sent
 
 __all__ = ["FileTransport"]
@@ -41,7 +42,12 @@ class FileTransport:
         """A folder never waits."""
         return None
 
-    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+    async def send(
+        self,
+        mails: Sequence[Mail],
+        now: datetime,
+        answered: Answered | None = None,  # noqa: ARG002  # a folder is quick
+    ) -> Sequence[Outcome]:
         """Keep each mail; told to stop, what has no file yet waits."""
         outcomes: list[Outcome] = []
         try:

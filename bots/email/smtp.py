@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. Each mail asks the pace of its domain first; one that must wait is `Later` at once, until its turn. So is one whose
-   domain holds its share of the connections and says nothing: no mail waits here for another's domain.
+   domain is silent, or new while silent ones hold their share of the connections (`relay.queue`): no mail waits here
+   for another's domain, and none is sent behind one of a domain that may be silent.
 2. A connection is opened when mails wait for one, at most `connections` of them, and used again; it is left after some
    hundred mails, and when it was idle so long that a relay will have hung up. A relay that wants no further connection
    while others work keeps those for a while.
@@ -33,6 +34,7 @@ from bots.email.relay.connecting import Opened, Trouble, open_connection
 from bots.email.relay.desk import Broken
 from bots.email.relay.queue import Batch, Job, Waiting
 from bots.email.relay.session import Session
+from bots.email.transports import Answered
 from bots.email.verdicts import RELAY_WAIT, Stage, said, verdict
 from syndicator.domain.letters import Later, Outcome, Sent
 
@@ -41,7 +43,8 @@ __all__ = ["SmtpTransport"]
 TRIES = 3  # connections that may end before a mail begins
 PAUSE = timedelta(seconds=30)
 QUIET = 3.0  # seconds without a word, and a domain counts as silent
-SILENT_WAIT = timedelta(seconds=10)
+SILENT_WAIT = timedelta(seconds=10)  # at least, for what waits for who is silent; at most twice that
+SPREAD = 0.6180339887498949  # multiples of it, modulo 1, lie evenly
 HEARD: dict[Broken | None, Heard] = {
     Broken.TIMED_OUT: Heard.TIMED_OUT,
     Broken.HUNG_UP: Heard.BROKEN,
@@ -85,6 +88,7 @@ class SmtpTransport:
         self._context = tls_context
         self._waiting = Waiting(connections, min(QUIET, timeout / 4))
         self._sweeping: asyncio.TimerHandle | None = None
+        self._silenced = 0
         self._sessions: set[Session] = set()
         self._idle: list[Session] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,12 +109,12 @@ class SmtpTransport:
         times = [self._breaker.ready_at(now), self.pace.ready_at(now) if self.pace is not None else None]
         return max((time for time in times if time is not None), default=None)
 
-    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+    async def send(self, mails: Sequence[Mail], now: datetime, answered: Answered | None = None) -> Sequence[Outcome]:
         """Send these mails; see `transports.Transport`."""
         if not mails:
             return []
         self._now = (now, asyncio.get_running_loop().time())
-        batch = Batch(len(mails), now)
+        batch = Batch(len(mails), now, answered)
         for place, mail in enumerate(mails):
             self._accept(Job(mail, batch, place, mail.domain, self._timeout))
         self._staff()
@@ -138,6 +142,9 @@ class SmtpTransport:
         closed = self._breaker.closed(now)
         if closed is not None:
             job.settle(closed)
+            return
+        if self._waiting.is_shut(job.domain, asyncio.get_running_loop().time()):
+            job.settle(self._silent(now))
             return
         if self.pace is not None:
             turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent, to_one=job.mail.to_one)
@@ -174,10 +181,15 @@ class SmtpTransport:
         self._sweeping = None
         now = self._moment()
         for job in self._waiting.silenced(asyncio.get_running_loop().time()):
-            later = Later("its domain does not answer", not_before=now + SILENT_WAIT, counts=False)
-            self._finish(job, later, Heard.NOTHING)
+            self._finish(job, self._silent(now), Heard.NOTHING)
         self._staff()
         self._look_again()
+
+    def _silent(self, now: datetime) -> Later:
+        """What a mail is told that would wait for a silent domain; not all come back at once."""
+        self._silenced += 1
+        wait = SILENT_WAIT * (1 + self._silenced * SPREAD % 1.0)
+        return Later("domains do not answer", not_before=now + wait, counts=False)
 
     def _may_begin(self) -> bool:
         return self._breaker.closed(self._moment()) is None and not self._waits_for_first()
@@ -279,10 +291,14 @@ class SmtpTransport:
 
     def settled(self, job: Job, outcome: Outcome, how: Broken | None) -> None:
         """A mail's outcome without a word of the relay."""
-        self._begun(job, answered=False)
+        self._begun(job, answered=False, timed_out=how is Broken.TIMED_OUT)
         if job.batch.is_stopped and isinstance(outcome, Later):
             outcome = Later("stopped before the relay answered", counts=False)
         self._finish(job, outcome, HEARD.get(how, Heard.NOTHING))
+
+    def doubts(self, job: Job) -> bool:
+        """Whether its domain may be silent."""
+        return self._waiting.doubts(job.domain, asyncio.get_running_loop().time())
 
     def give_back(self, job: Job) -> None:
         """It was never begun."""
@@ -318,9 +334,9 @@ class SmtpTransport:
         self._staff()
 
     # -- outcomes
-    def _begun(self, job: Job, *, answered: bool) -> None:
+    def _begun(self, job: Job, *, answered: bool, timed_out: bool = False) -> None:
         self._under_way -= 1
-        self._waiting.over(job, asyncio.get_running_loop().time(), answered=answered)
+        self._waiting.over(job, asyncio.get_running_loop().time(), answered=answered, timed_out=timed_out)
 
     def _finish(self, job: Job, outcome: Outcome, heard: Heard, wait: timedelta | None = None) -> None:
         if self.pace is not None and job.admitted:

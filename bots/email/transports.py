@@ -8,8 +8,9 @@ from typing import Protocol
 
 from bots.email.compile import Mail
 from syndicator.domain.letters import Outcome
+from syndicator.domain.ports import Answered
 
-__all__ = ["Transport"]
+__all__ = ["Answered", "Transport"]
 
 
 class Transport(Protocol):
@@ -26,9 +27,10 @@ class Transport(Protocol):
         """None if mail can go; else a time after `now` before which none can."""
         ...
 
-    async def send(self, mails: Sequence[Mail], now: datetime) -> Sequence[Outcome]:
+    async def send(self, mails: Sequence[Mail], now: datetime, answered: Answered | None = None) -> Sequence[Outcome]:
         """Send these mails; the outcomes stand in the same order, and one mail's trouble is never another's.
 
+        `answered` may be told each outcome as soon as it is known, with the mail's place.
         Whatever the other side does is an outcome, never an exception. Told to stop in the middle (cancelled), it
         answers all the same: what was taken is sent, what cannot be known is unknown, the rest waits.
         """

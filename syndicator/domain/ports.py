@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from syndicator.domain.filters import Filter
 from syndicator.domain.letters import Letter, Outcome
@@ -19,6 +19,7 @@ from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind
 
 __all__ = [
     "Again",
+    "Answered",
     "Channel",
     "Clock",
     "Done",
@@ -30,6 +31,7 @@ __all__ = [
     "Handler",
     "Job",
     "MediaStore",
+    "Overlapping",
     "Pending",
     "Source",
     "SourceItem",
@@ -39,6 +41,8 @@ __all__ = [
 ]
 
 Clock = Callable[[], datetime]
+Answered = Callable[[int, Outcome], None]
+"""Is told a letter's outcome, with its place among those that were given together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,23 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Overlapping(Channel, Protocol):
+    """A channel that answers letter by letter: the next go out while those that are slow are still under way."""
+
+    stragglers: int
+    """Letters, of all lanes together, that may still be under way when the next are claimed."""
+
+    async def send(
+        self, letters: Sequence[Letter], now: datetime, answered: Answered | None = None
+    ) -> Sequence[Outcome]:
+        """As `Channel.send`; `answered` is told outcomes as they come, what is returned stands for the rest.
+
+        Told to stop (cancelled), it answers for all of them soon, and honestly.
+        """
         ...
 
 

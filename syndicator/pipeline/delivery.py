@@ -6,7 +6,8 @@ Rules, in order:
    An outcome that cannot be written is owed, and paid before anything else is claimed (`settling`). While batches
    go on, one transaction settles the chunks of several and claims the next (`grouping`).
 2. Texts are read at send (`composing`): what is sent is what stands now.
-3. After each chunk the job gives way if more important work waits for its lane.
+3. After each chunk the job gives way if more important work waits for its lane. It goes on without the letters of a
+   chunk that are slow, where their channel can do so: those are settled when they answer (`flights`).
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
 5. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
 """
@@ -15,15 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind
-from syndicator.domain.ports import Again, Channel, Clock, Done, Job, Turn, Verdict
+from syndicator.domain.ports import Again, Answered, Channel, Clock, Done, Job, Overlapping, Turn, Verdict
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.pipeline.composing import Background, Kept, letter_of, look_up, with_revision
+from syndicator.pipeline.flights import LULL, Flight, Late
 from syndicator.pipeline.settling import Settler
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Wish
@@ -62,6 +65,9 @@ class Delivery:
         self._confirm_for = confirm_for
         self._zone = zone
         self._kept = Kept()
+        self._late = {
+            kind: Late(channel.stragglers) for kind, channel in channels.items() if isinstance(channel, Overlapping)
+        }
 
     async def deliver(self, job: Job, turn: Turn) -> Verdict:
         """Job `deliver`: args `batch` and `channel`. Safe to run twice: only due rows are claimed."""
@@ -77,13 +83,22 @@ class Delivery:
                 claimed = await self._settler.claim(self._wish(channel, batch))
             if not claimed:
                 break
-            outcomes = await self._send(channel, claimed)
+            flight = Flight(claimed, partial(self._send, channel, claimed))
+            await self._waited(channel.kind, flight)
+            answered = flight.take()
+            if flight.under_way:
+                self._late[channel.kind].keep(flight, partial(self._settle_late, channel.kind, batch))
             if turn.should_yield():
-                await self._settler.settle(channel.kind, claimed, outcomes)
+                await self._settler.settle(channel.kind, *answered)
                 return Again(self._clock())
-            claimed = await self._settle_and_claim(channel, batch, claimed, outcomes)
+            claimed = await self._settle_and_claim(channel, batch, *answered)
         self._wake()  # what was deferred comes due by itself
         return Done()
+
+    async def finish(self) -> None:
+        """After the last job: settle what is still under way; see `flights.Late.finish`."""
+        for late in self._late.values():
+            await late.finish()
 
     def ready_at(self, kind: ChannelKind, now: datetime) -> datetime:
         """When that channel can send: `now`, or a later time."""
@@ -91,6 +106,21 @@ class Delivery:
 
     def _wish(self, channel: Channel, batch: int) -> Wish:
         return Wish(batch, channel.chunk, MessageKind.EDIT in channel.tells, self._zone)
+
+    async def _waited(self, kind: ChannelKind, flight: Flight) -> None:
+        """Until all of the flight is answered, or what is not may be late."""
+        late = self._late.get(kind)
+        if late is None:
+            await flight.rests(None)
+            return
+        while not await flight.rests(LULL) and not late.has_room(flight):
+            if flight.is_answered:
+                await self._settler.settle(kind, *flight.take())
+
+    async def _settle_late(self, kind: ChannelKind, batch: int, flight: Flight) -> None:
+        """What was answered late; the last of it closes the batch, if nothing else does."""
+        await self._settler.settle(kind, *flight.take(), None if flight.under_way else Wish(batch, 0))
+        self._wake()
 
     async def _settle_and_claim(
         self, channel: Channel, batch: int, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]
@@ -112,14 +142,21 @@ class Delivery:
             self._kept.keep(background)
         return [letter_of(c, background, self._tokens, self._confirm_for) for c in claimed]
 
-    async def _send(self, channel: Channel, claimed: Sequence[Claimed]) -> Sequence[Outcome]:
+    async def _send(self, channel: Channel, claimed: Sequence[Claimed], answered: Answered) -> Sequence[Outcome]:
         try:
             letters = await self._compose(claimed)
         except Exception as error:
             log.exception("letters could not be composed", channel=channel.kind.value)
             return [Later(f"not composed: {type(error).__name__}", counts=False)] * len(claimed)
+
+        def told(place: int, outcome: Outcome) -> None:
+            answered(place, with_revision(letters[place], outcome))
+
         try:
-            outcomes = await channel.send(letters, self._clock())
+            if isinstance(channel, Overlapping):
+                outcomes = await channel.send(letters, self._clock(), told)
+            else:
+                outcomes = await channel.send(letters, self._clock())
         except Exception as error:
             log.exception("channel failed", channel=channel.kind.value)
             return [Unknown(f"{type(error).__name__} in channel {channel.kind.value}")] * len(letters)

@@ -29,7 +29,7 @@ from bots.email.compile import Compiler, Mail
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Letter, Outcome, Sent
 from syndicator.domain.model import ChannelKind, MessageKind, Priority
-from syndicator.domain.ports import Done, Job
+from syndicator.domain.ports import Answered, Done, Job
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.i18n import Texts
 from syndicator.pipeline.fanout import Fanout
@@ -57,7 +57,9 @@ class Tasting(EmailChannel):
         super().__init__(compiler, transport)
         self.sample = sample
 
-    async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
+    async def send(
+        self, letters: Sequence[Letter], now: datetime, answered: Answered | None = None
+    ) -> Sequence[Outcome]:
         self.sample.write_bytes(self._compiler.mail(letters[0], now).data)
         return [Sent() for _ in letters]
 

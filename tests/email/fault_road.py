@@ -39,7 +39,7 @@ from tests.bench.crowd import LANGS, NOW, SITE, announce, crowd, taxonomy
 __all__ = ["FaultRoad", "Row", "lost"]
 
 Row = Mapping[str, Any]
-LEAPS = 400
+LEAPS = 2000
 PATIENCE = timedelta(hours=6)  # of the ledger; what 48 hours are is told by tests/domain/test_retry.py
 A_LITTLE = timedelta(seconds=20)
 UNDER_WAY = "SELECT count(*) FROM delivery WHERE state IN ('due', 'sending')"
@@ -79,6 +79,7 @@ class FaultRoad:
         )
         compiler = Compiler(site=SITE, texts=Texts.load(LANGS), taxonomy=taxonomy(), sender="news@press.example.org")
         self.channel = EmailChannel(compiler, transport)
+        self.delivery: Delivery
         self.engine, self._bell = self._put_together(folder)
 
     async def __aenter__(self) -> Self:
@@ -111,6 +112,7 @@ class FaultRoad:
                 raise AssertionError("it never ends")
         finally:
             await self.engine.stop(5)
+            await self.delivery.finish()
             await self.channel.close()
 
     async def rows(self) -> Sequence[Row]:
@@ -155,6 +157,7 @@ class FaultRoad:
             metrics=metrics,
             consequences=Consequences(tokens),
         )
+        self.delivery = Delivery(self.database, {kind: self.channel}, tokens=tokens, settler=settler, **shared)
         media = MediaFolder(folder / "media", 1_000)
         work = Work(
             self.database,
@@ -163,7 +166,7 @@ class FaultRoad:
                 self.database, media=media, announce_for=timedelta(hours=72), metrics=metrics, **more, **shared
             ),
             fanout=Fanout(self.database, tells={kind: self.channel.tells}, **more, **shared),
-            delivery=Delivery(self.database, {kind: self.channel}, tokens=tokens, settler=settler, **shared),
+            delivery=self.delivery,
             settler=settler,
             publisher=_NoFeeds(),
             channels=[kind],

@@ -66,7 +66,7 @@ class Broken:
     def ready_at(self, now):
         return None
 
-    async def send(self, mails, now):
+    async def send(self, mails, now, answered=None):
         raise RuntimeError("a bug")
 
     async def close(self):
@@ -84,7 +84,7 @@ async def test_a_stop_in_the_middle_keeps_what_the_relay_has_taken(compiler, let
         connections = 1
         steady = True
 
-        async def send(self, mails, now):
+        async def send(self, mails, now, answered=None):
             try:
                 taken.extend(mail.recipient.text for mail in mails)
                 await asyncio.Event().wait()

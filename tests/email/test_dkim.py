@@ -133,7 +133,7 @@ class Way:
     def ready_at(self, now):
         return None
 
-    async def send(self, mails, now):
+    async def send(self, mails, now, answered=None):
         self.mails += mails
         return [Sent({"place": place}) for place, _ in enumerate(mails)]
 

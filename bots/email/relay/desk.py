@@ -39,6 +39,10 @@ class Desk(Protocol):
         """A mail's outcome without a word of the relay."""
         ...
 
+    def doubts(self, job: Job) -> bool:
+        """Whether its domain may be silent: nothing is sent behind it."""
+        ...
+
     def give_back(self, job: Job) -> None:
         """It was never begun."""
         ...

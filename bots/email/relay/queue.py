@@ -2,16 +2,20 @@
 
 Rules, in order:
 
-1. First come, first served, but a domain may hold only its share of the connections: half of them, until it answers
-   and while it does, so that one which never answers leaves the others their rate.
-2. What waits for a domain that holds its share and is silent is not held here: it goes back to the ledger (`silenced`).
-3. A batch is answered as a whole, when the last of its mails is.
+1. First come, first served, and a domain that answers has as many on their way as there are connections for.
+2. One that has answered nothing lately is in doubt. All that are in doubt hold half of the connections together, and
+   at least one is for the others, if any: however many never answer, who does keeps its rate. One that never answered
+   gets one mail at a time, so that none takes the share of all.
+3. What waits for a domain that is silent, or for a share that silent ones hold, is not held here: it goes back to the
+   ledger (`is_shut`, `silenced`).
+4. A batch is answered as a whole when the last of its mails is, and mail by mail to whoever listens.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,13 +24,19 @@ from syndicator.domain.letters import Outcome
 
 __all__ = ["Batch", "Job", "Waiting"]
 
+MANY = 10_000  # domains that are remembered; what is heard of one ages quickly
+
 
 class Batch:
-    """Mails that were given together at `now`; `done` is set when each has its outcome."""
+    """Mails that were given together at `now`; `done` is set when each has its outcome.
 
-    def __init__(self, mails: int, now: datetime) -> None:
+    `answered` is told each outcome, with the mail's place, as soon as there is one.
+    """
+
+    def __init__(self, mails: int, now: datetime, answered: Callable[[int, Outcome], None] | None = None) -> None:
         self.now = now
         self.is_stopped = False
+        self._answered = answered
         self.outcomes: list[Outcome | None] = [None] * mails
         self._open = mails
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -36,6 +46,8 @@ class Batch:
         if self.outcomes[place] is None:
             self.outcomes[place] = outcome
             self._open -= 1
+            if self._answered is not None:
+                self._answered(place, outcome)
             if not self._open and not self.done.done():
                 self.done.set_result(None)
 
@@ -74,7 +86,7 @@ class _Held:
 class Waiting:
     """Jobs that wait. Times are the event loop's seconds; a domain that says nothing for `quiet` of them is silent.
 
-    `is_blocked`: some wait for their domain alone.
+    `is_blocked`: some wait for their domain, or for the share of those in doubt.
     """
 
     connections: int
@@ -82,6 +94,8 @@ class Waiting:
     is_blocked: bool = False
     jobs: deque[Job] = field(default_factory=deque)
     _held: dict[str, _Held] = field(default_factory=dict)
+    _heard_at: float = float("-inf")  # of any domain
+    _flying: set[str] = field(default_factory=set)  # domains with mails on their way
 
     def __len__(self) -> int:
         return len(self.jobs)
@@ -94,28 +108,45 @@ class Waiting:
                 held = self._held.setdefault(job.domain, _Held())
                 if not held.mails:
                     held.since = now
+                    self._flying.add(job.domain)
                 held.mails += 1
                 return job
             self.is_blocked = True
         return None
 
+    def is_shut(self, domain: str, now: float) -> bool:
+        """Whether a mail for it had to wait for somebody who is silent (rule 3)."""
+        if self._may_go(domain, now):
+            return False
+        held = self._held.get(domain)
+        silent = sum(self._held[name].mails for name in self._flying if self._is_silent(self._held[name], now))
+        return (held is not None and self._is_silent(held, now)) or silent >= self._share
+
     def silenced(self, now: float) -> list[Job]:
-        """Take out what waits for a domain that is silent."""
-        out = [job for job in self.jobs if not self._may_go(job.domain, now) and self._is_silent(job.domain, now)]
-        gone = {id(job) for job in out}
-        self.jobs = deque(job for job in self.jobs if id(job) not in gone)
+        """Take out what waits for somebody who is silent."""
+        shut = {domain for domain in {job.domain for job in self.jobs} if self.is_shut(domain, now)}
+        out = [job for job in self.jobs if job.domain in shut]
+        self.jobs = deque(job for job in self.jobs if job.domain not in shut)
         self.is_blocked = any(not self._may_go(job.domain, now) for job in self.jobs)
         return out
+
+    def doubts(self, domain: str, now: float) -> bool:
+        """Whether it has answered nothing lately."""
+        held = self._held.get(domain)
+        return held is None or now - held.heard_at >= self.quiet
 
     def back(self, job: Job) -> None:
         """A job that was taken and not begun: it waits at the front."""
         self._leave(job.domain)
         self.jobs.appendleft(job)
 
-    def over(self, job: Job, now: float, *, answered: bool) -> None:
-        """A job that was taken is settled."""
+    def over(self, job: Job, now: float, *, answered: bool, timed_out: bool = False) -> None:
+        """A job that was taken is settled; `answered` by a word of the relay, or its time ran out."""
+        held = self._held.setdefault(job.domain, _Held(1))
         if answered:
-            self._held.setdefault(job.domain, _Held(1)).heard_at = now
+            held.heard_at = self._heard_at = now
+        elif timed_out:
+            held.heard_at = float("-inf")
         self._leave(job.domain)
 
     def drain(self, batch: Batch | None = None) -> list[Job]:
@@ -125,18 +156,28 @@ class Waiting:
         return out
 
     def _may_go(self, domain: str, now: float) -> bool:
-        held = self._held.get(domain)
-        if held is None or held.mails < max(1, self.connections // 2):
+        if not self.doubts(domain, now):
             return True
-        return now - held.heard_at < self.quiet
+        held = self._held.get(domain)
+        has_answered = held is not None and held.heard_at > float("-inf")
+        if held is not None and held.mails >= (self._share if has_answered else 1):
+            return False
+        if now - self._heard_at >= self.quiet:
+            return True  # nobody answers: there are no others to keep anything for
+        return sum(self._held[name].mails for name in self._flying if self.doubts(name, now)) < self._share
 
-    def _is_silent(self, domain: str, now: float) -> bool:
-        held = self._held[domain]
-        return now - max(held.since, held.heard_at) >= self.quiet
+    @property
+    def _share(self) -> int:
+        """How many mails of domains in doubt may be on their way: each may end up holding a connection."""
+        return max(1, self.connections // 2)
+
+    def _is_silent(self, held: _Held, now: float) -> bool:
+        return held.mails > 0 and now - max(held.since, held.heard_at) >= self.quiet
 
     def _leave(self, domain: str) -> None:
-        held = self._held.get(domain)
-        if held is not None:
-            held.mails -= 1
-            if held.mails <= 0 and len(self._held) > 1000:  # domains; what is heard of one ages quickly
+        held = self._held[domain]
+        held.mails -= 1
+        if held.mails <= 0:
+            self._flying.discard(domain)
+            if len(self._held) > MANY:
                 self._held = {name: one for name, one in self._held.items() if one.mails > 0}

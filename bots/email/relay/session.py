@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. Where the relay offers PIPELINING (RFC 2920) MAIL, RCPT and DATA leave together, and with the body of one mail leaves
-   the envelope of the next. DATA ends a group; every reply is read. Elsewhere one command leaves at a time.
+   the envelope of the next, unless the one's domain may keep the other waiting. DATA ends a group; every reply is
+   read. Elsewhere one command leaves at a time.
 2. A mail that is refused ends nothing: where DATA is accepted all the same, a lone dot ends it (RFC 2920 section 3.1);
    where a transaction is left open, RSET goes before the next envelope.
 3. Only what happens after the last byte of a body has left and before the answer came is `Unknown`. Before that it is
@@ -159,7 +160,9 @@ class Session(asyncio.Protocol):
         """All has left."""
         self._is_full = False
         self._arm()
-        if self._carried is not None and self._asking is None and not self.is_over:
+        if self._carried is None or self._asking is not None or self.is_over:
+            return
+        if not self._desk.doubts(self._carried):
             self._follow()
 
     def eof_received(self) -> None:
@@ -207,14 +210,15 @@ class Session(asyncio.Protocol):
         body = stuffed(job.mail)
         self._asking, self._carried = None, job
         self._awaited.append(Stage.END)
-        alone = len(body) > LARGE or not self._offers.pipelining
+        last = not self._offers.pipelining or self._desk.doubts(job)
+        alone = last or len(body) > LARGE
         behind = b"" if alone else self._next(behind=True)
         self._behind_body = len(behind)
         self._write(body + behind)
         if self._transport.is_closing() and not self.is_over:  # the write itself has failed
             self._behind_body = -1
             self.drop(Broken.HUNG_UP)
-        elif alone and self._offers.pipelining and not self._is_full:
+        elif alone and not last and not self._is_full:
             self._follow()
 
     def _follow(self) -> None:
