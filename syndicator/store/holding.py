@@ -165,7 +165,7 @@ def _unasked(row: Row, kind: MessageKind, *, overtaken: bool) -> Settlement | No
         return _suppressed(row, "the subscriber was erased")
     if kind is MessageKind.WELCOME and row["subscription_state"] != SubscriptionState.ACTIVE:
         return _suppressed(row, "the subscription has ended")
-    if kind is not MessageKind.WELCOME and row["instead"] is None:
+    if kind is not MessageKind.WELCOME and not row["instead"]:
         return _suppressed(row, "the address is kept no longer")
     if kind is MessageKind.ADDRESS and (row["moved_at"] is not None or overtaken):
         return _suppressed(row, "another address was asked for" if overtaken else "the address was confirmed already")

@@ -249,14 +249,16 @@ async def forget_bounces(session: AsyncSession, before: datetime) -> int:
 
 
 async def forget_addresses(session: AsyncSession, before: datetime) -> int:
-    """Delete a step of the addresses that letters were sent to instead of their subscribers'; returns how many.
+    """Forget a step of the addresses that letters were sent to instead of their subscribers'; returns how many.
 
-    A letter that has not gone out keeps its address.
+    A letter that has not gone out keeps its address. That there was one, and when somebody moved, stays as long as the
+    message: what came back late is judged by it (`bounces`).
     """
     owed = exists().where(DELIVERY.c.message_id == READDRESSED.c.message_id, DELIVERY.c.state.in_(_OPEN))
-    some = select(READDRESSED.c.message_id).where(READDRESSED.c.asked_at < before, ~owed).limit(STEP)
-    gone = await session.execute(delete(READDRESSED).where(READDRESSED.c.message_id.in_(some)))
-    return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has one
+    old = and_(READDRESSED.c.address > "", READDRESSED.c.asked_at < before)
+    some = select(READDRESSED.c.message_id).where(old, ~owed).limit(STEP)
+    gone = await session.execute(update(READDRESSED).where(READDRESSED.c.message_id.in_(some)).values(address=""))
+    return int(gone.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
 
 
 async def was_forgotten(session: AsyncSession, release: int) -> bool:

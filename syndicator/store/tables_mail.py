@@ -17,7 +17,7 @@ LARGE = BigInteger().with_variant(Integer, "sqlite")
 class Readdressed(SQLModel, table=True):
     """A message that goes to another address than its subscriber's: the new one that is asked, or the old one.
 
-    `done_at` is when the new one said yes.
+    `done_at` is when the new one said yes. `address` is "" once it is kept no longer.
     """
 
     __tablename__ = "readdressed"

@@ -65,6 +65,11 @@ async def addresses(press):
         return list(await session.scalars(select(SUBSCRIBER.c.address).order_by(SUBSCRIBER.c.id)))
 
 
+async def elsewhere(press):
+    async with press.database.reading() as session:
+        return list(await session.scalars(select(READDRESSED.c.address)))
+
+
 async def suppressed(press, address):
     async with press.database.reading() as session:
         return await suppressions.has(session, press.tokens.fingerprint("address", address))
@@ -262,14 +267,49 @@ async def test_messages_for_one_go_whole_and_their_addresses_before(press, keep)
         await ledger.tell_moved(session, who, "c@example.org", now=press.now)
     press.now += 29 * DAY
     await keep.run()
-    assert await count(press, READDRESSED) == 2  # they wait to go out
+    assert sorted(await elsewhere(press)) == ["b@example.org", "c@example.org"]  # they wait to go out
     await press.send()
     await keep.run()
-    assert await count(press, READDRESSED) == 0
+    assert await elsewhere(press) == ["", ""]
     press.now += 710 * DAY
     await press.publish(press.change())
     await keep.run()
-    assert await count(press, MESSAGE) == 1
+    assert (await count(press, MESSAGE), await count(press, READDRESSED)) == (1, 0)
+
+
+async def test_who_has_moved_moves_again_when_the_addresses_of_then_are_forgotten(press, keep):
+    who, _ = await join(press, "a@example.org")
+    for number, address in enumerate(["b@example.org", "c@example.org", "d@example.org"], 1):
+        await press.subscribing.ask_move(who, address, now=press.now)
+        await press.send()
+        question = press.mail.sent[-1]
+        assert (question.kind, question.address) == (MessageKind.ADDRESS, address)
+        await press.subscribing.move(question.confirm_token, press.now)
+        await press.send()
+        assert await addresses(press) == [address]
+        assert [one.kind for one in press.mail.sent].count(MessageKind.MOVED) == number
+        press.now += 29 * DAY
+        await keep.run()
+        assert set(await elsewhere(press)) == {""}
+
+
+async def test_of_who_moved_long_ago_and_is_erased_no_moment_is_left(press, keep, site, taxonomy):
+    who, _ = await join(press, "a@example.org")
+    await press.subscribing.ask_move(who, "b@example.org", now=press.now)
+    await press.send()
+    await press.subscribing.move(press.mail.sent[-1].confirm_token, press.now)
+    await press.send()
+    press.now += 29 * DAY
+    await keep.run()
+    personal = Personal(press.database, site=site, taxonomy=taxonomy, tokens=press.tokens)
+    found = await personal.find(ChannelKind.EMAIL, "b@example.org")
+    await personal.erase(found, press.now)
+    async with press.database.reading() as session:
+        said = (await session.execute(select(MESSAGE.c.key, MESSAGE.c.created_at, MESSAGE.c.fanned_out_at))).all()
+    assert len(said) == 2
+    for key, *times in said:
+        assert key.split(":")[1] == "erased"
+        assert {(one.hour, one.minute, one.second, one.microsecond) for one in times} == {(0, 0, 0, 0)}
 
 
 async def test_what_came_back_is_kept_as_long_as_it_counts(press, keep):
