@@ -7,11 +7,10 @@ Rules, in order:
 
 1. 2xx to the final dot is sent; it is not asked here.
 2. What comes before a recipient was named (greeting, EHLO, login, MAIL) and says "not now" speaks of the relay, which
-   is left alone for a while. A wish for another login, wherever it comes, and a 5xx at the greeting speak of us: an
-   operator must see to it. Neither uses an attempt.
+   is left alone for a while. A wish for another login and a 5xx at the greeting speak of us: an operator must see to
+   it. Neither uses an attempt.
 3. After a recipient was named, 421, 4.7.x and words about rates speak of the receiving domain: it gets less
-   (`Heard.SLOW_DOWN`), others go on. Greylisting does not: it is about one mail (RFC 6647). The relay itself is meant
-   by 454, by its own sending limits, and by 4.3.2 or words that it is going down.
+   (`Heard.SLOW_DOWN`), others go on. Greylisting does not: it is about one mail (RFC 6647).
 4. Any other 4xx is later, by the backoff. So is a full mailbox (x.2.2, or a bare 552 that does not speak of size),
    since people empty theirs; it is a SOFT bounce.
 5. A 5xx to MAIL or RCPT that denies relaying is about our settings: later, no attempt is used, an operator is told. One
@@ -19,6 +18,10 @@ Rules, in order:
    backoff, and an operator is told.
 6. What else is 5xx is settled: `domain.bounces.classify` says whether nobody is there (gone), or this mail is not
    wanted.
+7. Some words a relay says of itself even after a recipient was named: 454, its sending limits, that it is going down
+   (4.3.2), a wish for a login, no relaying. A receiving domain may say the same of itself, and must not stop mail for
+   all: they are taken for the domain's, and use an attempt. What they mean if it was the relay after all stands in
+   `if_relay`; `Pace.is_relays` says when that is believed.
 
 A reader who is paused by mistake gets nothing ever again, so only what is said plainly counts against an address.
 """
@@ -41,8 +44,6 @@ __all__ = [
     "Stage",
     "Verdict",
     "Whom",
-    "about_us",
-    "is_relay_trouble",
     "judge",
     "said",
     "verdict",
@@ -97,7 +98,7 @@ _ASKED = re.compile(
     r"\b(?:in|after|for|wait)\s{1,3}(\d{1,5})\s{0,3}(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b", re.IGNORECASE
 )
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]+@[^\s<>\"',;:()\[\]]+")
+_ADDRESS = re.compile(r"(?<![^\s<>\"',;:()\[\]@])[^\s<>\"',;:()\[\]@]++@[^\s<>\"',;:()\[\]]++")  # never goes back
 _LOOKED_AT = 2000  # characters of a reply
 
 
@@ -126,7 +127,8 @@ class Verdict:
     """What a reply means. `heard` is what pace is told of the domain, `wait` the time that it asked for.
 
     `closes_relay`: nothing goes over this relay until the outcome's time. `hangs_up`: the connection is at its end.
-    `complaint`: what an operator must see to, as a line without addresses, or "".
+    `complaint`: what an operator must see to, as a line without addresses, or "". `if_relay`: what it means instead if
+    the relay said it of itself (rule 7).
     """
 
     outcome: Outcome
@@ -136,6 +138,7 @@ class Verdict:
     closes_relay: bool = False
     hangs_up: bool = False
     complaint: str = ""
+    if_relay: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,15 @@ def without_addresses(text: str) -> str:
 def verdict(stage: Stage, code: int, text: str, now: datetime) -> Verdict:
     """What a reply means that is not the one hoped for; see the module for the rules."""
     reply = _Reply(stage, code, text[:_LOOKED_AT], now)
+    found = _at_its_word(reply)
+    if reply.names_recipient and (found.closes_relay or _is_ours(found)):
+        return _first_the_domains(reply, found)
+    return found
+
+
+def _at_its_word(reply: _Reply) -> Verdict:
+    """Rules 2 to 6, as if no domain ever spoke of itself."""
+    code, stage = reply.code, reply.stage
     if code in _LOGIN or (stage is Stage.CONNECT and code >= 500):
         return _ours(reply, closes=True)
     if 500 <= code < 600:
@@ -198,6 +210,19 @@ def verdict(stage: Stage, code: int, text: str, now: datetime) -> Verdict:
     if _means_relay(reply):
         return _relay(reply, RELAY_WAIT)
     return _for_now(reply)
+
+
+def _is_ours(found: Verdict) -> bool:
+    return found.whom is Whom.US and isinstance(found.outcome, Later) and not found.outcome.counts
+
+
+def _first_the_domains(reply: _Reply, found: Verdict) -> Verdict:
+    """Rule 7: the same words, said by one receiving domain."""
+    if found.whom is Whom.US:
+        return Verdict(Later(reply.reason), Whom.US, Heard.REFUSED, complaint=found.complaint, if_relay=found)
+    until = found.outcome.not_before if isinstance(found.outcome, Later) else None
+    outcome = Later(reply.reason, not_before=until, asked=True)
+    return Verdict(outcome, Whom.DOMAIN, Heard.SLOW_DOWN, found.wait, hangs_up=found.hangs_up, if_relay=found)
 
 
 def _for_now(reply: _Reply) -> Verdict:
@@ -250,7 +275,7 @@ def _full(reply: _Reply) -> Verdict:
 
 
 def _relay(reply: _Reply, shortest: timedelta) -> Verdict:
-    """Rule 3: the relay takes nothing for a while, from nobody."""
+    """The relay takes nothing for a while, from nobody."""
     wait = reply.asks_for() or (QUOTA_WAIT if reply.says(_QUOTA_SAID) and reply.says(_DAILY_SAID) else shortest)
     outcome = Later(reply.reason, not_before=reply.now + wait, counts=False)
     complaint = without_addresses(reply.reason) if wait >= QUOTA_WAIT else ""
@@ -299,16 +324,6 @@ def _blames_us(reply: _Reply) -> bool:
         return False
     blamed = reply.says(_US_SAID) or reply.says(_BLOCKED_SAID)
     return reply.enhanced in _BAD_SENDER or (reply.enhanced not in _NOBODY and blamed)
-
-
-def is_relay_trouble(stage: Stage, code: int, text: str, now: datetime) -> bool:
-    """Whether the reply is about the relay as a whole: the connection is not used again, and all mails wait."""
-    return verdict(stage, code, text, now).closes_relay
-
-
-def about_us(stage: Stage, code: int, text: str, now: datetime) -> bool:
-    """Whether the reply blames our relay, host or sender, so that an operator must see to it."""
-    return bool(verdict(stage, code, text, now).complaint)
 
 
 def judge(stage: Stage, code: int, text: str, now: datetime) -> Outcome:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import base64
-import random
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from bots.email.inbound.parts import parts_of
 from bots.email.inbound.reading import addressees, read
 from syndicator.domain.returns import (
     Action,
@@ -211,54 +207,3 @@ def test_what_nobody_can_make_sense_of_is_said_to_be_so(data):
 def test_without_an_envelope_the_headers_say_to_whom_it_came():
     data = mail(f"Delivered-To: {HERE[0]}\nTo: Bounces <{PLAIN[0]}>, x\nCc: <a@b.example>")
     assert addressees(data) == [HERE[0], PLAIN[0], "a@b.example"]
-
-
-# -- whoever means no good
-
-
-def _nested(depth: int) -> bytes:
-    return b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (n, n) for n in range(depth))
-
-
-HOSTILE = {
-    "parts in parts in parts": _nested(5000),
-    "mails in mails in mails": b"Content-Type: message/rfc822\n\n" * 30_000,
-    "many parts": b'Content-Type: multipart/mixed; boundary="b"\n\n' + b"--b\n\nx\n" * 60_000,
-    "many recipients": dsn(*[FAILED] * 2000),
-    "a long line": b"Subject: " + b"x" * 3_000_000,
-    "long tokens": b"From: mailer-daemon\n\n" + b"+" + RETURN.encode()[:-1] * 60_000,
-    "many addresses": b"To: " + b"a+b@c.example, " * 60_000 + b"\n\n",
-    "an unknown charset": b'From: mailer-daemon\nContent-Type: text/plain; charset="no such"\n\nx',
-    "a broken encoding": b'Content-Type: multipart/report; boundary="b"\n\n--b\nContent-Transfer-Encoding: base64\n'
-    b"Content-Type: message/delivery-status\n\n=!=!\n--b--",
-    "a strange boundary": 'Content-Type: multipart/mixed; boundary="\udcffə"\n\n--x'.encode("utf-8", "surrogateescape"),
-    "encoded words without end": b"Subject: " + b"=?utf-8?b?" * 400 + b"\nFrom: =?x-unknown?q?mailer-daemon?=\n\n",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_mail_is_read_within_bounds(name):
-    assert look(HOSTILE[name], PLAIN) is not None
-    assert len(parts_of(HOSTILE[name])) <= 40
-
-
-SAMPLES = [dsn(FAILED, envelope_id=RETURN, returned=ours(RETURN)), feedback("abuse", ours(RETURN)), returned.QMAIL]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(SAMPLES), st.integers(0, 2**32))
-def test_however_a_report_is_damaged_it_names_its_own_delivery_or_nobody(sample, seed):
-    chance = random.Random(seed)
-    data = bytearray(sample)
-    for _ in range(chance.randrange(30)):
-        at = chance.randrange(len(data))
-        data[at : at + chance.randrange(4)] = chance.randbytes(chance.randrange(4))
-    found = look(bytes(data), PLAIN)
-    if isinstance(found, Report | Complaint):
-        assert found.whom.delivery == DELIVERY
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=400), st.lists(st.text(max_size=80), max_size=3))
-def test_anything_at_all_can_be_read(data, recipients):
-    assert isinstance(look(data, recipients), Unclear | AutoReply)

@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. Only what a mail system has written is looked at (`from_a_system`): a person's mail may quote anything.
-2. The library gets a mail of bounded size, and may raise whatever it likes (it does, on a mail without From).
+2. The library gets a mail of bounded lines, in no encoding (some of its patterns take the square of a line's
+   length), and may raise whatever it likes (it does, on a mail without From).
 3. What is said of a recipient stands right behind their address; the rest may be our own text, sent back.
 """
 
@@ -25,11 +26,15 @@ __all__ = ["from_a_system", "odd_failures"]
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs what it raises, with addresses
 
 _SYSTEM = re.compile(r"mailer-?daemon|postmaster|mail ?delivery|mail system|\bmdaemon\b|maildelivery", re.IGNORECASE)
-_PARSED = 200_000  # bytes
+_PARSED = 64_000  # bytes
+_LINE = 300  # bytes of a line, and lines of one header: `email` takes the square of its parameters' length
+_FOLDED = 20
+_LINES = 1000  # of the mail: each of the library's patterns looks at each of them
 _NEAR = 600  # characters behind an address that speak of it
 _RECIPIENTS = 20
 _COPY = re.compile(  # where our own mail begins
-    r"^(-{2,}|={2,}).*(copy of|original|returned|below this line|forwarded)|^(Received|Return-Path|Message-ID): ",
+    r"^(?:--|==).{0,200}?(?:copy of|original|returned|below this line|forwarded)"
+    r"|^(?:Received|Return-Path|Message-ID): ",
     re.IGNORECASE | re.MULTILINE,
 )
 _CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[ -])")
@@ -54,11 +59,32 @@ def odd_failures(data: bytes, headers: Message, parts: list[Part]) -> tuple[list
 
 def _by_library(data: bytes) -> tuple[list[str], list[str]]:
     try:
-        found = all_failures(message_from_bytes(data[:_PARSED]))
+        found = all_failures(_bounded(data))
     except Exception:  # noqa: BLE001  # rule 2
         return [], []
     temporary, permanent = (sorted(one.decode("ascii", "replace") for one in some) for some in found)
     return temporary, permanent
+
+
+def _bounded(data: bytes) -> Message:
+    """Rule 2."""
+    mail = message_from_bytes(_short_lines(data[:_PARSED]))
+    for part in mail.walk():
+        if not part.is_multipart() and part["Content-Transfer-Encoding"]:
+            body = part.get_payload(decode=True)
+            del part["Content-Transfer-Encoding"]
+            part.set_payload(_short_lines(bytes(body or b"")).decode("ascii", "surrogateescape"))
+    return mail
+
+
+def _short_lines(text: bytes) -> bytes:
+    """The beginning of each of the first lines; of a header, of so many."""
+    lines, folded = [], 0
+    for line in text.split(b"\n", _LINES)[:_LINES]:
+        folded = folded + 1 if line[:1] in (b" ", b"\t") else 0
+        if folded < _FOLDED:
+            lines.append(line[:_LINE])
+    return b"\n".join(lines)
 
 
 def _own_words(parts: list[Part]) -> str:

@@ -59,7 +59,7 @@ class Part:
     @property
     def text(self) -> str:
         """The body as text; what cannot be read is replaced."""
-        charset = str(self.headers.get_param("charset") or "utf-8")
+        charset = _parameter(self.headers, "charset") or "utf-8"
         try:
             return self.body.decode(charset, "replace")
         except (LookupError, ValueError):
@@ -73,9 +73,9 @@ def parts_of(data: bytes) -> list[Part]:
     while waiting and len(found) < PARTS:
         raw, depth = waiting.pop(0)
         headers, body = _cut(raw)
-        boundary = headers.get_param("boundary") if _kind(headers).startswith("multipart/") else None
+        boundary = _parameter(headers, "boundary") if _kind(headers).startswith("multipart/") else ""
         if boundary and depth < DEPTH:
-            inner = list(_split(body, str(boundary)))
+            inner = list(_split(body, boundary))
             waiting = [(one, depth + 1) for one in inner] + waiting[:PARTS]
         else:
             found.append(Part(headers, _decoded(headers, body)))
@@ -119,6 +119,13 @@ def _readable(raw: str) -> str:
 
 def _kind(headers: Message) -> str:
     return headers.get_content_type().lower()
+
+
+def _parameter(headers: Message, name: str) -> str:
+    """A parameter of the type, or "": of a bounded header, since `email` takes the square of its length."""
+    short = Message(policy=_AS_IT_CAME)
+    short["Content-Type"] = str(headers.get("Content-Type", ""))[:_VALUE]
+    return str(short.get_param(name) or "")
 
 
 def _cut(raw: bytes) -> tuple[Message, bytes]:
