@@ -5,9 +5,10 @@ Rules, in order:
 1. One transaction at a time. Whatever is asked for while it runs goes into the next, together: a synced commit then
    costs a message the less, the more there is to do. Nobody waits for a timer.
 2. First the answers of all are written, then the next rows of each are claimed.
-3. A transaction that fails has failed for all who shared it: nothing of it is written, and each is told.
+3. A transaction that fails is not written. Where the database is in trouble, all who shared it are told. Anything else
+   lies with one of them (a row that cannot be read, say): each is written alone then, and only that one is told.
 4. A lane that is told to stop takes nothing from the others. It ends when the transaction that it had a part in has
-   ended; what was claimed for it is given back, untouched.
+   ended; what was claimed for it is given back, untouched, at whatever moment it left.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Grouping(Generic[Answers]):
         self._clock = clock
         self._queue: list[Asked[Answers]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def ask(self, asked: Asked[Answers]) -> Sequence[Claimed]:
         """Write and claim; returns what was claimed.
@@ -77,9 +79,11 @@ class Grouping(Generic[Answers]):
             asked.left = True
             if asked in self._queue:
                 self._queue.remove(asked)
-            else:
-                await asyncio.wait([asked.given])
-                asked.given.exception()  # it is looked at
+            else:  # a task of its own: whoever is told twice to stop leaves, and it goes on
+                leaving = asyncio.create_task(self._leave(asked), name="ledger, given back")
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
+                await asyncio.shield(leaving)
             raise
 
     async def _write(self) -> None:
@@ -93,13 +97,16 @@ class Grouping(Generic[Answers]):
     async def _together(self, group: Sequence[Asked[Answers]]) -> None:
         try:
             found = await self._transaction(group)
-            await self._give_back([claimed for one, claimed in zip(group, found, strict=True) if one.left])
+        except Exception as error:  # noqa: BLE001  # each is told
+            if len(group) > 1 and not isinstance(error, OSError):
+                log.warning("a shared transaction failed: each alone", lanes=len(group), reason=type(error).__name__)
+                for one in group:
+                    await self._together([one])
+                return
+            _tell(group, error)
         except BaseException as error:
-            for one in group:
-                if not one.given.done():
-                    one.given.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+            _tell(group, error)
+            raise
         else:
             for one, claimed in zip(group, found, strict=True):
                 one.given.set_result(claimed)
@@ -108,19 +115,28 @@ class Grouping(Generic[Answers]):
         async with self._database.writing() as session:
             if answers := [one.answers for one in group if one.answers is not None]:
                 await self._note(session, answers)
-            wishes = [one.wish for one in group if one.wish is not None]
+            wanted = [None if one.left else one.wish for one in group]
+            wishes = [wish for wish in wanted if wish is not None]
             rows = iter(await ledger.claim_each(session, wishes, self._clock()) if wishes else ())
-            found = [() if one.wish is None else next(rows) for one in group]
+            found = [() if wish is None else next(rows) for wish in wanted]
         for one in group:
             one.written = True
         return found
 
-    async def _give_back(self, chunks: Sequence[Sequence[Claimed]]) -> None:
-        back = [Settlement(one.id, DeliveryState.DUE, counted=False) for claimed in chunks for one in claimed]
-        if not back:
+    async def _leave(self, asked: Asked[Answers]) -> None:
+        """Rule 4: what nobody waits for any more goes back, once it is known what that is."""
+        await asyncio.wait([asked.given])
+        if asked.given.exception() is not None or not (claimed := asked.given.result()):
             return
+        back = [Settlement(one.id, DeliveryState.DUE, counted=False) for one in claimed]
         try:
             async with self._database.writing() as session:
                 await ledger.settle(session, back, self._clock())
-        except OSError as error:
-            log.warning("rows stay `sending` until the next start", rows=len(back), reason=str(error))
+        except Exception as error:  # noqa: BLE001  # said here; nobody is left to be told
+            log.warning("rows stay `sending` until the next start", rows=len(back), reason=type(error).__name__)
+
+
+def _tell(group: Sequence[Asked[Answers]], error: BaseException) -> None:
+    for one in group:
+        if not one.given.done():
+            one.given.set_exception(error)

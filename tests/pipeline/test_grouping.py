@@ -131,3 +131,101 @@ async def test_whoever_leaves_before_their_turn_comes_is_not_written(press, read
         await second
     assert len(await first) == 1
     assert (noted, late.written) == (["first"], False)
+
+
+async def test_a_lane_that_leaves_between_the_commit_and_its_waking_keeps_no_rows_either(press, reader):
+    numbers = await batches(press, reader, releases=2)
+    asked = [Asked(None, Wish(number, 20)) for number in numbers]
+    grouping: Grouping[str] = Grouping(press.database, nothing, lambda: press.now)
+    stays, leaves = (asyncio.create_task(grouping.ask(one)) for one in asked)
+    asked[1].given.add_done_callback(lambda _: leaves.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    mine = {one.id for one in await stays}
+    rows = {row["id"]: (row["state"], row["attempts"]) for row in await press.rows()}
+    assert rows == {number: ("sending", 1) if number in mine else ("due", 0) for number in rows}
+
+
+async def test_a_lane_that_leaves_while_others_are_given_back_keeps_no_rows_either(press, reader, monkeypatch):
+    numbers = await batches(press, reader, releases=2)
+    claim_each, settle, lanes = ledger.claim_each, ledger.settle, []
+
+    async def claims(session, wishes, now):
+        lanes[0].cancel()
+        return await claim_each(session, wishes, now)
+
+    async def settles(session, settlements, now):
+        lanes[1].cancel()
+        return await settle(session, settlements, now)
+
+    monkeypatch.setattr(ledger, "claim_each", claims)
+    monkeypatch.setattr(ledger, "settle", settles)
+    lanes += [asyncio.create_task(press.settler.claim(Wish(number, 20))) for number in numbers]
+    done = await asyncio.gather(*lanes, return_exceptions=True)
+    mine = {one.id for lane in done if not isinstance(lane, asyncio.CancelledError) for one in lane}
+    rows = {row["id"]: (row["state"], row["attempts"]) for row in await press.rows()}
+    assert rows == {number: ("sending", 1) if number in mine else ("due", 0) for number in rows}
+
+
+async def test_a_lane_that_is_told_twice_to_stop_keeps_no_rows(press, reader, monkeypatch):
+    [number] = await batches(press, reader, releases=1)
+    claim_each, begun, go_on = ledger.claim_each, asyncio.Event(), asyncio.Event()
+
+    async def slow(session, wishes, now):
+        begun.set()
+        await go_on.wait()
+        return await claim_each(session, wishes, now)
+
+    monkeypatch.setattr(ledger, "claim_each", slow)
+    lane = asyncio.create_task(press.settler.claim(Wish(number, 20)))
+    await begun.wait()
+    for _ in range(2):
+        lane.cancel()
+        await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await lane
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("ledger")))
+    assert [(row["state"], row["attempts"]) for row in await press.rows()] == [("due", 0)] * 2
+
+
+async def test_what_cannot_be_given_back_fails_nobody_whose_rows_are_claimed(press, reader, monkeypatch):
+    numbers = await batches(press, reader, releases=2)
+    claim_each, lanes = ledger.claim_each, []
+
+    async def claims(session, wishes, now):
+        lanes[0].cancel()
+        return await claim_each(session, wishes, now)
+
+    async def broken(*_):
+        raise ValueError("no way back")
+
+    monkeypatch.setattr(ledger, "claim_each", claims)
+    monkeypatch.setattr(ledger, "settle", broken)
+    lanes += [asyncio.create_task(press.settler.claim(Wish(number, 20))) for number in numbers]
+    left, claimed = await asyncio.gather(*lanes, return_exceptions=True)
+    assert isinstance(left, asyncio.CancelledError)
+    assert len(claimed) == 2
+
+
+async def test_a_batch_that_cannot_be_claimed_is_nobody_elses_trouble(press, reader, monkeypatch):
+    numbers = await batches(press, reader)
+    chunks = await asyncio.gather(*(press.settler.claim(Wish(number, 1)) for number in numbers))
+    claim_each = ledger.claim_each
+
+    async def poisoned(session, wishes, now):
+        found = await claim_each(session, wishes, now)
+        if any(wish.batch == numbers[1] for wish in wishes):
+            raise KeyError("a language of which nobody knows")
+        return found
+
+    monkeypatch.setattr(ledger, "claim_each", poisoned)
+    settled = [press.settler.settle(MAIL, c, [Sent()], Wish(n, 1)) for n, c in zip(numbers, chunks, strict=True)]
+    first, second, third = await asyncio.gather(*settled)
+    assert [len(first), second, len(third)] == [1, None, 1]
+    assert sorted(await states(press)) == ["due", "sending", "sending", "sent", "sent", "sent"]
+    with pytest.raises(KeyError):
+        await press.settler.claim(Wish(numbers[1], 1))
+
+
+async def nothing(_session, _answers): ...
