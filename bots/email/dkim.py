@@ -8,6 +8,7 @@ Rules, in order:
    a second one (RFC 6376 section 8.15).
 3. A key that cannot sign, or is too weak (RFC 8301 section 3.2), stops the start with one line; nothing of it is shown.
 4. An RSA signature costs as much as the rest of a mail: signing has a thread of its own.
+5. A mail that cannot be signed has not left: it is `Later`, and the others go.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,6 +51,8 @@ COVERED = SEALED | {
     "feedback-id",
     "auto-submitted",
 }
+log = structlog.get_logger()
+
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _SPACES = re.compile(rb"[ \t]+")
 _RUN = re.compile(rb"  +")
@@ -197,15 +201,30 @@ class SigningTransport:
     async def send(self, mails: Sequence[Mail], now: datetime, answered: Answered | None = None) -> Sequence[Outcome]:
         """Sign these mails, and send them."""
         try:
-            signed = await asyncio.get_running_loop().run_in_executor(self._thread, self._all_signed, mails, now)
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._all_signed, mails, now)
         except asyncio.CancelledError:
             return [Later("stopped before it was signed", counts=False)] * len(mails)
-        return await self._inner.send(signed, now, answered)
+        places = [place for place, one in enumerate(made) if isinstance(one, Mail)]
+
+        def told(number: int, outcome: Outcome) -> None:
+            if answered is not None:
+                answered(places[number], outcome)
+
+        signed = [one for one in made if isinstance(one, Mail)]
+        answers = iter(await self._inner.send(signed, now, told) if signed else ())
+        return [next(answers) if isinstance(one, Mail) else one for one in made]
 
     async def close(self) -> None:
         """Let go of the way out and of the thread."""
         self._thread.shutdown(wait=False)
         await self._inner.close()
 
-    def _all_signed(self, mails: Sequence[Mail], now: datetime) -> list[Mail]:
-        return [replace(mail, data=self._signer.signed(mail.data, now)) for mail in mails]
+    def _all_signed(self, mails: Sequence[Mail], now: datetime) -> list[Mail | Later]:
+        return [self._one_signed(mail, now) for mail in mails]
+
+    def _one_signed(self, mail: Mail, now: datetime) -> Mail | Later:
+        try:
+            return replace(mail, data=self._signer.signed(mail.data, now))
+        except Exception as error:
+            log.exception("mail cannot be signed", message=mail.message_id)
+            return Later(f"the mail cannot be signed: {type(error).__name__}")

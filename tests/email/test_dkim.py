@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -135,7 +136,10 @@ class Way:
 
     async def send(self, mails, now, answered=None):
         self.mails += mails
-        return [Sent({"place": place}) for place, _ in enumerate(mails)]
+        outcomes = [Sent({"place": place}) for place, _ in enumerate(mails)]
+        for place, outcome in enumerate(outcomes if answered is not None else ()):
+            answered(place, outcome)
+        return outcomes
 
     async def close(self):
         self.closed = True
@@ -150,6 +154,21 @@ async def test_every_mail_of_a_chunk_is_signed_and_answered_for(make_compiler, l
     assert [mail.message_id for mail in way.mails] == [mail.message_id for mail in mails]
     await transport.close()
     assert way.closed
+
+
+async def test_a_mail_that_cannot_be_signed_waits_and_the_others_go(make_compiler, letter, now):
+    way, compiler = Way(), make_compiler()
+    transport = SigningTransport(SIGNER, way)
+    mails = [compiler.mail(letter(address=f"r{i}@example.org", subscriber=i), now) for i in range(3)]
+    mails[1] = replace(mails[1], data="X-\u018f: y\r\n\r\n".encode())
+    told = {}
+    first, bad, last = await transport.send(mails, now, told.__setitem__)
+    assert (first, last) == (Sent({"place": 0}), Sent({"place": 1}))
+    assert bad == Later("the mail cannot be signed: UnicodeDecodeError")
+    assert told == {0: first, 2: last}
+    assert [mail.message_id for mail in way.mails] == [mails[0].message_id, mails[2].message_id]
+    assert await transport.send(mails[1:2], now) == [bad]
+    await transport.close()
 
 
 async def test_told_to_stop_while_it_signs_it_says_that_nothing_left(make_compiler, letter, now):

@@ -19,6 +19,7 @@ from bots.email.addresses import Address
 from bots.email.mails import Mail
 from bots.email.pace import Limits, Pace
 from bots.email.pace.limits import Ceiling
+from bots.email.relay import session as line
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Gone, Later, Refused, Sent, Unknown
 from tests.email.conftest import DROP, HANG, Relay
@@ -220,6 +221,63 @@ async def test_large_bodies_go_through_whole(relay, sender, certificate, tls):
     got = await sender(**given).send(many, NOW)
     assert kinds(got) == ["Sent"] * 4
     assert [mail.removesuffix(b".\r\n") for _, _, mail in relay.taken] == [one.data for one in many]
+
+
+@pytest.mark.parametrize(
+    ("script", "size", "outcome", "says"),
+    [
+        ({"DATA": ["354 go", "354 go\r\n250 2.0.0 taken"]}, 20_000_000, Later, "had not left"),
+        ({"BODY": ["", "250 2.0.0 taken"]}, 20_000_000, Later, "had not left"),
+        ({"DATA": ["354 go", "354 go\r\n250 2.0.0 taken"]}, 200, Unknown, "had left"),
+    ],
+)
+async def test_nobody_has_taken_what_he_has_not_got(relay, sender, script, size, outcome, says):
+    relay.script, relay.offers = script, ["PIPELINING"]
+    got = await sender(timeout=5).send([*mails(1), *mails(1, size=size), *mails(1)], NOW)
+    assert kinds(got) == ["Sent", outcome.__name__, "Sent"]
+    assert "took the message before it had it" in got[1].reason
+    assert says in got[1].reason
+
+
+async def test_a_refusal_behind_the_leave_to_send_is_heard_and_ends_the_connection(relay, sender):
+    relay.script = {"DATA": ["354 go\r\n552 5.3.4 too big"]}
+    got = await sender().send(mails(2), NOW)
+    assert kinds(got) == ["Refused", "Sent"]
+    assert relay.connections == 2
+
+
+class Impatient(Pace):
+    """Has little patience with one domain."""
+
+    def patience(self, domain):
+        return 0.05 if domain == "slow.example" else 60
+
+
+@pytest.mark.parametrize("before", [[], mails(1)], ids=["alone", "behind another"])
+async def test_little_patience_is_had_at_once_however_much_there_was_before(relay, sender, before):
+    relay.scripts = {"r0@slow.example": {"RCPT": [HANG]}}
+    transport = sender(timeout=60, pace=Impatient(Limits()))
+    async with asyncio.timeout(5):
+        assert kinds(await transport.send(mails(3), NOW)) == ["Sent"] * 3
+        got = await transport.send([*before, *mails(1, domain="slow.example")], NOW)
+    assert "did not answer in time" in got[-1].reason
+
+
+async def test_a_goodbye_is_waited_for_a_moment_only(relay, sender, monkeypatch):
+    monkeypatch.setattr(line, "GOODBYE", 0.05)
+    relay.script = {"QUIT": [HANG]}
+    transport = sender(timeout=60)
+    await transport.send(mails(1), NOW)
+    async with asyncio.timeout(5):
+        await transport.close()
+
+
+async def test_a_mail_that_has_no_envelope_is_refused_and_the_others_go(relay, sender):
+    given = mails(3)
+    given[1] = replace(given[1], recipient=Address("r\udc80@example.com", utf8=False))
+    got = await sender().send(given, NOW)
+    assert kinds(got) == ["Sent", "Refused", "Sent"]
+    assert recipients(relay) == ["r0@example.com", "r2@example.com"]
 
 
 async def test_a_relay_that_reads_too_slowly_gets_no_mail_in_the_end(relay, sender):

@@ -182,6 +182,9 @@ class Domain:
         if self.is_limited and self.paused_until <= now and not 0 <= now - last < FADE:
             self.rate = self.most = None
             self.is_probing, self._pauses = False, 0
+        if now < self.asked_at < self.paused_until:
+            self.paused_until -= self.asked_at - now
+            self.asked_at = now
         if self.paused_until > now + HELD_LONGEST:
             self.paused_until = now
 

@@ -63,7 +63,7 @@ class Pace:
         self._domains: OrderedDict[str, Domain] = OrderedDict()
         self._all = Bucket()
         self._line = Line()
-        self._relay_until = 0.0
+        self._relay_until = self._relay_since = 0.0
         self._in_a_row: set[str] = set()
         self._to_keep: dict[str, Pause] = {}
         self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY, limits.zone)
@@ -131,7 +131,7 @@ class Pace:
         """The relay as a whole takes nothing until then; the longer of two holds."""
         moment = until.timestamp()
         if moment > self._relay_until:
-            self._relay_until = moment
+            self._relay_until, self._relay_since = moment, now.timestamp()
             if moment - now.timestamp() >= WORTH_KEEPING:
                 self._keep(RELAY, moment, reason or "paused")
 
@@ -153,6 +153,7 @@ class Pace:
                 continue
             if one.scope == RELAY:
                 self._relay_until = max(self._relay_until, one.until.timestamp())
+                self._relay_since = now.timestamp()
             elif one.scope.startswith(MAIL):
                 self._of(one.scope.removeprefix(MAIL), now.timestamp()).pause(one.until.timestamp())
 
@@ -181,8 +182,9 @@ class Pace:
     def _mind_the_clock(self, now: float) -> None:
         """After one that was set back nothing holds longer than it may."""
         self._all.bound(now, 5 * max(OVERDRAWN, 1 / self._limits.per_second))
-        if self._relay_until > now + DAY:
-            self._relay_until = now
+        if now < self._relay_since < self._relay_until:
+            self._relay_until -= self._relay_since - now
+            self._relay_since = now
 
     def _make_room(self, now: float) -> None:
         """Rule 6. What is not found among those of one look is found at the next one: these go to the end."""

@@ -3,7 +3,7 @@
 Rules, in order:
 
 1. A relay that turned all mail away is closed until its time; of two times the longer holds. Every mail gets the same
-   answer meanwhile.
+   answer meanwhile. It is closed for so long, whatever becomes of the clock: one that is set back makes it no longer.
 2. After that, and at the start, it is not `steady`: one mail goes first. An answer to it opens the way; an answer to
    what was asked before it closed opens nothing.
 3. What the relay holds against us is told to the operator, the same thing once in five minutes, and names nobody.
@@ -11,7 +11,10 @@ Rules, in order:
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 
@@ -25,20 +28,32 @@ log = structlog.get_logger()
 
 
 class Breaker:
-    """See the module. `closings` counts how often it closed; `pace`, if any, is told, so that a pause outlives us."""
+    """See the module. `closings` counts how often it closed; `pace`, if any, is told, so that a pause outlives us.
 
-    def __init__(self, relay: str, pace: Pace | None) -> None:
+    `ticks` are seconds that only go forward, from wherever.
+    """
+
+    def __init__(self, relay: str, pace: Pace | None, ticks: Callable[[], float] = monotonic) -> None:
         self.steady = False
         self.closings = 0
         self._relay = relay
         self._pace = pace
+        self._ticks = ticks
         self._closed: Later | None = None
+        self._wait = timedelta()
+        self._ends_at = 0.0
         self._complaint: tuple[str, datetime] | None = None
 
     def closed(self, now: datetime) -> Later | None:
         """What every mail is told now; None if mail may go."""
-        until = self._closed.not_before if self._closed is not None else None
-        return self._closed if until is not None and until > now else None
+        if self._closed is None or self._closed.not_before is None:
+            return None
+        until, left = self._closed.not_before, self._ends_at - self._ticks()
+        if until <= now or left <= 0:
+            return None
+        if until - now > self._wait:  # the clock was set back
+            return replace(self._closed, not_before=now + timedelta(seconds=left))
+        return self._closed
 
     def ready_at(self, now: datetime) -> datetime | None:
         """When a closed relay is asked again."""
@@ -52,12 +67,14 @@ class Breaker:
         if until is None:
             log.warning("relay refuses", relay=self._relay, reason=reason)
         if until is None or (trouble.not_before is not None and trouble.not_before > until):
-            self._closed = trouble
+            self._closed = closed = trouble
+            self._wait = (trouble.not_before or now) - now
+            self._ends_at = self._ticks() + self._wait.total_seconds()
             if self._pace is not None and trouble.not_before is not None:
                 self._pace.relay_paused(trouble.not_before, now, reason)
         self.steady = False
         self.closings += 1
-        return self._closed or trouble
+        return closed or trouble
 
     def answers(self, closings: int) -> None:
         """The relay has dealt with a mail that was asked about when it had closed so many times."""

@@ -11,10 +11,13 @@ Rules, in order:
    `Later`, and what has not left never does: the connection is aborted.
 4. A mail whose envelope left behind another's body, or over a connection that had waited, and of which the relay has
    said nothing when the connection ends, was never begun: it goes back.
-5. An answer that came before the connection broke still counts. One that came before the body had left counts too, and
-   ends the connection: what the relay makes of the rest nobody knows. So does a reply to nothing, or of a kind that its
-   command cannot have: the two sides have lost each other.
-6. The relay has `patience` seconds for each reply, and twice as long for all up to the final dot.
+5. An answer that came before the connection broke still counts. A refusal that came before the body had left counts
+   too, and ends the connection: what the relay makes of the rest nobody knows. A 2xx that came so early is none: nobody
+   can have taken what was not there.
+6. That, a reply to nothing, and one of a kind that its command cannot have end the connection: the two sides have lost
+   each other.
+7. A mail whose envelope cannot be made is refused, and the next one goes.
+8. The relay has `patience` seconds for each reply, and twice as long for all up to the final dot.
 """
 
 from __future__ import annotations
@@ -72,11 +75,12 @@ class Session(asyncio.Protocol):
         self._heard_of = False  # ... and the relay has said something about it
         self._envelope: Envelope | None = None
         self._carried: Job | None = None  # its body has left, or is leaving
+        self._is_fresh = False  # ... and was written since we read last: no reply can be about it
         self._behind_body = 0  # bytes that were written behind it
         self._is_open = False  # MAIL was accepted and its transaction has not ended
         self._is_full = False  # bytes wait here for the network
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._limit = float("inf")
+        self._deadline = self._limit = self._looks_at = float("inf")
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._transport.set_protocol(self)
@@ -141,6 +145,7 @@ class Session(asyncio.Protocol):
     # -- what the transport tells
     def data_received(self, data: bytes) -> None:
         """Replies, whole or in parts."""
+        self._is_fresh = False
         try:
             for code, text in self._replies.feed(data):
                 self._heard(code, text)
@@ -181,8 +186,11 @@ class Session(asyncio.Protocol):
                 envelope = Envelope.of(job.mail, self._offers)
             except NotCarried as error:
                 self._desk.settled(job, Refused(str(error)), None)
-                continue
-            return self._begin(job, envelope, behind=behind)
+            except Exception as error:
+                log.exception("envelope cannot be made")
+                self._desk.settled(job, Refused(f"the envelope cannot be made: {type(error).__name__}"), None)
+            else:
+                return self._begin(job, envelope, behind=behind)
         return b""
 
     def _begin(self, job: Job, envelope: Envelope, *, behind: bool) -> bytes:
@@ -208,7 +216,7 @@ class Session(asyncio.Protocol):
             self.drop(Broken.HUNG_UP)
             return
         body = stuffed(job.mail)
-        self._asking, self._carried = None, job
+        self._asking, self._carried, self._is_fresh = None, job, True
         self._awaited.append(Stage.END)
         last = not self._offers.pipelining or self._desk.doubts(job)
         alone = last or len(body) > LARGE
@@ -238,7 +246,6 @@ class Session(asyncio.Protocol):
             self.drop(Broken.HUNG_UP if code == 421 else Broken.CONFUSED)
             return
         asked = self._awaited.popleft()
-        self._arm()
         if asked is Stage.END:
             self._ended(code, text)
         elif asked is Stage.DATA:
@@ -247,6 +254,7 @@ class Session(asyncio.Protocol):
             self._named(asked, code, text)
         else:
             self._stepped(asked, code)
+        self._arm()
 
     def _named(self, stage: Stage, code: int, text: bytes) -> None:
         """A reply to MAIL or RCPT."""
@@ -292,10 +300,13 @@ class Session(asyncio.Protocol):
 
     def _ended(self, code: int, text: bytes) -> None:
         """The reply to the final dot."""
-        job, early = self._carried, self._is_full
+        job, early = self._carried, self._is_full or self._is_fresh
         self._is_open = False
         if job is None or 300 <= code < 400:
             self.drop(Broken.CONFUSED)
+            return
+        if code < 300 and (self._is_fresh or not self._has_left()):
+            self.drop(Broken.CONFUSED, "the relay took the message before it had it")
             return
         goes_on = self._desk.answered(job, Stage.END, code, text)
         self._carried = None
@@ -329,8 +340,13 @@ class Session(asyncio.Protocol):
             return
         job = self._carried or self._asking
         self._deadline = self._loop.time() + (job.patience if job is not None else self._timeout)
+        ends_at = self._ends_at()
+        if self._timer is not None and ends_at < self._looks_at:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(self._ends_at(), self._look)
+            self._looks_at = ends_at
+            self._timer = self._loop.call_at(ends_at, self._look)
 
     def _ends_at(self) -> float:
         """When patience ends; after the dot has left, the limit for the whole mail holds no more."""
@@ -338,7 +354,7 @@ class Session(asyncio.Protocol):
         return self._deadline if waits_for_dot or self.is_leaving else min(self._deadline, self._limit)
 
     def _look(self) -> None:
-        """The timer: it is not set anew for each reply, but looks again when it comes too early."""
+        """The timer: it is set anew where less time is given, and looks again when it comes too early."""
         self._timer = None
         if not self._awaited or self.is_over:
             return
@@ -346,6 +362,7 @@ class Session(asyncio.Protocol):
         if self._loop.time() >= ends_at:
             self.drop(Broken.TIMED_OUT)
         else:
+            self._looks_at = ends_at
             self._timer = self._loop.call_at(ends_at, self._look)
 
     def _has_left(self) -> bool:
