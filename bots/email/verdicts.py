@@ -12,7 +12,7 @@ Rules, in order:
 3. After a recipient was named, 421, 4.7.x and words about rates speak of the receiving domain: it gets less
    (`Heard.SLOW_DOWN`), others go on. Greylisting does not: it is about one mail (RFC 6647).
 4. Any other 4xx is later, by the backoff. So is a full mailbox (x.2.2, or a bare 552 that does not speak of size),
-   since people empty theirs; it is a SOFT bounce.
+   since people empty theirs, and a reader who gets too much at once, by any code; by a 5xx it is a SOFT bounce.
 5. A 5xx to MAIL or RCPT that denies relaying is about our settings: later, no attempt is used, an operator is told. One
    to MAIL (but for size), and one to RCPT that blames sender, SPF or a blocklist, is about us as well: later, by the
    backoff, and an operator is told.
@@ -34,7 +34,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bots.email.pace.heard import Heard
-from syndicator.domain.bounces import Bounce, BounceKind, classify
+from syndicator.domain.bounces import NOBODY, Bounce, BounceKind, blames_us, classify, gets_too_much
 from syndicator.domain.letters import Gone, Later, Outcome, Refused
 from syndicator.domain.text import one_line
 
@@ -59,7 +59,6 @@ LONGEST_ASKED = timedelta(hours=24)
 
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
 _LOGIN = frozenset({530, 534, 535, 538})
-_NOBODY = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1)})
 _BAD_SENDER = frozenset({(1, 7), (1, 8)})
 _BARE = (-1, -1)
 _NO_MAIL_HERE = 556  # RFC 7504 section 4
@@ -71,10 +70,6 @@ _RELAYING_SAID = re.compile(
 )
 _BLOCKED_SAID = re.compile(
     r"blocked using|(block|black|deny) ?list|listed (at|in|by|on)\b|client host|reverse dns|\bspamhaus\b", re.IGNORECASE
-)
-_US_SAID = re.compile(
-    r"\bsender\b|\bspf\b|\bdkim\b|\bdmarc\b|administrative prohibition|administratively prohibited|\bhelo\b|\behlo\b",
-    re.IGNORECASE,
 )
 _SIZE_SAID = re.compile(
     r"too (large|big)|message size|size (limit|exceed)|maximum (message )?size|exceeds? .*\bsize", re.IGNORECASE
@@ -93,7 +88,6 @@ _QUOTA_SAID = re.compile(
 _DAILY_SAID = re.compile(r"\bdaily\b|\bhourly\b|24[ -]?hour|sending (limit|quota)", re.IGNORECASE)
 _DOWN_SAID = re.compile(r"shutting down|going down|being restarted", re.IGNORECASE)
 _NOT_TAKEN_SAID = re.compile(r"mailbox (is )?unavailable", re.IGNORECASE)
-_ONE_READER_SAID = re.compile(r"receiving mail (too quickly|at a rate)", re.IGNORECASE)
 _ASKED = re.compile(
     r"\b(?:in|after|for|wait)\s{1,3}(\d{1,5})\s{0,3}(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b", re.IGNORECASE
 )
@@ -242,7 +236,7 @@ def _for_now(reply: _Reply) -> Verdict:
 
 def _for_good(reply: _Reply) -> Verdict:
     """A 5xx after the greeting."""
-    if _is_full(reply):
+    if _is_full(reply) or gets_too_much(reply.text):
         return _full(reply)
     if reply.says(_QUOTA_SAID):
         return _relay(reply, RATE_WAIT)
@@ -264,7 +258,7 @@ def _settled(reply: _Reply) -> Verdict:
     outcome = Refused(reply.reason, bounce=reply.bounce(kind))
     if kind is not BounceKind.POLICY:
         return Verdict(outcome, Whom.MAILBOX, Heard.REFUSED)
-    ours = reply.enhanced[0] == 7 or reply.says(_US_SAID)
+    ours = reply.enhanced[0] == 7 or blames_us(reply.text)
     complaint = without_addresses(reply.reason) if ours else ""
     return Verdict(outcome, Whom.US if ours else Whom.MESSAGE, Heard.REFUSED, complaint=complaint)
 
@@ -300,7 +294,7 @@ def _means_relay(reply: _Reply) -> bool:
 
 
 def _means_domain(reply: _Reply) -> bool:
-    if not reply.names_recipient or reply.says(_ONE_READER_SAID):
+    if not reply.names_recipient or gets_too_much(reply.text):
         return False
     if reply.says(_GREYLIST_SAID):
         return False
@@ -314,7 +308,7 @@ def _is_full(reply: _Reply) -> bool:
 
 def _denies_relaying(reply: _Reply) -> bool:
     asked = reply.stage in (Stage.MAIL, Stage.RCPT)
-    return asked and reply.enhanced not in _NOBODY and reply.says(_RELAYING_SAID)
+    return asked and reply.enhanced not in NOBODY and reply.says(_RELAYING_SAID)
 
 
 def _blames_us(reply: _Reply) -> bool:
@@ -322,8 +316,7 @@ def _blames_us(reply: _Reply) -> bool:
         return not (reply.code == 552 or reply.enhanced == (3, 4))
     if reply.stage is not Stage.RCPT:
         return False
-    blamed = reply.says(_US_SAID) or reply.says(_BLOCKED_SAID)
-    return reply.enhanced in _BAD_SENDER or (reply.enhanced not in _NOBODY and blamed)
+    return reply.enhanced in _BAD_SENDER or blames_us(reply.text)
 
 
 def judge(stage: Stage, code: int, text: str, now: datetime) -> Outcome:

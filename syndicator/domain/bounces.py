@@ -6,7 +6,9 @@ Rules, in order:
    one; that blames us and never the reader. COMPLAINT: the reader called our mail unwanted.
 2. The enhanced code decides (RFC 3463, registered at IANA), where it says something plainly. Words decide where it does
    not, or where large servers are known to use one code for everything: 5.7.1 with "no such user" is nobody there,
-   and any code beside the name of a blocklist speaks of us. What stays in doubt is SOFT: it counts a little.
+   and any code beside words about the sender or a blocklist speaks of us, since receivers look our own address up
+   and report of it in the same words (`blames_us`). What stays in doubt is SOFT: it counts a little. So is a reader
+   who gets too much at once, by any code (`gets_too_much`).
 3. Soft bounces score a point, at most one a day and reader however much was sent on it; a point decays by half in
    `HALF_LIFE`. A mail that was taken since erases nothing (a relay takes everything); time does.
 4. Above `BAR` a reader is paused, and what led there is spent: who comes back begins at nothing.
@@ -24,11 +26,14 @@ from enum import StrEnum
 __all__ = [
     "BAR",
     "HALF_LIFE",
+    "NOBODY",
     "Bounce",
     "BounceKind",
     "Suppressed",
+    "blames_us",
     "classify",
     "enhanced_status",
+    "gets_too_much",
     "score",
     "short_of_the_bar",
 ]
@@ -40,7 +45,7 @@ FORGOTTEN = 6 * HALF_LIFE  # a sixty-fourth of a point; older ones are not looke
 _WORDS = 2000  # characters that are looked at
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,100}@[^\s<>\"',;:()\[\]]{1,255}")
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
-_NOBODY = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1)})
+NOBODY = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10), (2, 1)})  # subject and detail of an enhanced code
 _FULL = frozenset({(2, 2), (3, 1)})
 _ABOUT_US = frozenset({(1, 7), (1, 8), (2, 3), (3, 4)})  # a bad sender; too large for the mailbox, or for the system
 _VAGUE = frozenset({(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (7, 0), (7, 1)})  # "other", and the one for all
@@ -63,16 +68,25 @@ _FULL_SAID = re.compile(
     r"|insufficient (system )?storage|out of (storage|space)|exceeded (its )?(storage|quota)",
     re.IGNORECASE,
 )
-_US_SAID = re.compile(
-    r"\bspam(haus|cop)\b|\b(as|is|considered|looks like|suspicion of|suspected|identified as|detected as) spam\b"
-    r"|\bspam (message|content|detected|score|policy)|\bunsolicited\b|\bbulk (e-?)?mail\b"
-    r"|\bbarracuda\b|\bdnsbl\b|\brbl\b"
-    r"|\b(block|black|deny) ?list(ed)?\b|\bblocked using\b|listed (at|in|by|on)\b|\breputation\b|\bbanned\b"
-    r"|\bspf\b|\bdkim\b|\bdmarc\b|\breverse dns\b|\bvirus\b|\bmalware\b|\bphishing\b|\bgr[ae]y ?list"
-    r"|rate limit|too many (messages|connections|recipients)|\bmessage (content )?rejected\b"
-    r"|\brelay(ing)? (access )?denied|administrative(ly)? prohibit",
+_US_SAID = re.compile(  # of us: our address, host and name
+    r"(?<!return to )(?<!returned to )(?<!returning to )(?<!to the )\bsender\b"
+    r"|\bverification failed for\b|\bhelo\b|\behlo\b|\byour (ip|host|server|network|domain)\b"
+    r"|\bspf\b|\bdkim\b|\bdmarc\b|\breverse dns\b|\bclient host\b|administrative(ly)? prohibit(ed|ion)"
+    r"|\bspam(haus|cop)\b|\bbarracuda\b|\bdnsbl\b|\brbl\b"
+    r"|\b(block|black|deny) ?list(ed)?\b|\bblocked using\b|listed (at|in|by|on)\b",
     re.IGNORECASE,
 )
+_MAIL_SAID = re.compile(  # of this mail, and of how much there is of it
+    r"\b(as|is|considered|looks like|suspicion of|suspected|identified as|detected as) spam\b"
+    r"|\bspam (message|content|detected|score|policy)|\bunsolicited\b|\bbulk (e-?)?mail\b"
+    r"|\breputation\b|\bbanned\b|\bvirus\b|\bmalware\b|\bphishing\b|\bgr[ae]y ?list"
+    r"|\bpolicy (restriction|reason|violation|rejection)s?\b"
+    r"|rate limit|too many (messages|connections|recipients)|\bmessage (content )?rejected\b"
+    r"|\brelay(ing)? (access )?denied",
+    re.IGNORECASE,
+)
+_TOO_MUCH_SAID = re.compile(r"receiving mail (too quickly|at a rate)", re.IGNORECASE)
+_CALLOUT_SAID = re.compile(r"\bcall(out|back)\b", re.IGNORECASE)  # it asked another server, of the reader or of us
 _SIZE_SAID = re.compile(r"too (large|big)|(message|maximum) size|size (limit|exceed)", re.IGNORECASE)
 
 
@@ -123,23 +137,40 @@ def enhanced_status(text: str) -> str:
     return found[0] if found else ""
 
 
-def classify(*, code: int = 0, status: str = "", words: str = "", action: str = "failed") -> BounceKind:
+def blames_us(words: str) -> bool:
+    """Whether a reply or report speaks of who sent the mail: address, host, signature, a list that names them."""
+    return bool(_US_SAID.search(_without_addresses(words)))
+
+
+def gets_too_much(words: str) -> bool:
+    """Whether the reader is there, and is sent more at once than their server takes for them (Gmail's 4.2.1, 5.2.1)."""
+    return bool(_TOO_MUCH_SAID.search(words[:_WORDS]))
+
+
+def classify(*, code: int = 0, status: str = "", words: str = "") -> BounceKind:
     """What a failure says of a mailbox; never COMPLAINT, which nobody says by a code.
 
     `code` is the reply's (RFC 5321; 0: not known), `status` the enhanced one or "", `words` what was said beside them.
-    `action` is a report's (RFC 3464 section 2.3.3): what is only `delayed` is never HARD.
     """
-    words = _ADDRESS.sub(" ", words[:_WORDS])  # a reader may be called spf@example.org
+    words = _without_addresses(words)
     level, subject, detail = _parts(status or enhanced_status(words), code)
     about = (subject, detail)
-    if _US_SAID.search(words) or about in _ABOUT_US or (code == 552 and _SIZE_SAID.search(words)):
+    if _TOO_MUCH_SAID.search(words):
+        return BounceKind.SOFT
+    too_large = code == 552 and _SIZE_SAID.search(words)
+    if _US_SAID.search(words) or _MAIL_SAID.search(words) or about in _ABOUT_US or too_large:
         return BounceKind.POLICY
-    lasting = action == "failed" and level == 5
-    if about in _NOBODY or about in _FULL:
-        return BounceKind.HARD if lasting and about in _NOBODY else BounceKind.SOFT
+    lasting = level == 5 and not _CALLOUT_SAID.search(words)
+    if about in NOBODY or about in _FULL:
+        return BounceKind.HARD if lasting and about in NOBODY else BounceKind.SOFT
     if about in _VAGUE and (said := _said_plainly(words)):
         return said if lasting else BounceKind.SOFT
     return BounceKind.POLICY if subject in _SUBJECTS_ABOUT_US else BounceKind.SOFT
+
+
+def _without_addresses(words: str) -> str:
+    """A reader may be called spf@example.org."""
+    return _ADDRESS.sub(" ", words[:_WORDS])
 
 
 def _said_plainly(words: str) -> BounceKind | None:

@@ -19,6 +19,7 @@ from syndicator.domain.returns import (
     Whom,
 )
 from syndicator.domain.tokens import Tokens
+from tests.domain.test_bounces import BLAMES_US
 from tests.email import returned
 from tests.email.returned import FAILED, ODD, READER, REPORTS, VACATION, dsn, feedback, mail, ours
 
@@ -68,11 +69,21 @@ def test_an_odd_bounce_is_understood_and_our_own_words_in_it_are_not_taken_for_t
         ("delivered", "2.0.0", "delivered"),
         ("expanded", "2.0.0", "expanded"),
         ("", "4.4.7", "delayed"),
+        ("", "2.1.5", "delivered"),
+        ("deliverable", "2.1.5", "delivered"),
     ],
 )
 def test_what_has_not_failed_is_a_notice(action, status, notice):
     block = f"Final-Recipient: rfc822; {READER}\nAction: {action}\nStatus: {status}"
     assert look(dsn(block)) == Notice(Action(notice))
+
+
+@pytest.mark.parametrize(("code", "status", "words"), BLAMES_US)
+def test_a_report_that_blames_us_pauses_nobody(code, status, words):
+    block = (
+        f"Final-Recipient: rfc822; {READER}\nAction: failed\nStatus: {status}\nDiagnostic-Code: smtp; {code} {words}"
+    )
+    assert look(dsn(block)).failures[0].bounce.kind == "policy"
 
 
 def test_addresses_in_other_scripts_are_read():

@@ -31,6 +31,7 @@ HARD, SOFT, POLICY = BounceKind.HARD, BounceKind.SOFT, BounceKind.POLICY
         (END, 421, "4.7.28 unusual rate of unsolicited mail", Later, Whom.DOMAIN, Heard.SLOW_DOWN, None),
         (END, 550, "5.7.26 unauthenticated: SPF and DKIM failed", Refused, Whom.US, Heard.REFUSED, POLICY),
         (END, 550, "5.7.1 likely unsolicited mail", Refused, Whom.US, Heard.REFUSED, POLICY),
+        (RCPT, 550, "5.2.1 receiving mail at a rate that prevents more", Later, Whom.MAILBOX, Heard.LATER, SOFT),
         # Outlook, Hotmail
         (RCPT, 550, "5.5.0 Requested action not taken: mailbox unavailable", Gone, Whom.MAILBOX, Heard.REFUSED, HARD),
         (END, 550, "5.7.515 Access denied, authentication level not met", Refused, Whom.US, Heard.REFUSED, POLICY),
@@ -55,6 +56,8 @@ HARD, SOFT, POLICY = BounceKind.HARD, BounceKind.SOFT, BounceKind.POLICY
         (RCPT, 451, "4.7.1 Greylisting in action", Later, Whom.MESSAGE, Heard.LATER, None),
         (RCPT, 554, "5.7.1 blocked using zen.spamhaus.org", Later, Whom.US, Heard.SLOW_DOWN, None),
         (END, 451, "4.3.0 local problem", Later, Whom.MESSAGE, Heard.LATER, None),
+        (RCPT, 550, "5.1.2 Sender domain does not exist", Later, Whom.US, Heard.REFUSED, None),
+        (END, 550, "Verification failed: no such user. Sender verify failed", Refused, Whom.US, Heard.REFUSED, POLICY),
         (RCPT, 556, "this domain accepts no mail", Gone, Whom.MAILBOX, Heard.REFUSED, HARD),
         (RCPT, 421, "Service not available", Later, Whom.DOMAIN, Heard.SLOW_DOWN, None),
     ],

@@ -3,7 +3,7 @@
 Rules, in order:
 
 1. Fields of the message come first, then a block for each recipient. `Action` says what happened; where it is missing
-   or unknown, the class of `Status` does.
+   or unknown, the class of `Status` does (RFC 3463 section 2: 2 delivered, 4 not yet, 5 failed).
 2. `Status` counts; where it says nothing (5.0.0 and the like), the one that the receiver itself gave in
    `Diagnostic-Code` does.
 3. A recipient is known under all names that the block gives: the one that we wrote to, and the one that it became.
@@ -28,6 +28,7 @@ RECIPIENTS = 20
 _SAID = 250  # characters that are kept
 _WORD = re.compile(r"[a-z]+")
 _CODE = re.compile(r"(?<!\d)([245]\d\d)(?=[ -])")
+_BY_CLASS = {"2": Action.DELIVERED, "4": Action.DELAYED}
 _SAYS_NOTHING = re.compile(r"[45]\.\d+\.0")
 
 
@@ -70,7 +71,7 @@ def _action(block: Message) -> Action:
         return Action(found[0])
     if found is not None and found[0].startswith(("fail", "error")):
         return Action.FAILED
-    return Action.DELAYED if value(block, "Status").startswith("4") else Action.FAILED
+    return _BY_CLASS.get(value(block, "Status")[:1], Action.FAILED)
 
 
 def _failure(block: Message) -> Failure:
