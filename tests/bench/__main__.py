@@ -19,6 +19,7 @@ SECTIONS = (
     "embargo",
     "fanout",
     "email",
+    "faults",
     "memory",
     "telegram",
     "feeds",

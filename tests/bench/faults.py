@@ -1,10 +1,13 @@
 """What trouble at some domains costs the others: the mails a second that healthy ones get, beside a run without faults.
 
-The whole road over one relay: half of the readers are at healthy domains, the other half at domains that refuse, ask to
-slow down, drop lines at every stage, or answer a byte a second. Both runs have the same readers and mails, and the
-relay takes as long for each mail. A twentieth is left out of the rate: what was on its way on a line that broke waits
-for its backoff, and only a leap of the run's clock brings it. Nobody may be lost, and the ledger must say what the
-relay's own says.
+Rules, in order:
+
+1. The whole road over one relay. Readers are spread evenly over healthy domains and such as refuse, ask to slow down,
+   drop lines at every stage, or answer a byte a second. Both runs have the same readers and mails.
+2. The relay takes its time for each mail, alike in both: connections are what is scarce, as on a real line, and not
+   the processor. A run is several time-outs long, so that one which held everybody would show.
+3. The rate is that of the healthy domains from their first mail to their very last.
+4. Nobody may be lost, and our ledger must say what the relay's own says; whatever is untrue raises.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ SICK: Mapping[str, Sequence[Fault]] = {
     "nobody.example": [Fault("RCPT", "550 5.1.1 no such user", odds=0.5)],
     "strict.example": [Fault("END", "554 5.7.1 not wanted")],
     "tarpit.example": [Fault("RCPT", TARPIT, times=12)],
+    "marsh.example": [Fault("RCPT", TARPIT, times=6)],
+    "mire.example": [Fault("DATA", TARPIT, times=6)],
     "drops.example": [
         Fault("RCPT", DROP, times=10, odds=0.1),
         Fault("DATA", DROP, times=10, odds=0.1),
@@ -39,32 +44,36 @@ SICK: Mapping[str, Sequence[Fault]] = {
         Fault("END", TAKE_AND_DROP, times=10, odds=0.1),
     ],
 }
-READERS = 200  # at each domain
-COSTS = 0.004  # seconds that the relay takes for each mail
-TIMEOUT = 0.5  # seconds: a minute, scaled to the length of the run
-PATIENCE = 240.0
+READERS = 120  # at each domain
+ROUNDS = 3
+COSTS = 0.05  # seconds that the relay takes for each mail
+TIMEOUT = 2.0  # seconds for each answer
+PATIENCE = 400.0
 
 
-def measure(folder: Path, readers: int = READERS) -> Iterator[Figure]:
-    """Without faults, then with them."""
-    for name in ("clean", "faulty"):
-        (folder / name).mkdir()
-    clean = asyncio.run(_run(folder / "clean", {}, readers))
-    faulty = asyncio.run(_run(folder / "faulty", SICK, readers))
-    yield Figure(
-        "healthy domains beside eight bad ones",
-        f"{faulty:.0f} mails/s",
-        f"{clean:.0f} mails/s without faults",
-        faulty / clean,
-    )
+def measure(folder: Path, readers: int = READERS, rounds: int = ROUNDS, costs: float = COSTS) -> Iterator[Figure]:
+    """Without faults, then with them, so many times over."""
+    for number in range(rounds):
+        rates = []
+        for name, scripts in (("clean", {}), ("faulty", SICK)):
+            place = folder / f"{name}{number}"
+            place.mkdir()
+            rates.append(asyncio.run(_run(place, scripts, readers, costs)))
+        clean, faulty = rates
+        yield Figure(
+            f"{len(HEALTHY)} healthy domains beside {len(SICK)} bad ones",
+            f"{faulty:.0f} mails/s",
+            f"{clean:.0f} mails/s without faults",
+            faulty / clean,
+        )
 
 
-async def _run(folder: Path, scripts: Mapping[str, Sequence[Fault]], readers: int) -> float:
-    """The healthy domains' mails a second, until all but a twentieth were taken; whatever is untrue raises."""
+async def _run(folder: Path, scripts: Mapping[str, Sequence[Fault]], readers: int, costs: float) -> float:
+    """The healthy domains' mails a second."""
     url = f"sqlite:///{folder}/faults.db"
     await migrate.upgrade(url)
     async with (
-        FaultServer(scripts, costs=COSTS, pace=1.0) as server,
+        FaultServer(scripts, costs=costs, pace=1.0) as server,
         FaultRoad(url, folder, server.port, timeout=TIMEOUT) as road,
     ):
         await road.people([*HEALTHY, *SICK], readers)
@@ -75,10 +84,10 @@ async def _run(folder: Path, scripts: Mapping[str, Sequence[Fault]], readers: in
     for row in rows:
         answered = [mail for mail in server.to(row["address"]) if mail.answered]
         assert (row["state"] == "sent") == (len(answered) == 1), row
-    return server.rate(HEALTHY, 0.95)
+    return server.rate(HEALTHY)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         for figure in measure(Path(scratch), *map(int, sys.argv[1:])):
-            print(figure)  # noqa: T201  # its output
+            print(figure, flush=True)  # noqa: T201  # its output

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 
 import pytest
 
+from bots.email import smtp
+from syndicator.pipeline import flights
 from tests.email.fault_road import FaultRoad, lost
 from tests.email.faults import DROP, OFFERS, TAKE_AND_DROP, TARPIT, Fault, FaultServer
 
@@ -116,6 +119,29 @@ async def test_nobody_is_lost_and_every_outcome_is_true(sqlite_url, tmp_path) ->
             assert (row["state"], row["person"]) == ("failed", "active"), row
         if domain == "full.example":
             assert (row["state"], row["reason"][:8]) == ("failed", "given up"), row
+
+
+async def test_healthy_domains_have_their_mail_before_a_tarpit_has_answered(sqlite_url, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(flights, "GRACE", 0.01)
+    monkeypatch.setattr(smtp, "DRAIN", 0.01)
+    tarpit = {"tarpit.example": [Fault("RCPT", TARPIT)]}
+    async with (
+        FaultServer(tarpit, pace=60) as server,
+        FaultRoad(sqlite_url, tmp_path, server.port, connections=4, timeout=60) as road,
+    ):
+        await road.people([*HEALTHY, "tarpit.example"], 40)
+        await road.engine.start()
+        async with asyncio.timeout(30):
+            while sum(row["state"] == "sent" for row in await road.rows()) < 80:
+                await asyncio.sleep(0.02)
+        waiting = [row["state"] for row in await road.rows() if row["address"].endswith("@tarpit.example")]
+        assert "sending" in waiting
+        await road.engine.stop(5)
+        await road.delivery.finish()
+        states = Counter(row["state"] for row in await road.rows())
+        await road.channel.close()
+    assert states["sent"] == 80
+    assert states["sending"] == 0, "what was on its way at the stop is settled"
 
 
 async def test_a_relay_that_dies_and_comes_back_loses_nobody(sqlite_url, tmp_path) -> None:

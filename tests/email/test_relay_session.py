@@ -304,6 +304,24 @@ async def test_a_domain_that_never_answered_holds_one_connection_and_nobody_wait
     assert sum(not one.counts and one.not_before > NOW for one in held) == 19
 
 
+async def test_however_many_domains_never_answer_the_others_keep_half_of_the_connections(relay, sender):
+    relay.scripts = {f"r0@{n}.tarpit.example": {"RCPT": [HANG]} for n in range(6)}
+    transport = sender(connections=4, timeout=0.6)
+    await transport.send(mails(1), NOW)
+    silent = [one for n in range(6) for one in mails(1, domain=f"{n}.tarpit.example")]
+    told: list[int] = []
+    slow = asyncio.create_task(transport.send(silent, NOW, lambda place, _: told.append(place)))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        assert kinds(await transport.send(mails(100), NOW)) == ["Sent"] * 100
+    held = await slow
+    assert sum("did not answer" in one.reason for one in held) == 2
+    put_off = [one for one in held if not one.counts]
+    assert len({one.not_before for one in put_off}) == 4, "they do not come back together"
+    assert sorted(told) == list(range(6))
+    assert set(told[-2:]) == {0, 1}, "who is put off is told before those two have answered"
+
+
 async def test_a_first_mail_that_is_kept_waiting_keeps_the_others_for_a_moment_only(relay, sender):
     relay.scripts = {"r0@tarpit.example": {"RCPT": [HANG]}}
     transport = sender(connections=3, timeout=0.6)
