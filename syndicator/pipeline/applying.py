@@ -5,7 +5,8 @@ Rules, in order:
 1. `apply` and `apply_to_move` write one row, and do nothing else: neither what a page answers nor how long it takes
    tells whether an address is known, suppressed, waiting or subscribed. What was answered survives a crash.
 2. `hear` looks at what is due, one by one: where the mail domain is crowded it waits for its turn (`crowds`), else it
-   is `signing_up.ask` or `relocating.ask_move`, with their limits.
+   is `signing_up.ask` or `relocating.ask_move`. What their limits do not let through now waits until they do, for
+   `PATIENCE` at most: who wants two things within an hour gets two letters.
 3. What cannot be dealt with is said once and dropped if it will never be otherwise, and else tried again each minute.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import BadFilter, Filter, canonical, parse
 from syndicator.domain.model import Cadence, Priority
@@ -26,14 +28,17 @@ from syndicator.pipeline.addresses import BadAddress
 from syndicator.pipeline.crowds import Crowds
 from syndicator.pipeline.relocating import Relocating
 from syndicator.pipeline.signing_up import SigningUp
-from syndicator.store import applications
+from syndicator.store import applications, letterboxes
 from syndicator.store.applications import Application
 from syndicator.store.database import Database
+from syndicator.store.opt_ins import OptIn
 from syndicator.store.subscriptions import Consent
 
 __all__ = ["Applications", "Applying"]
 
 log = structlog.get_logger()
+
+PATIENCE = timedelta(days=1)  # a mailbox that had its share all that time is being flooded
 
 
 class Applying(SigningUp, Relocating):
@@ -61,15 +66,17 @@ class Applying(SigningUp, Relocating):
         text_only: bool,
         consent: Consent,
         busy: bool = False,
+        network: str = "",
     ) -> None:
-        """Somebody wants to sign up.
+        """Somebody wants to sign up, out of that network (kept in memory only, "" where it is not known).
 
         Raises:
             BadAddress: it is no address.
         """
+        address = self.check_address(address)
         await self._write(
             Application(
-                self.check_address(address),
+                address,
                 consent.at,
                 filter=canonical(filter_),
                 language=language,
@@ -78,20 +85,26 @@ class Applying(SigningUp, Relocating):
                 consent_source=consent.source,
                 consent_text=consent.text,
                 is_busy=busy,
+                due_at=self._crowds.share(_domain(address), network, consent.at),
             )
         )
 
-    async def apply_to_move(self, account: Account, address: str, *, now: datetime, busy: bool = False) -> None:
-        """A subscriber wants to go on at another address.
+    async def apply_to_move(
+        self, account: Account, address: str, *, now: datetime, busy: bool = False, network: str = ""
+    ) -> None:
+        """A subscriber wants to go on at another address; what they asked for before and still waits counts no more.
 
         Raises:
             BadAddress: it is no address.
         """
-        who = account.subscriber.id
-        await self._write(Application(self.check_address(address), now, subscriber=who, is_busy=busy))
+        who, address = account.subscriber.id, self.check_address(address)
+        due = self._crowds.share(_domain(address), network, now)
+        await self._write(Application(address, now, subscriber=who, is_busy=busy, due_at=due))
 
     async def _write(self, application: Application) -> None:
         async with self._database.writing() as session:
+            if application.subscriber is not None:
+                await applications.only_newest(session, application.subscriber)
             await applications.write(session, application)
         self._wake()
 
@@ -106,37 +119,41 @@ class Applying(SigningUp, Relocating):
             one = await applications.claim(session, now)
         if one is None:
             return False
-        turn = now if one.has_turn else self._crowds.turn(one.address.rpartition("@")[2], now)
-        if turn is not None and turn > now:
+        turn = now if one.has_turn else self._crowds.turn(_domain(one.address), now)
+        if turn > now:
             log.info("a mail domain is crowded: a question waits", seconds=round((turn - now).total_seconds()))
-            async with self._database.writing() as session:
-                await applications.put_off(session, one.id, turn)
-            return True
-        if turn is None:
-            log.warning("a mail domain is too crowded: a question is dropped")
-        else:
-            await self._hear(one, now)
         async with self._database.writing() as session:
-            await applications.done(session, one.id)
+            later = turn if turn > now else await self._hear(session, one, now)
+            if later is None:
+                await applications.done(session, one.id)
+            else:
+                await applications.put_off(session, one.id, later)
+            await letterboxes.forget(session, now)
+        self._wake()
         return True
 
-    async def _hear(self, one: Application, now: datetime) -> None:
-        if one.subscriber is not None:
-            await self.ask_move(one.subscriber, one.address, now=now, busy=one.is_busy)
-            return
+    async def _hear(self, session: AsyncSession, one: Application, now: datetime) -> datetime | None:
+        """Deal with it; when to do so instead, where limits say so (rule 2)."""
         try:
-            await self.ask(
-                one.address,
-                filter_=parse(one.filter),
-                language=one.language,
-                cadence=one.cadence,
-                consent=Consent(one.asked_at, one.consent_source, one.consent_text),
-                now=now,
-                busy=one.is_busy,
-                text_only=one.text_only,
-            )
+            if one.subscriber is not None:
+                later = await self._ask_move(session, one.subscriber, one.address, now, busy=one.is_busy)
+            else:
+                consent = Consent(one.asked_at, one.consent_source, one.consent_text)
+                wish = OptIn(one.cadence, one.language, one.text_only, consent)
+                later = await self._ask(
+                    session, self.check_address(one.address), parse(one.filter), wish, now, busy=one.is_busy
+                )
         except (BadAddress, BadFilter) as error:  # of another version: it will never be otherwise
             log.warning("a sign-up that cannot be read", reason=type(error).__name__)
+            return None
+        if later is not None and later > one.asked_at + PATIENCE and one.has_turn:
+            log.warning("a question is given up: its mailbox had its share for a whole day")
+            return None
+        return later
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
 
 
 class Applications:

@@ -96,8 +96,10 @@ def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_
     """One letter."""
     message = claimed.message
     confirm, mail = "", claimed.channel is ChannelKind.EMAIL
-    if message.kind is MessageKind.CONFIRMATION and message.subscription is not None:
-        confirm = tokens.sign("confirm", message.subscription, message.created_at + confirm_for)
+    speaks = claimed.language
+    if message.kind is MessageKind.CONFIRMATION:
+        confirm = tokens.sign("opt-in", message.id, message.created_at + confirm_for)
+        speaks = claimed.lang or speaks  # as was wished, before anything is confirmed
     elif message.kind is MessageKind.ADDRESS:
         confirm = tokens.sign("address", message.id, message.created_at + confirm_for)
     return Letter(
@@ -107,7 +109,7 @@ def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_
         subscriber=claimed.subscriber,
         address=claimed.resolved or claimed.address,
         lang=claimed.lang or claimed.language,
-        reader_lang=claimed.language,
+        reader_lang=speaks,
         timezone=claimed.timezone,
         role=SubscriberRole(claimed.role),
         release=background.releases.get(message.release or 0),

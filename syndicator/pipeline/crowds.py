@@ -3,23 +3,26 @@
 Rules, in order:
 
 1. The large providers are everybody's, and take more than we ever send: they have no limit here.
-2. At any other domain `TURNS` may be asked within `SPAN`; who comes beyond that is not refused but gets a turn later.
-   Whoever means harm holds up letters to that one domain, by hours at most, and nobody anywhere else.
-3. A turn that would come after `PATIENCE` is none: nobody waits for a letter that long.
-4. Turns are held in memory. Waiting rows know theirs, so a new start forgets only who came lately.
+2. At any other domain `TURNS` may be asked within `SPAN`; who comes beyond that is never refused but gets a turn later.
+   Whoever means harm holds up letters to that one domain, and nobody anywhere else.
+3. Into a domain's line one network puts `SHARE` within `SPAN`; what comes from there beyond that waits before the line,
+   so that one place, however many addresses it invents, leaves most of the turns to others.
+4. Turns are held in memory, and so are networks: nothing writes them down. Waiting rows know their turn, so a new start
+   forgets only who came lately.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from datetime import datetime, timedelta
 
 __all__ = ["PROVIDERS", "Crowds"]
 
 TURNS = 60
+SHARE = 20
 SPAN = timedelta(minutes=10)
-PATIENCE = timedelta(hours=6)
-DOMAINS = 5_000
+LINES = 5_000
 
 # fmt: off
 PROVIDERS = frozenset((
@@ -33,24 +36,37 @@ PROVIDERS = frozenset((
 # fmt: on
 
 
-class Crowds:
-    """The turns that were given lately, by domain."""
+class Lines:
+    """Lines by name: `turns` are given within `SPAN`, to who comes beyond that later ones."""
 
-    def __init__(self) -> None:
-        self._given: dict[str, deque[datetime]] = {}  # in the order of each one's latest turn
+    def __init__(self, turns: int) -> None:
+        self._turns = turns
+        self._given: dict[Hashable, deque[datetime]] = {}  # in the order of each one's latest turn
 
-    def turn(self, domain: str, now: datetime) -> datetime | None:
-        """When somebody there may be asked, `now` if nobody stands before them; that turn is taken. None: never."""
-        if domain in PROVIDERS:
-            return now
-        given = self._given.pop(domain, None) or deque(maxlen=TURNS)
+    def turn(self, name: Hashable, now: datetime) -> datetime:
+        """The next turn there, `now` if nobody stands before them; it is taken."""
+        given = self._given.pop(name, None) or deque(maxlen=self._turns)
         if given and given[-1] <= now - SPAN:
             given.clear()
-        turn = now if len(given) < TURNS else max(now, given[0] + SPAN)
-        self._given[domain] = given
-        if turn > now + PATIENCE:
-            return None
+        turn = now if len(given) < self._turns else max(now, given[0] + SPAN)
         given.append(turn)
-        if len(self._given) > DOMAINS:
+        self._given[name] = given
+        if len(self._given) > LINES:
             del self._given[next(iter(self._given))]
         return turn
+
+
+class Crowds:
+    """The turns that were given lately, by domain, and by network and domain."""
+
+    def __init__(self) -> None:
+        self._domains = Lines(TURNS)
+        self._shares = Lines(SHARE)
+
+    def turn(self, domain: str, now: datetime) -> datetime:
+        """When somebody there may be asked; that turn is taken."""
+        return now if domain in PROVIDERS else self._domains.turn(domain, now)
+
+    def share(self, domain: str, network: str, now: datetime) -> datetime:
+        """When a wish from that network stands in that domain's line (rule 3); that place is taken."""
+        return now if domain in PROVIDERS or not network else self._shares.turn((network, domain), now)

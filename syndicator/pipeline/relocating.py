@@ -46,13 +46,20 @@ class Relocating(Asking):
         """
         address = self.check_address(address)
         async with self._database.writing() as session:
-            mover = await subscriptions.by_id(session, subscriber)
-            if mover is None or mover.is_erased or mover.address == address:
-                return
-            if not await self._may_ask(session, address, now, busy=busy):
-                return
-            await ledger.ask_address(session, subscriber, address, now=now)
+            await self._ask_move(session, subscriber, address, now, busy=busy)
         self._wake()
+
+    async def _ask_move(
+        self, session: AsyncSession, subscriber: int, address: str, now: datetime, *, busy: bool
+    ) -> datetime | None:
+        """When it is to be asked instead, where it was not asked now because of the limits; None: nothing is left."""
+        mover = await subscriptions.by_id(session, subscriber)
+        if mover is None or mover.is_erased or mover.address == address:
+            return None
+        turn = await self._turn(session, address, now, busy=busy)
+        if turn == now:
+            await ledger.ask_address(session, subscriber, address, now=now)
+        return turn if turn and turn > now else None
 
     async def preview_move(self, token: str, now: datetime) -> Wish | None:
         """What an `address` token is about, for the page that GET shows; changes nothing. None: it moves nobody."""

@@ -4,8 +4,9 @@ Rules, in order:
 
 1. Writing one down is one INSERT, whoever's the address is: what the page answers, and when, says nothing of that.
 2. `claim` puts a row off before it is looked at, so that two workers look at different ones, and one that cannot be
-   dealt with keeps none behind it waiting. Being looked at twice after a crash is no harm: limits see to it.
-3. A row goes once it has been looked at.
+   dealt with keeps none behind it waiting.
+3. A row goes in the transaction in which it is dealt with: after a crash it was, or it was not.
+4. Of one person's wishes to move the newest alone waits (`only_newest`).
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import Cadence
 from syndicator.store.tables import APPLICATION
 
-__all__ = ["Application", "claim", "done", "forget", "next_due", "put_off", "write"]
+__all__ = ["Application", "claim", "done", "forget", "next_due", "only_newest", "put_off", "write"]
 
 AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What somebody asked for; `subscriber` is who wants to move to `address`, None for a sign-up."""
+    """What somebody asked for; `subscriber` is who wants to move to `address`, None for a sign-up.
+
+    `due_at`: it is not looked at before then; None: at once.
+    """
 
     address: str
     asked_at: datetime
@@ -41,10 +45,11 @@ class Application:
     is_busy: bool = False
     has_turn: bool = False
     id: int = 0
+    due_at: datetime | None = None
 
 
 async def write(session: AsyncSession, application: Application) -> None:
-    """Write it down; it is due at once."""
+    """Write it down; it is due at once, or when it says."""
     values: dict[str, Any] = {
         "address": application.address,
         "subscriber_id": application.subscriber,
@@ -57,9 +62,14 @@ async def write(session: AsyncSession, application: Application) -> None:
         "is_busy": application.is_busy,
         "has_turn": application.has_turn,
         "asked_at": application.asked_at,
-        "due_at": application.asked_at,
+        "due_at": application.due_at or application.asked_at,
     }
     await session.execute(insert(APPLICATION).values(values))
+
+
+async def only_newest(session: AsyncSession, subscriber: int) -> None:
+    """They wish to move elsewhere: what waits of their earlier wishes to move counts no more."""
+    await session.execute(delete(APPLICATION).where(APPLICATION.c.subscriber_id == subscriber))
 
 
 async def claim(session: AsyncSession, now: datetime) -> Application | None:
@@ -84,7 +94,7 @@ async def put_off(session: AsyncSession, number: int, until: datetime) -> None:
 
 
 async def done(session: AsyncSession, number: int) -> None:
-    """It was looked at."""
+    """It was dealt with."""
     await session.execute(delete(APPLICATION).where(APPLICATION.c.id == number))
 
 

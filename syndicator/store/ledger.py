@@ -3,8 +3,8 @@
 due -> sending -> sent | deferred | failed | unknown | suppressed; every move is compare-and-set, so that each function
 may be called twice. In the order of a release's way:
 
-1. `announce`, `confirmation`, `welcome`, `ask_address`, `tell_moved`, `open_messages`, `was_told`, `asked_of`
-   (messages) say what is to be told.
+1. `announce`, `confirmation`, `welcome`, `ask_address`, `tell_moved`, `open_messages`, `was_told` (messages)
+   say what is to be told.
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `settle`, `being_sent`, `sweep`, `next_deferred`, `end_quiet` (sending) and `claim`, `claim_each`
    (claiming) move it out.
@@ -23,7 +23,6 @@ from syndicator.store.messages import (
     Message,
     announce,
     ask_address,
-    asked_of,
     confirmation,
     open_messages,
     tell_moved,
@@ -52,7 +51,6 @@ __all__ = [
     "Wish",
     "announce",
     "ask_address",
-    "asked_of",
     "being_sent",
     "claim",
     "claim_each",

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, RowMapping, exists, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority
+from syndicator.domain.model import DeliveryState, MessageKind, Priority
 from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, READDRESSED, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
 
@@ -25,7 +25,6 @@ __all__ = [
     "Message",
     "announce",
     "ask_address",
-    "asked_of",
     "confirmation",
     "message_of",
     "open_messages",
@@ -82,12 +81,14 @@ async def announce(
     return message_of((await session.execute(query)).mappings().one())
 
 
-async def confirmation(session: AsyncSession, subscription: int, subscriber: int, *, now: datetime) -> Message:
-    """A confirmation for a live subscription, each time it is asked for."""
+async def confirmation(
+    session: AsyncSession, subscription: int, subscriber: int, *, now: datetime, lang: str = ""
+) -> Message:
+    """A confirmation for a live subscription, each time it is asked for; in `lang`, or else as they read."""
     await session.execute(select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.id == subscription).with_for_update())
     key = await _next_key(session, MessageKind.CONFIRMATION, subscription, MESSAGE.c.subscription_id == subscription)
     who = await _reader(session, subscriber)
-    return await _to_one(session, MessageKind.CONFIRMATION, key, who, now, subscription=subscription)
+    return await _to_one(session, MessageKind.CONFIRMATION, key, who, now, subscription=subscription, lang=lang)
 
 
 async def welcome(session: AsyncSession, subscription: int, subscriber: int, *, now: datetime) -> Message:
@@ -112,36 +113,6 @@ async def ask_address(session: AsyncSession, subscriber: int, address: str, *, n
 async def tell_moved(session: AsyncSession, subscriber: int, old_address: str, *, now: datetime) -> Message:
     """A word to the old address of somebody who has moved, in case it was not they who did it."""
     return await _elsewhere(session, MessageKind.MOVED, subscriber, old_address, now)
-
-
-async def asked_of(session: AsyncSession, address: str, since: datetime) -> int:
-    """How many letters with a question (confirmations, address questions) were written to that address since then.
-
-    It counts whoever asked for them; for the limit against mail-bombing. The address is in its normal form.
-    """
-    confirmed = (
-        select(func.count())
-        .select_from(SUBSCRIBER)
-        .join(SUBSCRIPTION, SUBSCRIPTION.c.subscriber_id == SUBSCRIBER.c.id)
-        .join(MESSAGE, MESSAGE.c.subscription_id == SUBSCRIPTION.c.id)
-        .where(
-            SUBSCRIBER.c.channel == ChannelKind.EMAIL,
-            SUBSCRIBER.c.address == address,
-            MESSAGE.c.kind == MessageKind.CONFIRMATION,
-            MESSAGE.c.created_at >= since,
-        )
-    )
-    moving = (
-        select(func.count())
-        .select_from(READDRESSED)
-        .join(MESSAGE, MESSAGE.c.id == READDRESSED.c.message_id)
-        .where(
-            READDRESSED.c.address == address,
-            READDRESSED.c.asked_at >= since,
-            MESSAGE.c.kind == MessageKind.ADDRESS,
-        )
-    )
-    return int(await session.scalar(confirmed) or 0) + int(await session.scalar(moving) or 0)
 
 
 async def overtaken(session: AsyncSession, questions: Collection[int]) -> Collection[int]:
@@ -188,6 +159,7 @@ async def _to_one(
     now: datetime,
     *,
     subscription: int | None = None,
+    lang: str = "",
 ) -> Message:
     """A message for one, with its one delivery in a batch of its own, at top priority (rule 2)."""
     message = {
@@ -207,7 +179,7 @@ async def _to_one(
         "subscriber_id": who["id"],
         "subscription_id": subscription,
         "batch_id": (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one(),
-        "lang": who["language"],
+        "lang": lang or who["language"],
         "state": DeliveryState.DUE,
         "attempts": 0,
         "due_at": now,

@@ -34,6 +34,7 @@ __all__ = [
     "configured_channels",
     "ensure",
     "find",
+    "hold",
     "put",
     "resolve",
     "set_language",
@@ -49,6 +50,7 @@ ASKED = "asked"  # the reason of a pause that its subscriber asked for
 ERASED = "erased"  # the reason of one who is nobody any more (`store.personal`)
 UNSENT = (DeliveryState.DUE, DeliveryState.DEFERRED, DeliveryState.SENDING)
 LIVE = SUBSCRIPTION.c.state != SubscriptionState.ENDED
+_TRIES = 5  # how often one address may change hands while a row of it is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,11 @@ async def find(session: AsyncSession, channel: ChannelKind, address: str) -> Sub
     return await _one(session, (SUBSCRIBER.c.channel == channel) & (SUBSCRIBER.c.address == spelling(channel, address)))
 
 
+async def hold(session: AsyncSession, subscriber: int) -> None:
+    """Keep the row until the transaction ends; who writes about a subscriber in several tables takes it first."""
+    await session.execute(select(SUBSCRIBER.c.id).where(SUBSCRIBER.c.id == subscriber).with_for_update())
+
+
 async def by_id(session: AsyncSession, subscriber: int) -> Subscriber | None:
     """By id."""
     return await _one(session, SUBSCRIBER.c.id == subscriber)
@@ -112,7 +119,9 @@ async def ensure(
 ) -> Subscriber:
     """The subscriber with that address, made if new (language and timezone are only set then).
 
-    A chat that the configuration names becomes a channel, also if it had signed up by itself.
+    The row is held until the transaction ends: whoever is being erased or moved away just now is waited for, and what
+    is left of them is nobody with that address. A chat that the configuration names becomes a channel, also if it had
+    signed up by itself.
     """
     insert = insert_for(session, SUBSCRIBER).values(
         channel=channel,
@@ -126,9 +135,14 @@ async def ensure(
         state_reason="",
         created_at=now,
     )
-    await session.execute(insert.on_conflict_do_nothing(index_elements=["channel", "address"]))
-    found = await find(session, channel, address)
-    if found is None:
+    theirs = (SUBSCRIBER.c.channel == channel) & (SUBSCRIBER.c.address == spelling(channel, address))
+    held = select(SUBSCRIBER).where(theirs).with_for_update(key_share=True)
+    for _ in range(_TRIES):
+        await session.execute(insert.on_conflict_do_nothing(index_elements=["channel", "address"]))
+        if (row := (await session.execute(held)).mappings().one_or_none()) is not None:
+            found = subscriber_of(row)
+            break
+    else:
         raise LookupError(f"subscriber {channel}: vanished between two statements")
     if role is SubscriberRole.CHANNEL and found.role is not role:
         await put(session, found.id, role=role)
@@ -200,8 +214,11 @@ def subscriber_of(row: RowMapping) -> Subscriber:
 
 
 def spelling(channel: ChannelKind, address: str) -> str:
-    """The one spelling of an address."""
-    return unicodedata.normalize("NFC", address.lower()) if channel is ChannelKind.EMAIL else address
+    """The one spelling of an address. A keyboard that begins a name with İ means i, and no dot above it."""
+    if channel is not ChannelKind.EMAIL:
+        return address
+    lower = unicodedata.normalize("NFC", address).lower()
+    return unicodedata.normalize("NFC", lower.replace("i\u0307", "i"))
 
 
 async def _one(session: AsyncSession, condition: Any) -> Subscriber | None:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence, MessageKind, SubscriptionState
 from syndicator.store.filters import share_filter
-from syndicator.store.moving import move, respell
+from syndicator.store.moving import MERGED, move, now_known_as, respell
 from syndicator.store.people import (
     ASKED,
     LIVE,
@@ -31,6 +31,7 @@ from syndicator.store.people import (
     configured_channels,
     ensure,
     find,
+    hold,
     resolve,
     set_language,
     set_quiet,
@@ -58,11 +59,12 @@ __all__ = [
     "everyone",
     "find",
     "get",
+    "hold",
+    "live_heir",
     "move",
     "next_resume",
     "of",
     "pause",
-    "pending_since",
     "resolve",
     "respell",
     "rest",
@@ -75,6 +77,7 @@ __all__ = [
 ]
 
 PAGE = 1000
+CHANGED = "changed"  # the reason of an end after which another one took its place
 _ROWS = select(SUBSCRIPTION, FILTER.c.canonical).join_from(
     SUBSCRIPTION, FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id
 )
@@ -119,18 +122,18 @@ async def subscribe(
 ) -> Subscription:
     """A live subscription of that filter, or the one that exists (a pending one becomes active if state is active).
 
-    A changed cadence ends the old row and makes a new one, so that history stays. A pending wish leaves an
-    active subscription as it is, and is answered with that one.
+    A changed cadence ends the old row and makes a new one, so that history stays. A pending wish leaves a live
+    subscription as it is, and is answered with that one.
     """
     shared = await share_filter(session, filter_)
     here = (SUBSCRIPTION.c.subscriber_id == subscriber) & (SUBSCRIPTION.c.filter_id == shared) & LIVE
     old = await _one(session, here)
     if old is not None:
-        if old.state is SubscriptionState.ACTIVE and state is SubscriptionState.PENDING:
+        if state is SubscriptionState.PENDING:
             return old
         if old.cadence is cadence:
-            return await _renew(session, old, state, consent, now)
-        await end(session, old.id, "changed", now)
+            return await _renew(session, old, consent, now)
+        await end(session, old.id, CHANGED, now)
     values = {
         "subscriber_id": subscriber,
         "filter_id": shared,
@@ -175,19 +178,13 @@ async def get(session: AsyncSession, subscription: int) -> Subscription | None:
     return await _one(session, SUBSCRIPTION.c.id == subscription)
 
 
-async def pending_since(session: AsyncSession, subscriber: int, since: datetime) -> int:
-    """How many confirmation messages this subscriber was sent since then; for the limit against mail-bombing."""
-    query = (
-        select(func.count())
-        .select_from(MESSAGE)
-        .join(SUBSCRIPTION, SUBSCRIPTION.c.id == MESSAGE.c.subscription_id)
-        .where(
-            SUBSCRIPTION.c.subscriber_id == subscriber,
-            MESSAGE.c.kind == MessageKind.CONFIRMATION,
-            MESSAGE.c.created_at >= since,
-        )
-    )
-    return int(await session.scalar(query) or 0)
+async def live_heir(session: AsyncSession, old: Subscription) -> Subscription | None:
+    """The live subscription of the same filter that took this one's place (another cadence, a merge); None: none."""
+    if old.ended_reason not in (CHANGED, MERGED):
+        return None
+    same = select(SUBSCRIPTION.c.filter_id).where(SUBSCRIPTION.c.id == old.id).scalar_subquery()
+    theirs = SUBSCRIPTION.c.subscriber_id == await now_known_as(session, old.subscriber)
+    return await _one(session, theirs & (SUBSCRIPTION.c.filter_id == same) & LIVE)
 
 
 async def end_stale_pending(session: AsyncSession, before: datetime, now: datetime) -> int:
@@ -228,14 +225,11 @@ async def counts(session: AsyncSession) -> dict[tuple[str, str], int]:
     return {(channel, state): number for channel, state, number in await session.execute(query)}
 
 
-async def _renew(
-    session: AsyncSession, old: Subscription, state: SubscriptionState, consent: Consent | None, now: datetime
-) -> Subscription:
-    """Asked again: the latest consent to what still waits for one counts; an active one keeps what it has."""
+async def _renew(session: AsyncSession, old: Subscription, consent: Consent | None, now: datetime) -> Subscription:
+    """They agreed: the consent to what still waited for one counts; an active one keeps what it has."""
     if old.state is SubscriptionState.PENDING and consent is not None:
         await session.execute(update(SUBSCRIPTION).where(SUBSCRIPTION.c.id == old.id).values(_consent(consent)))
-    if state is SubscriptionState.ACTIVE:
-        await confirm(session, old.id, now)
+    await confirm(session, old.id, now)
     return await _sure(session, old.id)
 
 

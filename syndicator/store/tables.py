@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from sqlmodel import SQLModel
 
 from syndicator.store.columns import UtcTime
-from syndicator.store.tables_asking import Application
+from syndicator.store.tables_asking import Application, Letterbox
 from syndicator.store.tables_content import (
     Counter,
     MediaUse,
@@ -56,6 +56,7 @@ __all__ = [
     "HUB_LEASE",
     "HUB_REQUEST",
     "HUB_TOPIC",
+    "LETTERBOX",
     "MAIL_DAY",
     "MATCH",
     "MEDIA_USE",
@@ -87,6 +88,7 @@ __all__ = [
     "HubLease",
     "HubRequest",
     "HubTopic",
+    "Letterbox",
     "MailDay",
     "Match",
     "MediaUse",
@@ -121,6 +123,7 @@ FILTER_TERM: Table = SQLModel.metadata.tables["filter_term"]
 HUB_LEASE: Table = SQLModel.metadata.tables["hub_lease"]
 HUB_REQUEST: Table = SQLModel.metadata.tables["hub_request"]
 HUB_TOPIC: Table = SQLModel.metadata.tables["hub_topic"]
+LETTERBOX: Table = SQLModel.metadata.tables["letterbox"]
 MAIL_DAY: Table = SQLModel.metadata.tables["mail_day"]
 MATCH: Table = SQLModel.metadata.tables["match"]
 MEDIA_USE: Table = SQLModel.metadata.tables["media_use"]

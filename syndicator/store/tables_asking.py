@@ -1,15 +1,16 @@
-"""The table of what was asked for on a page and is not looked at yet: sign-ups, and wishes to move elsewhere."""
+"""What was asked for on a page and nobody has looked at yet, and how often each mailbox was asked lately."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Boolean, Column, text
 from sqlmodel import Field, SQLModel
 
-from syndicator.store.columns import long_text, moment, primary_id, reference
+from syndicator.store.columns import json_column, long_text, moment, primary_id, reference
 
-__all__ = ["Application"]
+__all__ = ["Application", "Letterbox"]
 
 
 class Application(SQLModel, table=True):
@@ -33,3 +34,15 @@ class Application(SQLModel, table=True):
     has_turn: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     asked_at: datetime = moment()
     due_at: datetime = moment(index=True)
+
+
+class Letterbox(SQLModel, table=True):
+    """When questions were written to a mailbox lately. `mailbox` is a fingerprint of it, `asked` has the times as `at`.
+
+    The row goes a day after the newest.
+    """
+
+    __tablename__ = "letterbox"
+    mailbox: str = Field(primary_key=True)
+    asked: dict[str, Any] = json_column()
+    newest_at: datetime = moment(index=True)

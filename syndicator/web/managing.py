@@ -30,7 +30,7 @@ from syndicator.web.forms import Form, form_token
 from syndicator.web.parts import PARTS, Parts
 from syndicator.web.refusals import refusal
 from syndicator.web.rendering import NO_STORE
-from syndicator.web.subscribe import chosen_filter, take_turn
+from syndicator.web.subscribe import chosen_filter, network_of, take_turn
 from syndicator.web.views import topic_tree
 from syndicator.wording import filter_in_words, stored_in_words
 
@@ -186,7 +186,8 @@ async def _ask_address(asked: _Asked) -> str:
     wait, busy = take_turn(asked.request, asked.now)
     if wait:
         raise _Wrong({"email": asked.t(TOO_MANY)}, wait)
-    await asked.parts.subscribing.apply_to_move(asked.account, address, now=asked.now, busy=busy)
+    network = network_of(asked.request)
+    await asked.parts.subscribing.apply_to_move(asked.account, address, now=asked.now, busy=busy, network=network)
     return "asked"
 
 

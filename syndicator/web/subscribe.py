@@ -36,10 +36,10 @@ from syndicator.web.rendering import NO_STORE, page
 from syndicator.web.telegram_links import telegram_link
 from syndicator.web.turns import PROXIES
 from syndicator.web.views import topic_tree
-from syndicator.web.visitors import visitor
+from syndicator.web.visitors import network, visitor
 from syndicator.wording import link_works_for
 
-__all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "sign_up", "take_turn"]
+__all__ = ["LIMITS", "PROXIES", "chosen_filter", "consent_text", "form_page", "network_of", "sign_up", "take_turn"]
 
 LIMITS = web.AppKey("limits", Limits)
 
@@ -107,18 +107,27 @@ async def sign_up(request: web.Request) -> web.Response:
         text_only=filled.text_only,
         consent=Consent(now, f"web:{request.path}", text),
         busy=busy,
+        network=network_of(request),
     )
     return _sent(request)
 
 
 def take_turn(request: web.Request, now: datetime) -> tuple[int, bool]:
     """Take a visitor's turn to have a letter sent: the seconds to wait if there is none, and whether many do so now."""
-    who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
-    wait = request.app[LIMITS].take(who, now)
+    wait = request.app[LIMITS].take(_visitor(request), now)
     busy = not wait and request.app[LIMITS].busy(now)
     if busy:
         log.warning("many sign-ups: an address that had its letter today gets no second one")
     return wait, busy
+
+
+def network_of(request: web.Request) -> str:
+    """Where a visitor comes from: each network has a share of the letters to one mail domain."""
+    return network(_visitor(request))
+
+
+def _visitor(request: web.Request) -> str:
+    return visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
 
 
 def _check(form: Form, parts: Parts, lang: str, now: datetime) -> tuple[Filled, dict[str, str]]:

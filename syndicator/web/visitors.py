@@ -4,7 +4,8 @@
    the first hop that is not trusted: what stands further left, anybody could have written. A peer on this machine
    is always trusted: it is the usual proxy in front, and without this all its visitors would count as one. A hop may
    come with its port.
-2. An IPv6 visitor is known by the /64, since one household holds all of it.
+2. An IPv6 visitor is known by the /64, since one household holds all of it; their network is the /48, and the /24 of
+   an IPv4 address: what one hand may well hold.
 3. Accept-Language (RFC 9110, section 12.5.4) is an order of preference among the site's languages; what cannot be read
    says nothing.
 4. A form is ours if the browser says so (Sec-Fetch-Site), else if its Origin is ours. An old browser that says
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
-__all__ = ["Networks", "is_own_form", "networks", "preferred_language", "visitor"]
+__all__ = ["Networks", "is_own_form", "network", "networks", "preferred_language", "visitor"]
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -51,6 +52,15 @@ def visitor(peer: str, forwarded: Sequence[str], trusted: Networks) -> str:
     if found is None:
         return "unknown"
     return str(found if isinstance(found, IPv4Address) else ip_network((found, 64), strict=False))
+
+
+def network(visitor_key: str) -> str:
+    """The network of somebody whom `visitor` has named."""
+    try:
+        found = ip_network(visitor_key)
+    except ValueError:
+        return visitor_key
+    return str(found.supernet(new_prefix=24 if isinstance(found, IPv4Network) else 48))
 
 
 def _address(written: str) -> IPv4Address | IPv6Address | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from syndicator.domain.bounces import Suppressed
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline.subscribing import BadAddress
-from syndicator.store import subscriptions, suppressions
+from syndicator.store import letterboxes, subscriptions, suppressions
 from syndicator.store.subscriptions import Consent
+from syndicator.store.tables import LETTERBOX
 
 
 @pytest.fixture
@@ -142,10 +145,143 @@ async def test_one_mailbox_is_one_person_however_its_capitals_stand(press, ask):
     for spelling in ("victim@example.org", "Victim@example.org", "vIctim@EXAMPLE.org", "VICTIM@example.org"):
         await ask(spelling, Filter(topics=("visas",)))
     assert [letter.address for letter in press.mail.sent] == ["victim@example.org"]
-    await ask("victim+visas@example.org")
-    assert len(press.mail.sent) == 2
     async with press.database.reading() as session:
         assert await subscriptions.find(session, ChannelKind.EMAIL, "ViCtIm@example.org")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_one"),
+    [
+        ("victim@example.org", "victim+visas@example.org", True),
+        ("victim+1@example.org", "victim+2@example.org", True),
+        ("v.ictim@gmail.com", "vic.tim+x@googlemail.com", True),
+        ("v.ictim@example.org", "victim@example.org", False),
+        ("victim@example.org", "victim@example.com", False),
+        ("+a@example.org", "+b@example.org", False),
+    ],
+)
+async def test_tags_and_dots_open_no_second_limit_and_every_address_stays_as_written(press, ask, first, second, is_one):
+    await ask(first)
+    await ask(second)
+    assert [letter.address for letter in press.mail.sent] == [first] if is_one else [first, second]
+
+
+async def test_what_was_asked_of_a_mailbox_counts_for_a_day_and_is_then_forgotten(press, ask):
+    await ask()
+    async with press.database.writing() as session:
+        await letterboxes.forget(session, press.now + timedelta(hours=23))
+        assert len(list(await session.scalars(select(LETTERBOX.c.mailbox)))) == 1
+        await letterboxes.forget(session, press.now + timedelta(days=1))
+        assert list(await session.scalars(select(LETTERBOX.c.mailbox))) == []
+
+
+async def test_of_three_who_ask_for_one_address_at_once_one_gets_a_letter(press, ask):
+    consent = Consent(press.now, "web", "x")
+    wishes = (Filter(topics=(topic,)) for topic in ("visas", "office", "refugees"))
+    asking = (
+        press.subscribing.ask(
+            "c@example.org", filter_=one, language="az", cadence=Cadence.IMMEDIATE, consent=consent, now=press.now
+        )
+        for one in wishes
+    )
+    await asyncio.gather(*asking)
+    await press.send()
+    assert kinds(press) == ["confirmation"]
+
+
+# -- a letter has its own wish
+@pytest.fixture
+def wish(press):
+    async def do(cadence=Cadence.IMMEDIATE, language="az", *, text_only=False, topics=()):
+        await press.subscribing.ask(
+            "citizen@example.org",
+            filter_=Filter(topics=topics),
+            language=language,
+            cadence=cadence,
+            consent=Consent(press.now, "web", f"{cadence} {language}"),
+            now=press.now,
+            text_only=text_only,
+        )
+        await press.send()
+        press.now += timedelta(hours=2)
+        return [one for one in press.mail.sent if one.confirm_token][-1]
+
+    return do
+
+
+def reads(found):
+    account, subscription = found
+    return (
+        subscription.state.value,
+        subscription.cadence.value,
+        account.subscriber.language,
+        account.subscriber.text_only,
+    )
+
+
+async def test_the_yes_of_somebody_subscribed_applies_what_they_wished(press, wish):
+    account, old = await press.subscribing.confirm((await wish()).confirm_token, press.now)
+    letter = await wish(Cadence.WEEKLY, "ru", text_only=True)
+    assert letter.reader_lang == "az"  # they read that, until they say otherwise
+    assert reads(await press.subscribing.preview(letter.confirm_token, press.now)) == ("pending", "weekly", "ru", True)
+    now = await press.subscribing.account("manage", account.manage_token, press.now)
+    assert [(one.id, one.cadence) for one in now.subscriptions] == [(old.id, Cadence.IMMEDIATE)]
+    for _ in range(2):
+        found = await press.subscribing.confirm(letter.confirm_token, press.now)
+        assert reads(found) == ("active", "weekly", "ru", True)
+        assert found[1].consent_text == "weekly ru"
+        assert len(found[0].subscriptions) == 1
+    assert reads(await press.subscribing.preview(letter.confirm_token, press.now)) == ("active", "weekly", "ru", True)
+    await press.send()
+    assert kinds(press).count("welcome") == 1
+
+
+async def test_a_yes_pressed_again_undoes_nothing_that_was_chosen_since(press, wish):
+    letter = await wish(Cadence.DAILY)
+    account, subscription = await press.subscribing.confirm(letter.confirm_token, press.now)
+    consent = Consent(press.now, "web:/manage", "x")
+    await press.subscribing.change(account, subscription.id, cadence=Cadence.WEEKLY, consent=consent, now=press.now)
+    await press.subscribing.set_reading(account, language="en")
+    found = await press.subscribing.confirm(letter.confirm_token, press.now)
+    assert reads(found) == ("active", "weekly", "en", False)
+
+
+async def test_a_stranger_takes_no_link_of_a_waiting_sign_up_away_and_changes_nothing_of_it(press, wish):
+    theirs = await wish(Cadence.IMMEDIATE, "az")
+    strangers = await wish(Cadence.DAILY, "ru", text_only=True)
+    assert strangers.reader_lang == "ru"
+    assert reads(await press.subscribing.preview(theirs.confirm_token, press.now))[1:] == ("immediate", "az", False)
+    assert reads(await press.subscribing.confirm(theirs.confirm_token, press.now)) == (
+        "active",
+        "immediate",
+        "az",
+        False,
+    )
+
+
+async def test_a_link_of_before_letters_had_wishes_works(press, wish):
+    await wish()
+    async with press.database.reading() as session:
+        who = await subscriptions.find(session, ChannelKind.EMAIL, "citizen@example.org")
+        [waiting] = await subscriptions.of(session, who.id)
+    token = press.tokens.sign("confirm", waiting.id, press.now + timedelta(days=1))
+    assert (await press.subscribing.preview(token, press.now))[1] == waiting
+    assert reads(await press.subscribing.confirm(token, press.now))[0] == "active"
+
+
+async def test_who_left_while_they_rested_and_signs_up_anew_is_back(press, wish):
+    account, _ = await press.subscribing.confirm((await wish()).confirm_token, press.now)
+    account = await press.subscribing.rest(account, None, now=press.now)
+    await press.subscribing.end_all(account, reason="unsubscribed", now=press.now)
+    account, _ = await press.subscribing.confirm((await wish(topics=("visas",))).confirm_token, press.now)
+    assert account.subscriber.state == "active"
+
+
+async def test_who_rests_and_wants_one_topic_more_rests_on(press, wish):
+    account, _ = await press.subscribing.confirm((await wish()).confirm_token, press.now)
+    await press.subscribing.rest(account, None, now=press.now)
+    account, _ = await press.subscribing.confirm((await wish(topics=("visas",))).confirm_token, press.now)
+    assert account.subscriber.is_resting
 
 
 async def test_while_many_sign_up_everybody_still_gets_a_first_letter_and_nobody_a_second(press):

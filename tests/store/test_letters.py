@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from syndicator.domain.model import ChannelKind, MessageKind, SubscriptionState
+from syndicator.domain.model import MessageKind
 from syndicator.store import erasing, ledger, subscriptions
 from tests.store.looked import drain
 
@@ -112,19 +112,3 @@ async def test_the_numbers_of_questions_go_on_where_older_ones_were_deleted(data
         await session.execute(text("DELETE FROM message WHERE id = :id"), {"id": asked[0].id})
         again = await ledger.ask_address(session, who.id, "again@example.org", now=now)
         assert [one.key for one in [*asked, again]] == [f"address:{who.id}:{n}" for n in (1, 2, 3, 4)]
-
-
-async def test_letters_with_a_question_count_for_the_address_that_they_go_to(database, people, now):
-    async with database.writing() as session:
-        one, _ = await people.add(session, "one@example.org")
-        two, _ = await people.add(session, "two@example.org")
-        target, pending = await people.add(session, "target@example.org", state=SubscriptionState.PENDING)
-        await ledger.confirmation(session, pending.id, target.id, now=now)
-        await ledger.ask_address(session, one.id, "target@example.org", now=now - 2 * HOUR)
-        await ledger.ask_address(session, two.id, "target@example.org", now=now)
-        await ledger.ask_address(session, two.id, "elsewhere@example.org", now=now)
-        await ledger.tell_moved(session, two.id, "target@example.org", now=now)  # a word, and no question
-        assert await ledger.asked_of(session, "target@example.org", now - HOUR) == 2
-        assert await ledger.asked_of(session, "target@example.org", now - 3 * HOUR) == 3
-        assert await ledger.asked_of(session, "nobody@example.org", now - 3 * HOUR) == 0
-        assert (await subscriptions.find(session, ChannelKind.EMAIL, "TARGET@example.org")).id == target.id

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
-from syndicator.store import lag, ledger, releases, retention, waiting
+from syndicator.store import lag, ledger, letterboxes, releases, retention, waiting
 from syndicator.store.ledger import Settlement
 from syndicator.store.retention import Old
 
@@ -131,7 +131,8 @@ KEPT_NO_LONGER = {
     "old matches": lambda session, now: retention.forget_matches(session, 1),
     "old bounces": retention.forget_bounces,
     "old addresses": retention.forget_addresses,
-    "letters to an address": lambda session, now: ledger.asked_of(session, "a@example.org", now),
+    "questions to a mailbox": lambda session, now: letterboxes.held(session, "mailbox", now),
+    "mailboxes that were asked": letterboxes.forget,
 }
 
 

@@ -1,0 +1,160 @@
+"""What is asked for on a page is never lost: it waits for its turn, whatever limits say now."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from syndicator.domain.filters import parse
+from syndicator.domain.model import Cadence
+from syndicator.pipeline import crowds
+from syndicator.pipeline.crowds import Crowds
+from syndicator.store import applications
+from syndicator.store.applications import Application
+from syndicator.store.subscriptions import Consent
+from syndicator.store.tables import APPLICATION
+from tests.pipeline.test_relocating import NEW, Movers
+
+MINUTE = timedelta(minutes=1)
+
+
+class Pages:
+    """Pages where people ask, and the engine that looks at what they asked."""
+
+    def __init__(self, press) -> None:
+        self.press = press
+
+    async def wants(self, address, topic, network="", **more):
+        press = self.press
+        await press.subscribing.apply(
+            address,
+            filter_=parse(f"topic={topic}"),
+            language="az",
+            cadence=more.get("cadence", Cadence.IMMEDIATE),
+            text_only=False,
+            consent=Consent(press.now, "web", "yes"),
+            network=network,
+        )
+
+    async def passes(self, span=timedelta(0)):
+        """Time goes by, and whatever is due is looked at when it is."""
+        press, end = self.press, self.press.now + span
+        while True:
+            while await press.subscribing.hear(press.now):
+                pass
+            due = await press.subscribing.next_application()
+            if due is None or due > end:
+                break
+            press.now = max(due, press.now)
+        press.now = end
+        await press.send()
+
+    async def waiting(self):
+        async with self.press.database.reading() as session:
+            return list(await session.scalars(select(APPLICATION.c.address)))
+
+    def sent(self):
+        return [(letter.address, letter.filter_text) for letter in self.press.mail.sent]
+
+
+@pytest.fixture
+def pages(press):
+    return Pages(press)
+
+
+async def test_who_wants_two_things_within_an_hour_gets_two_letters_an_hour_apart(pages):
+    await pages.wants("a@example.org", "visas")
+    await pages.passes(5 * MINUTE)
+    await pages.wants("a@example.org", "office")
+    await pages.passes(54 * MINUTE)
+    assert pages.sent() == [("a@example.org", "topic=visas")]
+    await pages.passes(MINUTE)
+    assert pages.sent()[1:] == [("a@example.org", "topic=office")]
+    assert await pages.waiting() == []
+
+
+async def test_a_stranger_who_was_quicker_costs_nobody_their_sign_up(pages):
+    await pages.wants("a@example.org", "refugees")
+    await pages.wants("a@example.org", "visas")
+    await pages.passes(timedelta(hours=1))
+    assert [wanted for _, wanted in pages.sent()] == ["topic=refugees", "topic=visas"]
+
+
+async def test_who_presses_twice_gets_one_letter(pages):
+    for _ in range(3):
+        await pages.wants("a@example.org", "visas")
+    await pages.passes(timedelta(days=2))
+    assert pages.sent() == [("a@example.org", "topic=visas")]
+
+
+async def test_a_mailbox_that_is_flooded_gets_three_letters_a_day_and_none_once_a_day_is_over(pages):
+    for number in range(20):
+        await pages.wants(f"a+{number}@example.org", "visas")
+    await pages.passes(timedelta(hours=23))
+    assert len(pages.sent()) == 3
+    await pages.passes(timedelta(days=5))
+    assert len(pages.sent()) <= 4
+    assert await pages.waiting() == []
+
+
+async def test_a_wish_to_move_waits_for_its_turn_too_and_the_newest_alone(press, pages):
+    movers = Movers(press)
+    who = await movers.join()
+    account = await movers.account(who)
+    await pages.wants(NEW, "visas")
+    await pages.wants("other@example.org", "visas")
+    await pages.passes()
+    for address in (NEW, "other@example.org"):
+        await press.subscribing.apply_to_move(account, address, now=press.now)
+        await pages.passes(MINUTE)
+    await pages.passes(timedelta(hours=2))
+    assert movers.sent("address") == [("address", "other@example.org")]
+
+
+async def test_a_crash_between_the_letter_and_the_end_of_the_wish_sends_no_second_one(press, pages, monkeypatch):
+    await pages.wants("a@example.org", "visas")
+
+    async def crash(*_):
+        raise OSError("the power is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(applications, "done", crash)
+        with pytest.raises(OSError, match="power"):
+            await press.subscribing.hear(press.now)
+    await pages.passes(timedelta(hours=3))
+    assert pages.sent() == [("a@example.org", "topic=visas")]
+
+
+# -- crowds
+async def test_a_domain_that_thousands_of_invented_addresses_stand_before_still_has_a_turn_for_everybody(press):
+    line = Crowds()
+    for _ in range(3000):
+        line.turn("gov.example", press.now)
+    turn = line.turn("gov.example", press.now)
+    assert turn > press.now + timedelta(hours=6)
+    assert line.turn("gov.example", press.now) >= turn
+    assert line.turn("gmail.com", press.now) == line.turn("elsewhere.example", press.now) == press.now
+
+
+async def test_one_network_leaves_most_turns_of_a_domain_to_others(press, pages):
+    many = 10 * crowds.TURNS
+    async with press.database.writing() as session:  # as `wants` writes them, without as many transactions
+        for number in range(many):
+            due = press.subscribing._crowds.share("gov.example", "192.0.2.0/24", press.now)
+            wish = Application(f"p{number}@gov.example", press.now, filter="topic=visas", language="az", due_at=due)
+            await applications.write(session, wish)
+    await pages.wants("honest@gov.example", "visas", network="198.51.100.0/24")
+    await pages.passes()
+    asked = [address for address, _ in pages.sent()]
+    assert "honest@gov.example" in asked
+    assert len(asked) == crowds.SHARE + 1
+    assert len(await pages.waiting()) == many - crowds.SHARE
+
+
+async def test_a_place_in_a_domains_line_is_nobodys_where_the_network_is_not_known_or_the_provider_large(press):
+    line = Crowds()
+    for _ in range(crowds.SHARE + 1):
+        assert line.share("gov.example", "", press.now) == press.now
+        assert line.share("gmail.com", "192.0.2.0/24", press.now) == press.now
