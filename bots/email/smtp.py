@@ -279,6 +279,8 @@ class SmtpTransport:
             self._opens(job)
             return True
         found = verdict(stage, code, words, now)
+        if found.if_relay is not None and (self.pace is None or self.pace.is_relays(job.domain, now)):
+            found = found.if_relay
         self._begun(job, answered=True)
         if found.complaint:
             self._breaker.complain(found.complaint, now)

@@ -29,7 +29,7 @@ A reader who is paused by mistake gets nothing ever again, so only what is said 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -211,12 +211,15 @@ def _is_ours(found: Verdict) -> bool:
 
 
 def _first_the_domains(reply: _Reply, found: Verdict) -> Verdict:
-    """Rule 7: the same words, said by one receiving domain."""
+    """Rule 7: the same words, said by one receiving domain. On its word nothing is closed for more than a minute."""
     if found.whom is Whom.US:
         return Verdict(Later(reply.reason), Whom.US, Heard.REFUSED, complaint=found.complaint, if_relay=found)
-    until = found.outcome.not_before if isinstance(found.outcome, Later) else None
-    outcome = Later(reply.reason, not_before=until, asked=True)
-    return Verdict(outcome, Whom.DOMAIN, Heard.SLOW_DOWN, found.wait, hangs_up=found.hangs_up, if_relay=found)
+    wait = found.wait or RELAY_WAIT
+    outcome = Later(reply.reason, not_before=reply.now + wait, asked=True)
+    all_wait = min(wait, RELAY_WAIT)
+    told = Later(reply.reason, not_before=reply.now + all_wait, counts=False)
+    if_relay = replace(found, outcome=told, wait=all_wait)
+    return Verdict(outcome, Whom.DOMAIN, Heard.SLOW_DOWN, wait, hangs_up=found.hangs_up, if_relay=if_relay)
 
 
 def _for_now(reply: _Reply) -> Verdict:

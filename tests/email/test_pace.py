@@ -360,3 +360,34 @@ def test_where_every_domain_asks_to_slow_down_it_is_the_relay_that_means_it(
             assert pace.admit("good.example", NOW) is None
             pace.done("good.example", Heard.TAKEN, NOW)
     assert (pace.ready_at(NOW) is not None) is paused
+
+
+def test_one_domain_that_speaks_like_a_relay_is_not_the_relay_and_three_in_a_row_are() -> None:
+    pace = Pace(Limits(per_second=1_000))
+    assert not any(pace.is_relays("down.example", NOW) for _ in range(100))
+    assert not pace.is_relays("other.example", NOW)
+    assert pace.is_relays("third.example", NOW)
+    assert pace.is_relays("down.example", NOW + seconds(60))  # until somebody takes something
+    assert pace.admit("good.example", NOW) is None
+    pace.done("good.example", Heard.TAKEN, NOW)
+    assert not any(pace.is_relays(f"{one}.example", NOW) for one in ("down", "other", "third"))  # their own words
+
+
+def test_three_domains_that_are_dead_for_good_are_not_taken_for_the_relay_when_nothing_else_is_sent() -> None:
+    pace = Pace(Limits(per_second=1_000))
+    dead = ["a.example", "b.example", "c.example", "d.example"]
+    for domain in dead:
+        pace.is_relays(domain, NOW)
+        assert pace.admit("good.example", NOW) is None
+        pace.done("good.example", Heard.TAKEN, NOW)
+    assert not any(pace.is_relays(domain, NOW + timedelta(hours=1)) for domain in dead)
+    for domain in dead:  # who takes a mail is believed again
+        pace.done(domain, Heard.TAKEN, NOW)
+    assert [pace.is_relays(domain, NOW) for domain in dead[:3]] == [False, False, True]
+
+
+def test_a_word_about_the_relay_is_soon_forgotten() -> None:
+    pace = Pace(Limits(per_second=1_000))
+    assert not pace.is_relays("a.example", NOW)
+    assert not pace.is_relays("b.example", NOW)
+    assert not pace.is_relays("c.example", NOW + timedelta(hours=2))

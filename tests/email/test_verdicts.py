@@ -44,13 +44,13 @@ HARD, SOFT, POLICY = BounceKind.HARD, BounceKind.SOFT, BounceKind.POLICY
         (RCPT, 550, "invalid mailbox. User not found", Gone, Whom.MAILBOX, Heard.REFUSED, HARD),
         (END, 550, "spam message rejected", Refused, Whom.MESSAGE, Heard.REFUSED, POLICY),
         # Amazon SES and other relays of their own
-        (END, 454, "Throttling failure: Maximum sending rate exceeded.", Later, Whom.RELAY, Heard.NOTHING, None),
-        (END, 454, "Throttling failure: Daily message quota exceeded.", Later, Whom.RELAY, Heard.NOTHING, None),
+        (END, 454, "Throttling failure: Maximum sending rate exceeded.", Later, Whom.DOMAIN, Heard.SLOW_DOWN, None),
+        (END, 454, "Throttling failure: Daily message quota exceeded.", Later, Whom.DOMAIN, Heard.SLOW_DOWN, None),
         (MAIL, 421, "4.7.0 too many connections", Later, Whom.RELAY, Heard.NOTHING, None),
         (CONNECT, 421, "4.7.0 too many connections", Later, Whom.RELAY, Heard.NOTHING, None),
-        (RCPT, 421, "4.3.2 Service shutting down", Later, Whom.RELAY, Heard.NOTHING, None),
+        (RCPT, 421, "4.3.2 Service shutting down", Later, Whom.DOMAIN, Heard.SLOW_DOWN, None),
         (MAIL, 530, "5.7.0 Authentication required", Later, Whom.US, Heard.NOTHING, None),
-        (RCPT, 554, "5.7.1 Relay access denied", Later, Whom.US, Heard.NOTHING, None),
+        (RCPT, 554, "5.7.1 Relay access denied", Later, Whom.US, Heard.REFUSED, None),
         # Postfix, Exim, greylisters
         (RCPT, 450, "4.2.0 Recipient address rejected: Greylisted", Later, Whom.MAILBOX, Heard.LATER, None),
         (RCPT, 451, "4.7.1 Greylisting in action", Later, Whom.MESSAGE, Heard.LATER, None),
@@ -69,7 +69,36 @@ def test_replies_of_real_life(stage, code, text, outcome, whom, heard, bounce) -
     assert (said.kind if said else None) is bounce
     assert found.closes_relay is (whom is Whom.RELAY or code == 530)
     assert found.hangs_up is (code in (421, 530))
-    assert bool(found.complaint) is (whom is Whom.US or "quota" in text)
+    assert bool(found.complaint) is (whom is Whom.US)
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "text", "closes"),
+    [
+        (END, 454, "Throttling failure: Daily message quota exceeded.", True),
+        (RCPT, 421, "4.3.2 Service shutting down", True),
+        (RCPT, 421, "server is going down", True),
+        (RCPT, 452, "4.7.0 hourly limit exceeded for this domain", True),
+        (END, 550, "5.4.5 Daily user sending limit exceeded", True),
+        (RCPT, 530, "5.7.1 Client was not authenticated", True),
+        (RCPT, 554, "5.7.1 Relay access denied", False),
+        (RCPT, 550, "we do not relay", False),
+    ],
+)
+def test_what_a_relay_says_of_itself_is_one_domains_word_at_first(stage, code, text, closes) -> None:
+    found = verdict(stage, code, text, NOW)
+    assert isinstance(found.outcome, Later)
+    assert found.outcome.counts  # by its patience it ends some day
+    assert not found.closes_relay
+    assert found.if_relay is not None
+    assert isinstance(found.if_relay.outcome, Later)
+    assert (found.if_relay.outcome.counts, found.if_relay.closes_relay) == (False, closes)
+
+
+def test_before_a_recipient_was_named_it_is_the_relay_that_speaks() -> None:
+    for stage in (CONNECT, MAIL):
+        found = verdict(stage, 421, "4.3.2 going down", NOW)
+        assert (found.closes_relay, found.if_relay) == (True, None)
 
 
 def test_what_a_domain_asks_for_is_kept_and_uses_the_backoff_no_more() -> None:

@@ -60,6 +60,7 @@ class Domain:
     asked_at: float = 0.0  # when it last asked to slow down
     is_slow: bool = False  # it let time run out, and has taken nothing since
     is_probing: bool = False
+    speaks_for_itself: bool = False  # what sounds like the relay's own word is this domain's
     _pauses: int = 0
     _breaks: int = 0
     _answers: int = 0
@@ -122,6 +123,7 @@ class Domain:
             self._heard_at, self._breaks = now, 0
             self._answers = 0 if heard is Heard.TIMED_OUT else self._answers + 1
         if heard is Heard.TAKEN:
+            self.speaks_for_itself = False
             self._note(now)
             self._raise()
         elif heard in (Heard.SLOW_DOWN, Heard.TIMED_OUT):

@@ -11,7 +11,9 @@ Rules, in order:
 4. An urgent mail does not stand behind the bulk, is held back by no cap and no global rate, and is counted like any
    other.
 5. Where one domain after another asks to slow down and nobody takes anything in between, it is the relay that means it:
-   all mail waits for a minute.
+   all mail waits for a minute. What a relay says of itself, and one domain's server may say as well, is believed to be
+   the relay's when three domains have said it and nobody took anything in between (`is_relays`). Who had said it when
+   somebody else took a mail has spoken for itself, and does so until it takes one.
 6. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
    has nothing on its way and is not paused. A pause is forgotten only where there are twice as many.
 """
@@ -41,6 +43,8 @@ WORTH_KEEPING = 60.0  # seconds; a shorter pause is over when a process has star
 OVERDRAWN = 1.0  # seconds' worth of the global rate
 SOON = 0.2  # seconds that mail may be ahead of the global rate before nothing more is claimed
 ALL_OF_THEM = 6  # domains
+SURE = 3  # domains
+DOUBTED = 3600.0  # seconds that such a word counts
 RELAY_PAUSE = timedelta(minutes=1)
 DAY = 24 * 3600.0
 
@@ -65,6 +69,7 @@ class Pace:
         self._line = Line()
         self._relay_until = self._relay_since = 0.0
         self._in_a_row: set[str] = set()
+        self._suspects: dict[str, float] = {}
         self._to_keep: dict[str, Pause] = {}
         self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY, limits.zone)
 
@@ -114,6 +119,7 @@ class Pace:
         if heard is Heard.TAKEN:
             self.warm_up.taken(moment)
             self._in_a_row.clear()
+            self._clear(self._limits.group_of(domain)[0])
         elif heard is Heard.SLOW_DOWN:
             self._in_a_row.add(self._limits.group_of(domain)[0])
             if len(self._in_a_row) >= ALL_OF_THEM:
@@ -121,6 +127,16 @@ class Pace:
                 self.relay_paused(now + RELAY_PAUSE, now, "every domain asks to slow down")
         if state.paused_until > before and state.paused_until - moment >= WORTH_KEEPING:
             self._keep(MAIL + self._limits.group_of(domain)[0], state.paused_until, heard.value)
+
+    def is_relays(self, domain: str, now: datetime) -> bool:
+        """That domain is said to have said what a relay says of itself: whether it was the relay (rule 5)."""
+        moment = now.timestamp()
+        if self._of(domain, moment).speaks_for_itself:
+            return False
+        self._suspects = {name: at for name, at in self._suspects.items() if 0 <= moment - at < DOUBTED}
+        if len(self._suspects) < SURE:
+            self._suspects[self._limits.group_of(domain)[0]] = moment
+        return len(self._suspects) >= SURE
 
     def patience(self, domain: str) -> float:
         """How many seconds an answer about that domain is waited for: less where one was waited for in vain."""
@@ -164,6 +180,13 @@ class Pace:
             "slowed": sum(one.is_limited for one in self._domains.values()),
             "paused": sum(one.paused_until > moment for one in self._domains.values()),
         }
+
+    def _clear(self, taker: str) -> None:
+        """The relay works: what others said was their own word (rule 5)."""
+        for name in self._suspects:
+            if name != taker and (state := self._domains.get(name)) is not None:
+                state.speaks_for_itself = True
+        self._suspects.clear()
 
     def _keep(self, scope: str, until: float, reason: str) -> None:
         self._to_keep[scope] = Pause(scope, datetime.fromtimestamp(until, UTC), reason)
