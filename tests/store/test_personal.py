@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -392,3 +393,36 @@ async def test_a_person_is_found_in_the_ledger_without_reading_it_all(sqlite_dat
     assert asked
     assert any("ix_delivery_subscriber_id" in step for step in plans), plans
     assert not [step for step in plans if step.startswith("SCAN delivery") and "subscriber" not in step], plans
+
+
+@pytest.mark.parametrize("erased_first", [True, False])
+async def test_nobody_who_signs_up_in_the_very_moment_of_their_erasure_is_left_with_an_erased_row(
+    database, people, now, erased_first
+):
+    async with database.writing() as session:
+        old, _ = await people.add(session, "a@example.org")
+
+    async def erase():
+        async with database.writing() as session:
+            await personal.erase(session, old.id, now, **OFFICE)
+
+    async def sign_up():
+        async with database.writing() as session:
+            return await people.add(session, "a@example.org", "topic=visas")
+
+    async with database.writing() as session:
+        if erased_first:
+            await personal.erase(session, old.id, now, **OFFICE)
+        else:
+            who = {"language": "az", "timezone": "Asia/Baku", "now": now}
+            await subscriptions.ensure(session, ChannelKind.EMAIL, "a@example.org", **who)
+        other = asyncio.create_task(sign_up() if erased_first else erase())
+        await asyncio.wait([other], timeout=0.2)
+        if not erased_first:
+            await people.add(session, "a@example.org", "topic=visas")
+    await other
+    async with database.reading() as session:
+        assert await subscriptions.of(session, old.id) == []
+        new = await subscriptions.find(session, ChannelKind.EMAIL, "a@example.org")
+        live = [] if new is None else [one.filter for one in await subscriptions.of(session, new.id)]
+    assert live == (["topic=visas"] if erased_first else [])
