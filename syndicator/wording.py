@@ -1,12 +1,14 @@
-"""Filters, kinds, sizes and spans in words, for pages and mails alike. Pure; its texts are in `locale/*/common.po`.
+"""Filters, kinds, sizes, spans and time zones in words, for pages and mails alike. Pure; see `locale/*/common.po`.
 
 Rules, in order:
 
 1. A filter is said as one line; one that cannot be read is shown as it stands. Its words are folded; where a text is at
-   hand in which somebody typed them (`typed`), they are spelled as there.
+   hand in which somebody typed them (`typed`), they are spelled as there. Of many topics some may be named, and the
+   others counted (`most`).
 2. A size is rounded to one decimal of the largest unit that it fills, and named as the reader's language names it:
    1.2 MB, 1,2 МБ. What would round to 1,000 of a unit is one of the next.
 3. A span is said in whole days where it is some, else in hours.
+4. A time zone is named by its city; one that is so far from UTC, by how far; any other as it is written.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from babel import Locale
+from babel.dates import get_timezone_location
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
@@ -33,6 +37,7 @@ __all__ = [
     "size_in_words",
     "spelling",
     "stored_in_words",
+    "zone_in_words",
 ]
 
 _ = str  # marks a text for the catalogues where it is not yet translated
@@ -51,6 +56,8 @@ KINDS = tuple(_KINDS)
 _UNITS = ((1_000_000_000, "gigabyte"), (1_000_000, "megabyte"), (1_000, "kilobyte"))
 _FILLED = 0.99995  # from here on a size, in the next smaller unit and rounded, would read as 1,000
 _BYTE = {"ru": "Б"}  # Babel's short form is a word in other languages
+_SPELLED = {("Europe/Kyiv", "az"): "Kiyev", ("Europe/Kyiv", "ru"): "Киев"}  # a name that Babel's data do not have yet
+_AWAY = str.maketrans("+-", "−+")  # the signs of `Etc/GMT-4` are the other way round, as POSIX has them
 
 
 def kind_name(kind: str, t: Translator) -> str:
@@ -71,11 +78,13 @@ def stored_in_words(text: str, taxonomy: Taxonomy, t: Translator, *, typed: str 
         return text
 
 
-def filter_in_words(wanted: Filter, taxonomy: Taxonomy, t: Translator, *, typed: str = "") -> str:
-    """What somebody gets with this filter, as one line."""
-    said = [_names(wanted.topics, taxonomy, t) if wanted.topics else t("All topics")]
+def filter_in_words(
+    wanted: Filter, taxonomy: Taxonomy, t: Translator, *, typed: str = "", most: int | None = None
+) -> str:
+    """What somebody gets with this filter, as one line; `most` topics wanted, and as many not wanted, are named."""
+    said = [_names(wanted.topics, taxonomy, t, most) if wanted.topics else t("All topics")]
     if wanted.without:
-        said.append(t("except {topics}", topics=_names(wanted.without, taxonomy, t)))
+        said.append(t("except {topics}", topics=_names(wanted.without, taxonomy, t, most)))
     if wanted.kinds:
         said.append(t("only {kinds}", kinds=", ".join(kind_name(kind, t) for kind in wanted.kinds)))
     if wanted.words:
@@ -97,9 +106,11 @@ def spelling(words: Collection[str], typed: str) -> Mapping[str, str]:
     return found
 
 
-def _names(slugs: tuple[str, ...], taxonomy: Taxonomy, t: Translator) -> str:
-    topics = ((slug, taxonomy.get(slug)) for slug in slugs)
-    return ", ".join(topic.name(t.lang) if topic else slug for slug, topic in topics)
+def _names(slugs: tuple[str, ...], taxonomy: Taxonomy, t: Translator, most: int | None) -> str:
+    topics = ((slug, taxonomy.get(slug)) for slug in slugs[:most])
+    names = ", ".join(topic.name(t.lang) if topic else slug for slug, topic in topics)
+    left = 0 if most is None else len(slugs) - most
+    return t("{names} and {count} more", names=names, count=left) if left > 0 else names
 
 
 def size_in_words(length: int, locale: Locale) -> str:
@@ -111,6 +122,15 @@ def size_in_words(length: int, locale: Locale) -> str:
         if length >= size * _FILLED:
             return str(format_unit(rounded, f"digital-{unit}", length="short", locale=locale))
     return f"{format_decimal(length, locale=locale)} {_BYTE.get(locale.language, 'B')}"
+
+
+def zone_in_words(zone: ZoneInfo, lang: str) -> str:
+    """Such as Baku, UTC+4 or EET."""
+    area, slash, rest = zone.key.partition("/")
+    if area == "Etc":
+        return rest.replace("GMT", "UTC").translate(_AWAY)
+    known = _SPELLED.get((zone.key, lang))
+    return known or (str(get_timezone_location(zone, locale=lang, return_city=True)) if slash else area)
 
 
 def link_works_for(span: timedelta, t: Translator) -> str:

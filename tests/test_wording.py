@@ -8,6 +8,7 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from string import Formatter
+from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages.extract import extract_python
@@ -16,7 +17,7 @@ from babel.messages.pofile import read_po
 from syndicator import wording
 from syndicator.domain.filters import Filter
 from syndicator.i18n import LOCALE_DIR, Texts
-from syndicator.wording import filter_in_words, link_works_for, size_in_words
+from syndicator.wording import filter_in_words, link_works_for, size_in_words, zone_in_words
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,32 @@ def test_sizes_are_said_in_round_numbers_and_the_readers_units(length, lang, sai
 )
 def test_a_span_is_said_in_days_or_hours(span, lang, said, texts):
     assert link_works_for(span, texts(lang)) == said
+
+
+def test_of_many_topics_some_are_named_and_the_others_counted(taxonomy, texts):
+    wanted = Filter(topics=("visas", "x", "y", "z"), without=("a", "b", "c"))
+    for most, said in [(1, "visas и ещё 3; кроме: a и ещё 2"), (3, "visas, x, y и ещё 1; кроме: a, b, c")]:
+        told = filter_in_words(wanted, taxonomy, texts("ru"), most=most)
+        assert told == said.replace("visas", taxonomy.get("visas").name("ru"))
+    assert filter_in_words(wanted, taxonomy, texts("ru"), most=4) == filter_in_words(wanted, taxonomy, texts("ru"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "lang", "said"),
+    [
+        ("Asia/Baku", "az", "Bakı"),
+        ("Asia/Baku", "ru", "Баку"),
+        ("Europe/Kyiv", "ru", "Киев"),
+        ("America/Argentina/Buenos_Aires", "en", "Argentina/Buenos Aires"),
+        ("Etc/GMT-4", "en", "UTC+4"),
+        ("Etc/GMT+3", "en", "UTC−3"),
+        ("Etc/UTC", "en", "UTC"),
+        ("UTC", "en", "UTC"),
+        ("EET", "en", "EET"),
+    ],
+)
+def test_a_time_zone_is_named_by_its_city_or_how_far_it_is_from_utc(zone, lang, said):
+    assert zone_in_words(ZoneInfo(zone), lang) == said
 
 
 @pytest.mark.parametrize("lang", ["az", "ru"])

@@ -31,7 +31,7 @@ from bots.email.pattern import quoted
 from bots.email.reasons import reason
 from bots.email.templating import Templates
 from bots.email.verp import ReturnPaths, leave_mailbox
-from bots.email.views import zone_of
+from bots.email.views import moment_there, zone_of
 from syndicator.domain.letters import Earlier, Letter
 from syndicator.domain.model import MessageKind, Urgency
 from syndicator.domain.site import Site
@@ -174,7 +174,7 @@ class _Values:
         return quoted(words), quoted(escape(words))
 
     def _moment(self, when: datetime, zone: str, lang: str) -> bytes:
-        return quoted(self._frame.texts(lang).moment(when, zone_of(zone, self._frame.site.zone)))
+        return quoted(moment_there(when, zone_of(zone, self._frame.site.zone), self._frame.texts(lang)))
 
 
 TOKENS = {

@@ -5,7 +5,8 @@ Rules, in order:
 1. A mail has a plain text and an HTML part, the best one last (RFC 2046 section 5.1.4); for who wants no HTML it is the
    text alone. A paragraph is one line there: quoted-printable carries it in lines of 76, and every program breaks it
    where its own window ends, on a phone too. Hard breaks at 72 would be torn there, and Gmail knows no format=flowed.
-2. A whole mail stays under `LARGEST` bytes: what is longer is tried with a smaller budget.
+2. A whole mail stays under `LARGEST` bytes, with the longest reason, thread and signature: what is longer is tried with
+   a smaller budget.
 3. A boundary cannot occur in a part, since quoted-printable never writes "=_".
 4. In bulk mail there are ways out in the headers and in the text; what goes to one person asks for no automatic answer.
 """
@@ -32,10 +33,14 @@ from bots.email.templating import Templates
 from syndicator.domain.site import Site
 from syndicator.i18n import Texts
 
-__all__ = ["Compiled", "Frame", "Recipe", "Sender"]
+__all__ = ["REASON", "Compiled", "Frame", "Recipe", "Sender"]
 
 BUDGETS = (70_000, 60_000, 45_000, 30_000, 15_000, 0)
-RESERVED = 4_000  # bytes for what fills the gaps
+REASON = 2_400
+"""Bytes of the reason for a mail in each of its parts, encoded: 400 Cyrillic letters."""
+THREAD = 3_000  # bytes: `compile.REFERENCES` Message-IDs of `compile.LONGEST` characters, and one once more
+SIGNATURE = 2_000  # bytes of a DKIM signature; one by an RSA key of 2048 bits has some 750
+RESERVED = 2 * REASON + THREAD + SIGNATURE + 2_000  # bytes for what fills the gaps, and is added on the way
 BULK = frozenset({"manage", "unsubscribe", "reason"})
 _IN_HTML = {"reason": "reason_html", "heading": "heading_html", "entries": "entries_html"}
 

@@ -140,12 +140,12 @@ def list_id(lang: str, authority: str) -> str:
 
 
 def feedback_id(release: str, topic: str, frequency: str, authority: str) -> str:
-    """Four fields, the last names the sender (5 to 15 characters); nothing in it names a person.
+    """Four fields, the last names the sender (5 to 15 characters); nothing in it names a person. All is ASCII.
 
     https://support.google.com/a/answer/6254652
     """
     sender = re.sub(r"[^a-z0-9]", "", authority.lower())[:15].ljust(5, "0")
-    return ":".join((release, topic or "none", frequency, sender))
+    return ":".join((release, re.sub(r"[^A-Za-z0-9._-]", "_", topic) or "none", frequency, sender))
 
 
 def unsubscribe_lines(link: str, mailbox: str = "") -> bytes:

@@ -6,12 +6,16 @@ Rules, in order:
    and our mail must not carry a stranger's words to it. Their own words stand on their own page, which every mail
    links to.
 2. So a topic, a kind or a language is named only if it is one of the office's; what is not is said in general.
+3. It has room for `REASON` bytes: of many topics some are named, and the others counted; their page names all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from html import escape
 
+from bots.email.frame import REASON
+from bots.email.pattern import quoted
 from syndicator.domain.filters import BadFilter, Filter, parse
 from syndicator.domain.text import one_line
 from syndicator.domain.topics import Taxonomy
@@ -19,6 +23,8 @@ from syndicator.i18n import Translator
 from syndicator.wording import KINDS, filter_in_words
 
 __all__ = ["reason"]
+
+NAMED = (8, 5, 3, 2, 1)  # topics, and as many that are left out
 
 
 def reason(filter_text: str, taxonomy: Taxonomy, languages: Collection[str], t: Translator) -> str:
@@ -28,7 +34,12 @@ def reason(filter_text: str, taxonomy: Taxonomy, languages: Collection[str], t: 
         known = _known(asked, taxonomy, languages)
     except BadFilter:  # an older version wrote it
         return t("releases of your choice")
-    said = one_line(filter_in_words(known, taxonomy, t)).split("; ")
+    tried = (_said(asked, known, taxonomy, t, most) for most in NAMED)
+    return next((words for words in tried if len(quoted(escape(words))) <= REASON), t("releases of your choice"))
+
+
+def _said(asked: Filter, known: Filter, taxonomy: Taxonomy, t: Translator, most: int) -> str:
+    said = one_line(filter_in_words(known, taxonomy, t, most=most)).split("; ")
     if asked.topics and not known.topics:
         said[0] = t("topics of your choice")
     if asked.kinds and not known.kinds:

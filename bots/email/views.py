@@ -3,8 +3,8 @@
 Rules, in order:
 
 1. A picture is shown only if the site itself serves it; any other is named by a link (no request may tell who reads).
-2. Times are in the office's zone and the reader's language.
-   In a digest they are in the reader's zone, which parts its days.
+2. A time names its zone: a release's is the office's, as on its page; when something was sent to somebody is their own.
+   A digest is in the reader's zone, which parts its days, and says so once.
 3. What comes from outside has bounds here, so that any release makes a mail that fits.
 """
 
@@ -26,7 +26,7 @@ from syndicator.domain.model import Attachment, Release, Revision, Urgency, Vari
 from syndicator.domain.site import Site
 from syndicator.domain.text import excerpt, one_line, repeats_opening
 from syndicator.i18n import Translator
-from syndicator.wording import size_in_words
+from syndicator.wording import size_in_words, zone_in_words
 
 __all__ = [
     "Entry",
@@ -34,6 +34,7 @@ __all__ = [
     "ReleaseView",
     "days_in_words",
     "entry_view",
+    "moment_there",
     "notes_of",
     "opening",
     "reason_of",
@@ -184,6 +185,11 @@ def days_in_words(first: date, last: date, t: Translator) -> str:
     if first.year != last.year:
         return f"{_written(first, 'd MMMM y', t)} – {ends}"
     return f"{first.day}–{ends}" if first.month == last.month else f"{_written(first, 'd MMMM', t)} – {ends}"
+
+
+def moment_there(when: datetime, zone: ZoneInfo, t: Translator) -> str:
+    """Such as 20 November 2026, 09:00 (Baku time)."""
+    return t("{moment} ({place} time)", moment=t.moment(when, zone), place=zone_in_words(zone, t.lang))
 
 
 def _written(day: date, form: str, t: Translator) -> str:

@@ -15,10 +15,9 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import get_timezone_location
-
 from syndicator.domain.model import Cadence
 from syndicator.i18n import Translator
+from syndicator.wording import zone_in_words
 
 __all__ = ["LONGEST", "cadence_of", "cadences", "day_of", "pause_until", "zone_of", "zones"]
 
@@ -45,7 +44,6 @@ _OFFERED = (
     "Australia/Adelaide", "Australia/Sydney", "Asia/Vladivostok", "Pacific/Auckland",
 )
 # fmt: on
-_SPELLED = {("Europe/Kyiv", "az"): "Kiyev", ("Europe/Kyiv", "ru"): "Киев"}  # a name that Babel's data do not have yet
 
 
 def cadences(t: Translator) -> Sequence[tuple[str, str]]:
@@ -85,9 +83,7 @@ def _named(zone: str, lang: str, day: date) -> str:
         here = datetime.combine(day, time(12), ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return zone
-    known = _SPELLED.get((zone, lang))
-    city = known or get_timezone_location(ZoneInfo(zone), locale=lang, return_city=True)
-    return f"{city} (UTC{_signed(here.utcoffset() or timedelta())})"
+    return f"{zone_in_words(ZoneInfo(zone), lang)} (UTC{_signed(here.utcoffset() or timedelta())})"
 
 
 def _signed(offset: timedelta) -> str:

@@ -179,3 +179,4 @@ def test_an_address_beyond_ascii_becomes_ascii_in_every_link(site, make_compiler
 def test_identifiers_have_their_form():
     assert list_id("az", "press.example.org") == "<releases.az.press.example.org>"
     assert feedback_id("12", "", "immediate", "x.az") == "12:none:immediate:xaz00"
+    assert feedback_id("12", "şəhər:\r\nx", "daily", "x.az") == "12:__h_r___x:daily:xaz00"

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bots.email.addresses import BadAddress, _judged, address
-from bots.email.compile import LARGEST
-from syndicator.domain.letters import Item
+from bots.email.compile import LARGEST, Compiler
+from syndicator.domain.filters import Filter, canonical
+from syndicator.domain.letters import Earlier, Item
 from syndicator.domain.model import Attachment, MessageKind, State
 from syndicator.domain.text import BODY_LIMIT
-from tests.email.gallery import NOW, a_compiler, a_letter, a_text, parts, read
+from syndicator.domain.topics import Taxonomy
+from syndicator.i18n import Texts
+from tests.email.gallery import LANGS, NOW, SITE, a_letter, a_text, parts, read
+from tests.email.signing import signer
 
 WORDS = st.sampled_from(["a", "Ш", "<p>", "&", ". ", "\n", "😀", "=", "\u00a0", "Слово ", '"', "?="])
 HUGE = st.builds(lambda word, times: word * times, WORDS, st.sampled_from([0, 1, 80, 3_000, 30_000]))
@@ -23,7 +29,23 @@ FILES = st.builds(
     HUGE,
     st.sampled_from([0, 3, 300]),
 )
+WANTED = [f"topic-{number}" for number in range(40)]
+TOPICS = Taxonomy.from_mapping(
+    {"topic": [{"slug": slug, "name": dict.fromkeys(LANGS, f"{slug} & Служба Ş " * 4)} for slug in WANTED]}
+)
+THREAD = tuple(
+    Earlier(n, MessageKind.CORRECTION, {"message_id": f"<{n:03}{'m' * 230}@example.org>"}, NOW) for n in range(12)
+)
 KINDS = (MessageKind.RELEASE, MessageKind.CORRECTION, MessageKind.WITHDRAWAL, MessageKind.DIGEST)
+
+
+OFFICE = Compiler(
+    site=SITE, texts=Texts.load(LANGS), taxonomy=TOPICS, sender="news@press.example.org", contact="press@example.org"
+)
+
+
+def signed(letter):
+    return signer("rsa").signed(OFFICE.mail(letter, NOW).data, NOW)
 
 
 @settings(max_examples=20, deadline=None)
@@ -35,14 +57,16 @@ KINDS = (MessageKind.RELEASE, MessageKind.CORRECTION, MessageKind.WITHDRAWAL, Me
     body=BODIES,
     files=FILES,
     times=st.sampled_from([1, 9, 200]),
+    wanted=st.sampled_from([0, 3, 20]),
     text_only=st.booleans(),
 )
-def test_every_mail_of_every_release_fits(kind, title, summary, note, body, files, times, text_only):
+def test_every_mail_of_every_release_fits(kind, title, summary, note, body, files, times, wanted, text_only):
     given_texts = {"title": title, "summary": summary, "note": note, "body": body, "text": summary}
     release = replace(a_text("ru", attachments=files, **given_texts), reason=note, state=State.PUBLIC)
-    items = tuple(Item(replace(release, number=n), "ru") for n in range(times))
-    letter = a_letter(kind, "ru", release=release, items=items, notes=(note,) * times, text_only=text_only)
-    data = a_compiler().mail(letter, NOW).data
+    items = tuple(Item(replace(release, number=n, public_at=NOW - timedelta(days=n)), "ru") for n in range(times))
+    choice = canonical(Filter(topics=tuple(WANTED[:wanted]), without=tuple(WANTED[20 : 20 + wanted])))
+    about = {"release": release, "items": items, "notes": (note,) * times, "earlier": THREAD, "filter_text": choice}
+    data = signed(a_letter(kind, "ru", text_only=text_only, **about))
     message = read(data)
     assert len(data) < LARGEST
     assert not message.defects
@@ -50,6 +74,17 @@ def test_every_mail_of_every_release_fits(kind, title, summary, note, body, file
     assert message["Subject"].strip()
     if not text_only:
         assert parts(data)[1].rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_fills_up_a_mail_makes_way_for_a_long_reason_a_long_thread_and_a_signature(kind, lang):
+    """Each of the three once took a mail over the limit."""
+    full = a_text(lang, body="<p>Служба Алдеры, Şərq. </p>" * 3_000)
+    items = tuple(Item(replace(full, number=n, public_at=NOW - timedelta(days=n)), lang) for n in range(200))
+    choice = canonical(Filter(topics=tuple(WANTED[:20]), without=tuple(WANTED[20:])))
+    about = {"release": full, "items": items, "notes": (), "earlier": THREAD, "filter_text": choice}
+    assert 60_000 * (kind is not MessageKind.WITHDRAWAL) < len(signed(a_letter(kind, lang, **about))) < LARGEST
 
 
 LOCAL = st.text(alphabet="abXY09.!#$%&'*+/=?^_`{|}~-@ \u0259", max_size=45)

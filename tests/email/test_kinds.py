@@ -187,6 +187,12 @@ def test_a_welcome_says_what_comes_how_often_from_where_and_how_to_change_it(cad
             assert words in part
 
 
+@pytest.mark.parametrize("cadence", list(Cadence))
+def test_a_welcome_tells_who_reads_digests_what_does_not_wait_for_them(cadence):
+    for part in said(KIND.WELCOME, cadence=cadence)[1:]:
+        assert ("What is urgent does not wait for that: it comes at once" in part) is (cadence is not Cadence.IMMEDIATE)
+
+
 def test_a_correction_says_first_what_has_changed_then_the_whole_text_under_the_mail_it_corrects():
     given = {"release": a_text("en", note="old news"), "notes": (*NOTES["en"], NOTES["en"][0], " ")}
     data = made(KIND.CORRECTION, earlier=(FIRST, SECOND), **given).data
@@ -242,6 +248,27 @@ def test_a_release_that_came_back_says_so():
         assert "has been corrected" not in part
     again = (FIRST, gone, replace(SECOND, delivery=3))
     assert said(KIND.CORRECTION, release=a_text("en"), notes=("x",), earlier=again)[0].startswith("Corrected: ")
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"),
+    [
+        ("az", ("22 noyabr 2026, 03:00 (Bakı vaxtı ilə)", "22 noyabr 2026, 06:00 (Berlin vaxtı ilə)", "Berlin vaxtı")),
+        ("en", ("22 November 2026, 03:00 (Baku time)", "22 November 2026, 06:00 (Berlin time)", "are Berlin time")),
+        ("ru", ("22 ноября 2026, 03:00 (местное время, Баку)", "06:00 (местное время, Берлин)", "местное: Берлин")),
+    ],
+)
+def test_every_time_says_where_clocks_show_it(lang, told):
+    """A release's time is the office's, when it was sent the reader's, and a digest's all are the reader's."""
+    at, about = {"timezone": "Europe/Berlin"}, a_text(lang)
+    gone = replace(about, state=State.WITHDRAWN, withdrawn_at=NOW, reason=REASONS[lang])
+    mails = (
+        said(KIND.RELEASE, lang, release=about, **at),
+        said(KIND.WITHDRAWAL, lang, release=gone, earlier=(FIRST,), **at),
+        said(KIND.DIGEST, lang, items=items(lang, "x"), **at),
+    )
+    for words, (_, text, html) in zip(told, mails, strict=True):
+        assert text.count(words) == html.count(words) == 1
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -9,7 +9,7 @@ Rules, in order:
    What is not shown is counted, and was not told: the mail says which ones were (`Compiled.shown`).
 4. A piece is compiled once per (text, languages, zone, form) and shared by all digests that hold it: a hundred thousand
    people with as many sets cost joining, not rendering. What many have alike is kept whole.
-5. The subject says how many, and the first titles. Days are the reader's; so are the times.
+5. The subject says how many, and the first titles. Days are the reader's; so are the times, and the mail says so.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from syndicator.domain.letters import Item, Letter
 from syndicator.domain.model import Urgency
 from syndicator.domain.text import excerpt, upper
 from syndicator.i18n import Translator
+from syndicator.wording import zone_in_words
 
 __all__ = ["Digests"]
 
@@ -40,7 +41,7 @@ MOST = 150
 PIECES = 4_000
 OCTETS = 16_000_000
 SUBJECT = 140  # characters
-HEADINGS = 4_000  # bytes for those of days, and for the ending
+AROUND = 4_000  # bytes for subject, heading and preview, and for what stands before and after the titles
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +131,38 @@ class _Making:
 
     def _fitting(self, items: Sequence[Item], room: int) -> tuple[Sequence[Piece], Sequence[Piece]]:
         """Those that are told in full, and those behind them of which there is a title."""
-        room -= HEADINGS
+        room -= AROUND
         full = [self._entry(item, full=True) for item in items[:FULL]]
-        if len(full) == len(items) and sum(one.size for one in full) <= room:
+        above = self._headings(items[:FULL])
+        if len(full) == len(items) and sum(above) + sum(one.size for one in full) <= room:
             return full, ()
         brief = [self._entry(item, full=False) for item in items[:MOST]]
         spent = sum(one.size for one in brief)
         while spent > room:
             spent -= brief.pop().size
         count = 0
-        for short, long in zip(brief, full, strict=False):
-            spent += long.size - short.size
+        for heading, short, long in zip(above, brief, full, strict=False):
+            spent += heading + long.size - short.size
             if spent > room:
                 break
             count += 1
         return full[:count], brief[count:]
 
+    def _headings(self, items: Sequence[Item]) -> Sequence[int]:
+        """Bytes of the heading before each of them; most have none."""
+        days = [self._day(item) for item in items]
+        begins = [place == 0 or day != days[place - 1] for place, day in enumerate(days)]
+        return [self._over(day).size if first else 0 for day, first in zip(days, begins, strict=True)]
+
     def _sections(self, items: Sequence[Item], pieces: Sequence[Piece]) -> Iterator[Piece]:
         for day, of_day in groupby(zip(items, pieces, strict=False), key=lambda pair: self._day(pair[0])):
-            words = self.t("Urgent") if day is None else days_in_words(day, day, self.t)
-            yield self._heading(words, urgent=day is None)
+            yield self._over(day)
             for _, piece in of_day:
                 yield piece
+
+    def _over(self, day: date | None) -> Piece:
+        words = self.t("Urgent") if day is None else days_in_words(day, day, self.t)
+        return self._heading(words, urgent=day is None)
 
     def _day(self, item: Item) -> date | None:
         about = item.release
@@ -202,13 +213,14 @@ class _Making:
         return front | {"heading_html": quoted(escape(heading)), "preview_html": quoted(escape(preview))}
 
     def _outside(self, frequency: str) -> Pattern:
-        key = ("digest", self.t.lang, self.text_only, frequency)
+        key = ("digest", self.t.lang, self.text_only, frequency, self.zone.key)
 
         def make() -> Pattern:
             lang, frame = self.t.lang, self.frame
             marks = Marks(repr(key))
             head = frame.head(None, lang, feedback_id("0", "", frequency, frame.host))
-            parts = frame.parts("digest", lang, marks, text_only=self.text_only)
+            place = zone_in_words(self.zone, lang)
+            parts = frame.parts("digest", lang, marks, text_only=self.text_only, place=place)
             return frame.pattern(head, parts, lang, marks, BULK | {"heading", "entries"}, {"preview_html"})
 
         return self.digests.outside(key, make)

@@ -6,7 +6,8 @@ Rules, in order:
    have written, and no more than what it takes to answer. To do nothing is a no.
 2. A mail to an address that its reader has left holds no link that acts: whoever reads that mailbox now may be somebody
    else. It does not name the new address either. It says whom to write to.
-3. A welcome says what comes, how often, in which language, from which address, and how to change it.
+3. A welcome says what comes, how often, in which language, from which address, and how to change it. Who reads digests
+   is told what does not wait for them (decision 25).
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _ = str  # marks a text for the catalogues where it is not yet translated
 
 _ALONE = _(
     "The subject is the title of the release. One that is urgent, corrected or withdrawn says so in its subject."
+)
+_BESIDES = _(
+    "What is urgent does not wait for that: it comes at once, by itself. So does the correction or withdrawal of "
+    "something that you got."
 )
 
 
@@ -56,7 +61,8 @@ def welcome(frame: Frame, letter: Letter) -> Recipe:
     }
     at_once = letter.cadence is Cadence.IMMEDIATE
     looks = t(_ALONE) if at_once else t("The subject says how many releases there are, and the first titles.")
-    told = {"often": often[letter.cadence], "looks": looks}
+    besides = "" if at_once else t(_BESIDES)
+    told = {"often": often[letter.cadence], "besides": besides, "looks": looks}
     return _single(frame, letter, "welcome", t("Your subscription is confirmed"), set(BULK), **told)
 
 

@@ -18,7 +18,7 @@ from bots.email.frame import BULK, Compiled, Frame, Recipe
 from bots.email.headers import feedback_id
 from bots.email.mails import NotSendable
 from bots.email.pattern import Marks
-from bots.email.views import ReleaseView, notes_of, opening, reason_of, release_view, subject
+from bots.email.views import ReleaseView, moment_there, notes_of, opening, reason_of, release_view, subject
 from syndicator.domain.letters import Letter
 from syndicator.domain.model import MessageKind, Release, Variant
 
@@ -76,7 +76,8 @@ def _with_text(
 
         def render(budget: int) -> tuple[str, str | None]:
             shown: ReleaseView = release_view(about, variant, cut(variant.revision.body, budget), frame.site)
-            values = {"release": shown, "follows": follows, "came_back": came_back, "notes": notes}
+            when = moment_there(about.public_at, frame.site.zone, frame.texts(reader_lang))
+            values = {"release": shown, "when": when, "follows": follows, "came_back": came_back, "notes": notes}
             preview = notes[0] if notes else opening(variant)
             return frame.parts("release", reader_lang, marks, text_only=text_only, preview=preview, **values)
 
