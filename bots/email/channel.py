@@ -67,13 +67,18 @@ class EmailChannel:
         made = [self._made(letter, now) for letter in letters]
         places = [place for place, one in enumerate(made) if isinstance(one, Mail)]
         mails = [one for one in made if isinstance(one, Mail)]
+        outcomes: list[Outcome | None] = [None if isinstance(one, Mail) else one for one in made]
 
         def told(number: int, outcome: Outcome) -> None:
-            if answered is not None:
-                answered(places[number], _telling(mails[number], outcome))
+            place = places[number]
+            if outcomes[place] is None:
+                outcomes[place] = outcome = _telling(mails[number], outcome)
+                if answered is not None:
+                    answered(place, outcome)
 
-        answers = iter(await self._carried(mails, now, told) if mails else ())
-        return [_telling(one, next(answers)) if isinstance(one, Mail) else one for one in made]
+        for number, outcome in enumerate(await self._carried(mails, now, told) if mails else ()):
+            told(number, outcome)
+        return [outcome for outcome in outcomes if outcome is not None]
 
     async def close(self) -> None:
         """Let go of the transport's connections."""

@@ -149,8 +149,11 @@ class Delivery:
             log.exception("letters could not be composed", channel=channel.kind.value)
             return [Later(f"not composed: {type(error).__name__}", counts=False)] * len(claimed)
 
+        early: dict[int, Outcome] = {}
+
         def told(place: int, outcome: Outcome) -> None:
-            answered(place, with_revision(letters[place], outcome))
+            early[place] = with_revision(letters[place], outcome)
+            answered(place, early[place])
 
         try:
             if isinstance(channel, Overlapping):
@@ -163,4 +166,4 @@ class Delivery:
         if len(outcomes) != len(letters):
             log.error("channel answered for another number of letters", channel=channel.kind.value)
             return [Unknown("the channel lost count")] * len(letters)
-        return [with_revision(letter, outcome) for letter, outcome in zip(letters, outcomes, strict=True)]
+        return [early.get(place) or with_revision(letters[place], outcome) for place, outcome in enumerate(outcomes)]

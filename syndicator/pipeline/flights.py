@@ -23,7 +23,7 @@ from syndicator.store.ledger import Claimed
 
 __all__ = ["LULL", "Flight", "Late"]
 
-LULL = 0.1  # seconds: many times what an answer takes while a line is busy, little beside any time-out
+LULL = 0.25  # seconds: many times what an answer takes while a line is busy, little beside any time-out
 GRACE = 5.0  # seconds that what is late has at a stop, before it is told
 
 log = structlog.get_logger()
