@@ -6,8 +6,8 @@ Rules, in order:
    domain is silent, or new while silent ones hold their share of the connections (`relay.queue`): no mail waits here
    for another's domain, and none is sent behind one of a domain that may be silent.
 2. A connection is opened when mails wait for one, at most `connections` of them, and used again; it is left after some
-   hundred mails, and when it was idle so long that a relay will have hung up. A relay that wants no further connection
-   while others work keeps those for a while.
+   hundred mails, and when it was idle so long that a relay will have hung up. A relay that takes no further connection,
+   whatever way it shows that, while others work keeps those for a while.
 3. A relay that cannot be reached, or that says in mid-session that it is busy (421, 454) or wants another login, is
    closed for a while; until then every mail is `Later` at once, and no attempt is used up.
 4. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.
@@ -115,9 +115,16 @@ class SmtpTransport:
             return []
         self._now = (now, asyncio.get_running_loop().time())
         batch = Batch(len(mails), now, answered)
-        for place, mail in enumerate(mails):
-            self._accept(Job(mail, batch, place, mail.domain, self._timeout))
-        self._staff()
+        jobs = [Job(mail, batch, place, mail.domain, self._timeout) for place, mail in enumerate(mails)]
+        try:
+            for job in jobs:
+                self._accept(job)
+            self._staff()
+        except Exception as error:
+            log.exception("mails cannot be given out", relay=self.name, mails=len(mails))
+            later = Later(f"{type(error).__name__} before it was begun")
+            for job in (*self._waiting.drain(batch), *(one for one in jobs if not one.tries)):
+                self._finish(job, later, Heard.NOTHING)
         try:
             await asyncio.wait({batch.done})
         except asyncio.CancelledError:
@@ -156,8 +163,11 @@ class SmtpTransport:
         self._waiting.jobs.append(job)
 
     def _staff(self) -> None:
-        """Let idle connections work, and open new ones for what they leave."""
+        """Let idle connections work, and open new ones for what they leave; none while the relay is closed."""
         now = self._moment()
+        if (closed := self._breaker.closed(now)) is not None:
+            self._put_off(closed)
+            return
         while len(self._waiting) and self._idle and self._may_begin():
             session = self._idle.pop()
             before = len(self._waiting)
@@ -170,6 +180,7 @@ class SmtpTransport:
         while len(self._waiting) > self._opening and not self._idle and self._may_open(now):
             self._opening += 1
             self._spawn(self._open(now))
+        self._look_again()
 
     def _look_again(self) -> None:
         """Some wait for their domain, or for the first to be answered: not for long."""
@@ -183,7 +194,6 @@ class SmtpTransport:
         for job in self._waiting.silenced(asyncio.get_running_loop().time()):
             self._finish(job, self._silent(now), Heard.NOTHING)
         self._staff()
-        self._look_again()
 
     def _silent(self, now: datetime) -> Later:
         """What a mail is told that would wait for a silent domain; not all come back at once."""
@@ -202,7 +212,7 @@ class SmtpTransport:
 
     def _may_open(self, now: datetime) -> bool:
         most, until = self._most
-        if until is not None and until <= now:
+        if until is not None and not now < until <= now + RELAY_WAIT:  # over, or the clock was set back
             most, _ = self._most = (self.connections, None)
         if self._breaker.closed(now) is not None or self._waits_for_first() or (self._opening and not self.steady):
             return False
@@ -231,9 +241,10 @@ class SmtpTransport:
 
     def _not_opened(self, trouble: Trouble) -> None:
         now = self._moment()
-        if trouble.is_crowded and self._sessions and self.steady:
-            self._most = (len(self._sessions), now + RELAY_WAIT)
-            log.info("relay takes no further connection", relay=self.name, connections=len(self._sessions))
+        if self._sessions and self.steady:
+            working, reason = len(self._sessions), trouble.later.reason
+            self._most = (working, now + RELAY_WAIT)
+            log.info("relay takes no further connection", relay=self.name, connections=working, reason=reason)
             self._staff()
         else:
             self._shut(trouble.later, now)
@@ -353,11 +364,15 @@ class SmtpTransport:
             self._staff()
 
     def _shut(self, trouble: Later, now: datetime) -> None:
-        """Nothing goes for a while: the same answer for every mail that waits."""
+        """Nothing goes for a while."""
         told = self._breaker.shut(trouble, now)
         self._forget()
+        self._put_off(told)
+
+    def _put_off(self, later: Later) -> None:
+        """The same answer for every mail that waits."""
         for job in self._waiting.drain():
-            self._finish(job, told, Heard.NOTHING)
+            self._finish(job, later, Heard.NOTHING)
 
     def _forget(self) -> None:
         """Hang up on every waiting connection: what ended one has most likely ended them all."""

@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import uvloop
@@ -312,8 +313,9 @@ async def test_however_many_domains_never_answer_the_others_keep_half_of_the_con
     told: list[int] = []
     slow = asyncio.create_task(transport.send(silent, NOW, lambda place, _: told.append(place)))
     await asyncio.sleep(0)
-    for _ in range(3):
-        assert kinds(await transport.send(mails(100), NOW)) == ["Sent"] * 100
+    async with asyncio.timeout(5):
+        while len(told) < 4:  # somebody answers all the time
+            assert kinds(await transport.send(mails(20), NOW)) == ["Sent"] * 20
     held = await slow
     assert sum("did not answer" in one.reason for one in held) == 2
     put_off = [one for one in held if not one.counts]
@@ -330,6 +332,54 @@ async def test_a_first_mail_that_is_kept_waiting_keeps_the_others_for_a_moment_o
     assert kinds(await transport.send(mails(10), NOW)) == ["Sent"] * 10
     assert not slow.done()
     assert kinds(await slow) == ["Later"]
+
+
+async def test_what_comes_while_a_first_mail_is_kept_waiting_waits_for_a_moment_only(relay, sender, monkeypatch):
+    monkeypatch.setattr(smtp, "QUIET", 0.1)
+    relay.scripts = {"r0@tarpit.example": {"RCPT": [HANG]}}
+    transport = sender(connections=4, timeout=60)
+    slow = asyncio.create_task(transport.send(mails(1, domain="tarpit.example"), NOW))
+    async with asyncio.timeout(5):
+        while not any(one.startswith("RCPT") for one in relay.commands):
+            await asyncio.sleep(0.001)
+        got = await transport.send([replace(one, urgent=True) for one in mails(10)], NOW)
+    assert kinds(got) == ["Sent"] * 10
+    assert not slow.done()
+    await transport.close()
+    assert kinds(await slow) == ["Later"]
+
+
+async def test_what_is_asked_by_a_clock_that_is_ahead_is_answered_while_the_relay_is_closed(relay, sender):
+    """One lane asks with the time of before a step back, when the pause seems over; another asks with that of after."""
+    relay.script = {"CONNECT": ["421 4.3.2 closed"]}
+    transport = sender(timeout=60)
+    await transport.send(mails(1), NOW)
+    assert transport.ready_at(NOW) is not None
+    ahead = asyncio.create_task(transport.send(mails(1), NOW + timedelta(minutes=2)))
+    behind = asyncio.create_task(transport.send(mails(1), NOW))
+    async with asyncio.timeout(5):
+        assert kinds([*await ahead, *await behind]) == ["Later", "Later"]
+
+
+class Faulty(Pace):
+    """Has a bug with one domain."""
+
+    def admit(self, domain, now, **more):
+        if domain == "bad.example":
+            raise LookupError(domain)
+        return super().admit(domain, now, **more)
+
+
+@pytest.mark.parametrize("place", [0, 2])
+async def test_a_bug_before_anything_left_leaves_nobody_in_doubt_and_nothing_behind(relay, sender, place):
+    pace = Faulty(Limits(every=Ceiling(connections=50)))
+    transport = sender(pace=pace)
+    given = mails(4)
+    given[place] = mails(1, domain="bad.example")[0]
+    async with asyncio.timeout(5):
+        assert kinds(await transport.send(given, NOW)) == ["Later"] * 4
+        assert kinds(await transport.send(mails(1), NOW)) == ["Sent"]
+    assert len(relay.mails) == 1
 
 
 async def test_a_domain_that_answers_gets_every_connection(relay, sender):
@@ -369,14 +419,29 @@ async def test_another_batch_on_the_same_connection_survives_a_stop(relay, sende
     assert kinds(await kept) == ["Sent"] * 3
 
 
-async def test_a_relay_that_wants_no_more_connections_keeps_those_it_has(relay, sender):
-    relay.script = {"CONNECT": ["220 hi", "421 4.7.0 too many connections", "421 4.7.0 too many connections"]}
+@pytest.mark.parametrize("says", ["421 4.7.0 too many connections", "554 5.7.1 go away", "what is SMTP", DROP, HANG])
+async def test_a_relay_that_takes_no_more_connections_keeps_those_it_has(relay, sender, monkeypatch, capsys, says):
+    monkeypatch.setattr(smtp, "open_connection", partial(impatiently, smtp.open_connection))
+    relay.script = {"CONNECT": ["220 hi", says, says]}
     transport = sender(connections=3, timeout=2)
     await transport.send(mails(1), NOW)
     got = await transport.send(mails(40), NOW)
     assert kinds(got) == ["Sent"] * 40
+    out = ""
+    async with asyncio.timeout(5):
+        while out.count("relay takes no further connection") < 2:
+            await asyncio.sleep(0.001)
+            out += capsys.readouterr().out
+    assert kinds(await transport.send(mails(40), NOW)) == ["Sent"] * 40
     assert transport.ready_at(NOW) is None
-    assert relay.connections <= 3
+    assert relay.connections == 3
+    assert kinds(await transport.send(mails(40), NOW + timedelta(seconds=61))) == ["Sent"] * 40
+    assert relay.connections > 3, "it is tried again after a while"
+
+
+async def impatiently(open_connection, client, patience, now):
+    client.timeout = 0.05
+    return await open_connection(client, patience, now)
 
 
 async def test_a_mail_that_only_meets_dead_connections_waits_and_that_is_not_its_fault(relay, sender):
@@ -393,7 +458,8 @@ async def test_what_its_domain_cannot_take_now_waits_for_its_turn_and_uses_no_at
     waits = [one for one in got if isinstance(one, Later)]
     assert waits
     assert all(not one.counts and one.not_before and one.not_before > NOW for one in waits)
-    assert all(pace.room(domain, NOW + timedelta(hours=1)) > 0 for domain in ("slow.example", "example.com"))
+    then = NOW + timedelta(hours=1)
+    assert [pace.admit(domain, then) for domain in ("slow.example", "example.com")] == [None, None]
 
 
 async def test_every_turn_that_was_taken_is_given_back_whatever_happens(relay, sender):
@@ -402,7 +468,8 @@ async def test_every_turn_that_was_taken_is_given_back_whatever_happens(relay, s
     transport = sender(pace=pace, connections=2)
     got = await transport.send(mails(20), NOW)
     assert {"Sent", "Later"} == set(kinds(got))
-    assert pace.room("example.com", NOW) == 50
+    then = NOW + timedelta(minutes=2)
+    assert [pace.admit("example.com", then, urgent=True) for _ in range(51)].count(None) == 50
     assert transport.ready_at(NOW) == NOW + timedelta(seconds=60)
 
 

@@ -68,10 +68,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why there is none. `is_crowded`: it may be that only one more was too many."""
+    """Why there is none."""
 
     later: Later
-    is_crowded: bool = False
 
 
 async def open_connection(client: SMTP, patience: float, now: datetime) -> Opened | Trouble:
@@ -109,7 +108,7 @@ def _told(error: SMTPResponseException, now: datetime) -> Trouble:
     trouble = judge(Stage.CONNECT, error.code, error.message, now)
     wait = trouble.not_before if isinstance(trouble, Later) else None
     later = Later(_reason_of(error), not_before=wait or now + RELAY_WAIT, counts=False)
-    return Trouble(later, is_crowded=400 <= error.code < 500)
+    return Trouble(later)
 
 
 def _reason_of(error: BaseException) -> str:
