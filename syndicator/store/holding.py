@@ -4,8 +4,8 @@ Rules, in order:
 
 1. A confirmation is sent while its subscription waits for it, or was asked for after it had been confirmed: to
    somebody who lost the link or was paused, and needs a way back in.
-2. A welcome is sent while its subscription lives, the question to a new address until it was answered or another one
-   was asked, the word to the old one always; none of them to somebody who was erased.
+2. A welcome is sent while its subscription lives and no pause of ours holds, the question to a new address until it
+   was answered or another one was asked, the word to the old one always; none of them to somebody who was erased.
 3. News of a feed is sent while its lease lives, and only the newest: what is sent is always what stands now.
 4. A release is sent while its reader listens, and while it may be shown.
 5. What follows a release goes also to who listens no more, where the channel can change what it sent: their copies
@@ -165,6 +165,8 @@ def _unasked(row: Row, kind: MessageKind, *, overtaken: bool) -> Settlement | No
         return _suppressed(row, "the subscriber was erased")
     if kind is MessageKind.WELCOME and row["subscription_state"] != SubscriptionState.ACTIVE:
         return _suppressed(row, "the subscription has ended")
+    if kind is MessageKind.WELCOME and row["subscriber_state"] != ACTIVE and row["state_reason"] != ASKED:
+        return _suppressed(row, "the subscriber is paused")
     if kind is not MessageKind.WELCOME and not row["instead"]:
         return _suppressed(row, "the address is kept no longer")
     if kind is MessageKind.ADDRESS and (row["moved_at"] is not None or overtaken):

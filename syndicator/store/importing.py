@@ -30,7 +30,15 @@ from syndicator.store.upsert import insert_for
 __all__ = ["Wish", "enrol"]
 
 # Ends that were no word of the person's: everything else counts as one, also what a later version may write.
-NOT_THEIR_WORD = ("changed", "never confirmed", "the configured filter changed", "removed from the configuration")
+NOT_THEIR_WORD = (
+    "changed",
+    "never confirmed",
+    "the configured filter changed",
+    "removed from the configuration",
+    "merged",  # `moving`: the same person goes on with the other's
+    "bounced",  # `retention`: a mailbox that took nothing; the list of suppressed addresses holds it back
+    "kept out by the office",  # `keeping_out`: that list says so, until the office lets them in again
+)
 ID = SUBSCRIPTION.c.id == bindparam("which")
 
 Person = tuple[ChannelKind, str]

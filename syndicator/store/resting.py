@@ -4,7 +4,8 @@ Rules, in order:
 
 1. A pause that was asked for (`rest`) ends at its time or by a word of theirs (`resume`); any other one as soon as they
    show that they are there (`back`).
-2. Who is blocked while they rest, and comes back, rests on.
+2. Who is blocked while they rest, or rests while they are blocked, and comes back, rests on; when only the rest ends,
+   ours stays.
 3. Nothing here makes one who was erased somebody again.
 """
 
@@ -38,8 +39,14 @@ def rests() -> ColumnElement[bool]:
 
 
 async def rest(session: AsyncSession, subscriber: int, until: datetime | None) -> None:
-    """They want nothing until then (None: until they say so). Asked again, the new time counts."""
-    await put(session, subscriber, state=PAUSED, state_reason=ASKED, resume_at=until)
+    """They want nothing until then (None: until they say so). Asked again, the new time counts.
+
+    A pause of ours is remembered: to ask for another one shows nothing of their mailbox.
+    """
+    reason = SUBSCRIBER.c.state_reason
+    ours = (SUBSCRIBER.c.state == PAUSED) & reason.not_in(("", ASKED))
+    why = case((ours & reason.endswith(WHILE_RESTING), reason), (ours, reason + WHILE_RESTING), else_=ASKED)
+    await put(session, subscriber, state=PAUSED, state_reason=why, resume_at=until)
 
 
 async def resume(session: AsyncSession, subscriber: int) -> None:

@@ -15,7 +15,10 @@ from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline import importing
 from syndicator.pipeline.exporting import exported_rows
 from syndicator.pipeline.importing import COLUMNS, BadRow, Row, import_rows, read_rows
+from syndicator.pipeline.keeping_out import ENDED
 from syndicator.store import subscriptions, suppressions
+from syndicator.store.bounces import BOUNCED
+from syndicator.store.moving import MERGED
 from syndicator.store.subscriptions import everyone
 from syndicator.store.tables import SUBSCRIBER, SUBSCRIPTION
 
@@ -177,6 +180,9 @@ async def test_a_group_comes_to_the_same_as_its_rows_one_by_one(press, cadences)
         ("changed", 1, False),
         ("the configured filter changed", 1, False),
         ("never confirmed", 1, False),
+        (MERGED, 1, False),
+        (BOUNCED, 1, False),
+        (ENDED, 1, False),
     ],
 )
 async def test_who_unsubscribed_after_that_consent_stays_out_until_they_agree_anew(press, reason, hours, left_out):

@@ -221,6 +221,7 @@ def reads(found):
 
 async def test_the_yes_of_somebody_subscribed_applies_what_they_wished(press, wish):
     account, old = await press.subscribing.confirm((await wish()).confirm_token, press.now)
+    press.now += timedelta(days=1)
     letter = await wish(Cadence.WEEKLY, "ru", text_only=True)
     assert letter.reader_lang == "az"  # they read that, until they say otherwise
     assert reads(await press.subscribing.preview(letter.confirm_token, press.now)) == ("pending", "weekly", "ru", True)

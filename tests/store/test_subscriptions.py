@@ -167,3 +167,27 @@ async def test_a_paused_subscriber_keeps_subscriptions_and_can_come_back(databas
         assert len(await subscriptions.of(session, who.id)) == 1
         await subscriptions.resume(session, who.id)
         assert (await subscriptions.by_id(session, who.id)).state == "active"
+
+
+@pytest.mark.parametrize("again", [1, 2])
+async def test_who_rests_while_their_mailbox_is_dead_gets_nothing_when_the_rest_ends(database, people, now, again):
+    async with database.writing() as session:
+        who, _ = await people.add(session, "a@example.org")
+        await subscriptions.pause(session, who.id, "bounced: 5.1.1")
+        for _ in range(again):
+            await subscriptions.rest(session, who.id, now + 7 * DAY)
+        assert await subscriptions.next_resume(session) == now + 7 * DAY
+        assert await subscriptions.resume_due(session, now + 8 * DAY) == []
+        kept = await subscriptions.by_id(session, who.id)
+        assert (kept.state, kept.state_reason) == ("paused", "bounced: 5.1.1")
+
+
+async def test_who_shows_that_they_are_there_before_their_rest_ends_rests_on(database, people, now):
+    async with database.writing() as session:
+        who, _ = await people.add(session, "a@example.org")
+        await subscriptions.pause(session, who.id, "bounced: 5.1.1")
+        await subscriptions.rest(session, who.id, now + 7 * DAY)
+        await subscriptions.back(session, who.id, now)
+        assert (await subscriptions.by_id(session, who.id)).is_resting
+        await subscriptions.rest(session, who.id, None)
+        assert (await subscriptions.by_id(session, who.id)).state_reason == subscriptions.ASKED
