@@ -44,22 +44,16 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
-from syndicator.pipeline.applying import Applications
 from syndicator.pipeline.bell import Bell
 from syndicator.pipeline.channels import configure_channels, public_channels
-from syndicator.pipeline.delivery import Delivery
-from syndicator.pipeline.digests import Digests, schedule_of
+from syndicator.pipeline.digests import schedule_of
 from syndicator.pipeline.doctor import questions
-from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
-from syndicator.pipeline.retention import Retention
-from syndicator.pipeline.returning import Consequences
+from syndicator.pipeline.opening import open_stories
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.service import Guard, Part, Running, serve
-from syndicator.pipeline.settling import Settler, policies
 from syndicator.pipeline.subscribing import Subscribing
-from syndicator.pipeline.work import Work
 from syndicator.sources.opening import open_source, open_sql
 from syndicator.sources.single import DocumentReader
 from syndicator.store import ledger, meta, migrate
@@ -173,49 +167,25 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         schedule=schedule_of(settings.digests),
     )
     channels = {ChannelKind.EMAIL: email.channel, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
-    consequences = Consequences(office.tokens)
-    settler = Settler(
-        database, policies=policies(settings), clock=clock, metrics=office.metrics, consequences=consequences
-    )
-    delivery = Delivery(
+    stories = open_stories(
+        settings,
         database,
-        channels,
+        site=office.site,
+        taxonomy=office.taxonomy,
         tokens=office.tokens,
-        settler=settler,
-        clock=clock,
-        wake=bell.ring,
-        confirm_for=settings.retention.confirm_for,
-        zone=office.site.zone,
-    )
-    work = Work(
-        database,
+        metrics=office.metrics,
         sources=office.sources,
         intake=office.intake,
-        fanout=Fanout(
-            database,
-            site=office.site,
-            taxonomy=office.taxonomy,
-            tells={kind: channel.tells for kind, channel in channels.items()},
-            clock=clock,
-            wake=bell.ring,
-        ),
-        delivery=delivery,
-        settler=settler,
+        subscribing=office.subscribing,
         publisher=publisher,
-        channels=list(channels),
+        channels=channels,
+        workplaces=(*feeds.workplaces(), *telegram.workplaces, *email.workplaces),
         clock=clock,
         wake=bell.ring,
-        workplaces=(
-            *feeds.workplaces(),
-            *telegram.workplaces,
-            *email.workplaces,
-            Digests(database, settings.digests, clock=clock, wake=bell.ring),
-            Applications(office.subscribing, clock=clock),
-        ),
     )
     engine = EmbeddedEngine(
-        work.handlers(),
-        work.pending,
+        stories.work.handlers(),
+        stories.work.pending,
         clock=clock,
         metrics=office.metrics,
         lanes={kind.value: channel.lanes for kind, channel in channels.items()},
@@ -240,21 +210,13 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         retention=settings.retention,
     )
     app = make_app(pages, [*feeds.routes(), *telegram.routes()], feeds.templates())
-    retention = Retention(
-        database,
-        settings.retention,
-        site=office.site,
-        tokens=office.tokens,
-        clock=clock,
-        metrics=office.metrics,
-    )
     scheduler = Scheduler(
         engine,
         database,
         sources={s.name: (office.sources[s.name], s.interval) for s in settings.sources},
         pending_for=settings.retention.confirm_for,
         clock=clock,
-        hourly=[retention.run],
+        hourly=[stories.retention.run],
     )
     return [
         Running(begin=lambda: resume(office), end=database.close),
@@ -263,7 +225,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=lambda: publisher.refresh(clock())),
         *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
         *email.parts,  # before the engine as well: mail keeps the pace that was kept
-        Running(end=delivery.finish),
+        Running(end=stories.delivery.finish),
         Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
         scheduler,
     ]
