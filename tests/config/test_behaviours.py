@@ -1,4 +1,7 @@
-"""The pages on Telegram and on mail have every behaviour, each done and tested, or with its reason."""
+"""The pages on Telegram and on mail have every behaviour, each done and tested, or with its reason.
+
+That the tests which they name are there is asked by `test_named_tests`, which reads names of this form alone.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+NAMED = re.compile(r"`(?:\w+/)*test_\w+\.py::test_\w+`(?:, `(?:(?:\w+/)*test_\w+\.py)?::test_\w+`)*")
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {"telegram.md": 37, "email.md": 46}
 
@@ -29,4 +33,6 @@ def test_each_behaviour_is_done_and_tested_or_it_is_said_why_not(page, number, r
         assert len(said) > 30
     else:
         assert said.strip().startswith(("yes", "in part: "))
-        assert "::" in tests
+        assert NAMED.fullmatch(tests.strip()), "such a cell is: `file.py::test_name`, `::test_of_the_same_file`, ..."
+            "a cell of tests is: `file.py::test_name`, `::test_of_the_same_file`, ..."
+        )
