@@ -40,7 +40,7 @@ _GUESSED = {
     "json": ("feed.json", "index.json"),
 }
 _OWN = re.compile(
-    r"/(?:confirm|manage|unsubscribe|media|static|embed|api|console|telegram|hub|oembed)(?:/.*)?"
+    r"/(?:address|confirm|manage|unsubscribe|media|static|embed|api|console|telegram|hub|oembed)(?:/.*)?"
     r"|/(?:favicon\.svg|robots\.txt|sitemap\.xml|healthz|readyz|metrics|embed-[^/]*\.js)?"
 )
 _PAGES = re.compile(r"|releases/.*|topics/?|search|feeds|privacy|subscribe|embed")

@@ -15,7 +15,7 @@ import pytest
 from tests.program import ROOT, Program, free_port, wait_for
 
 LOCK = ROOT / "requirements.lock"
-TOOLS = ("pytest", "hypothesis", "feedparser", "psycopg", "aiosmtpd")
+TOOLS = ("pytest", "hypothesis", "feedparser", "psycopg", "dkim")
 
 
 def clean_environ() -> dict[str, str]:
