@@ -5,7 +5,8 @@ Rules, in order:
 1. Changing a subscription ends its row and begins a new one: the record of consent stays.
 2. Only what shows that somebody is there resumes a paused subscriber: confirming, the button on the manage page,
    writing to the bot. Changing a subscription does not. A pause that they asked for ends by a button alone, or at the
-   time that they named.
+   time that they named. Where mail had come back, the button also takes the address off the list of suppressed ones:
+   who holds the page's link has our mail. If it comes back again, that counts anew.
 3. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
 4. Who leaves a digest's pace or its time zone, or asks for a pause, loses nothing between two windows (`catching_up`).
 """
@@ -16,11 +17,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.bounces import Suppressed
 from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, OtherLanguage, SubscriptionState
 from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.accounts import Account, Accounts
-from syndicator.store import ledger, subscriptions
+from syndicator.store import ledger, subscriptions, suppressions
 from syndicator.store.subscriptions import Consent, Subscription
 
 __all__ = ["Choosing"]
@@ -105,6 +107,9 @@ class Choosing(Accounts):
             await subscriptions.resume(session, number)
             await self._catch_up.after_rest(session, number, now)
             found = await self._account(session, number)
+            fingerprint = self._fingerprint(found.subscriber.address)
+            if await suppressions.has(session, fingerprint) is Suppressed.BOUNCED:
+                await suppressions.lift(session, fingerprint)
         self._wake()
         return found
 

@@ -12,7 +12,8 @@ Rules, in order:
 4. A report about another address than the one we wrote to (the reader forwards their mail) is no word about theirs:
    what would be HARD is SOFT then.
 5. A letter that went to another address than its subscriber's says nothing of them, only of that address.
-6. Nothing is done for a token whose delivery or reader is gone: it is counted, and forgotten.
+6. Who has come back since that mail was sent (`store.coming_back`) is there: the report counts for the mail alone.
+7. Nothing is done for a token whose delivery or reader is gone: it is counted, and forgotten.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.addresses import BadAddress, email_address
 from syndicator.store import bounces, moving, subscriptions, suppressions
 from syndicator.store.bounces import BOUNCED, Concerned
+from syndicator.store.coming_back import has_come_back
 from syndicator.store.database import Database
 
 __all__ = ["COMPLAINED", "LEFT_BY_MAIL", "Consequences", "NotYet", "Returning"]
@@ -58,6 +60,7 @@ class Consequences:
     ) -> bool:
         """Record it and do what follows; False if that report was known, and nothing was done."""
         before = await bounces.soft_times(session, who.subscriber, now - FORGOTTEN)
+        is_late = who.is_theirs and await has_come_back(session, who)
         if not await bounces.record(session, who, bounce, source=source, report=report, now=now):
             return False
         if bounce.kind is BounceKind.COMPLAINT:
@@ -66,6 +69,9 @@ class Consequences:
         why = f"{BOUNCED}: {bounce.said or bounce.status or bounce.kind}"[:_LONGEST]
         if who.delivery is not None:
             await bounces.never_arrived(session, who.delivery, why)
+        if is_late:
+            log.info("a report about a mail from before they came back", subscriber=who.subscriber)
+            return True
         if bounce.kind is BounceKind.HARD:
             await self._keep_out(session, who, Suppressed.BOUNCED, now)
         too_often = bounce.kind is BounceKind.SOFT and not short_of_the_bar(before, now)

@@ -278,3 +278,50 @@ async def test_a_mail_that_is_given_up_counts_and_one_that_is_put_off_does_not(p
         await press.send()
     assert (await reader.row())[0] == "failed"
     assert await reader.bounces(SOFT) == "known"
+
+
+BACK = [("button", "active"), ("way back in", "active"), ("not at all", "paused")]
+
+
+@pytest.mark.parametrize(("way", "state"), BACK)
+async def test_a_late_report_about_a_mail_from_before_somebody_came_back_pauses_them_no_second_time(reader, way, state):
+    press, early = reader.press, reader.delivery
+    await reader.is_told("visas")
+    press.now += DAY
+    await reader.bounces(HARD)
+    account = await press.subscribing.account("manage", press.tokens.sign("manage", reader.id), press.now)
+    press.now += DAY
+    if way == "button":
+        await press.subscribing.resume(account, now=press.now)
+    elif way != "not at all":
+        await _ask(press)
+        await press.send()
+        assert await press.subscribing.confirm(press.mail.sent[-1].confirm_token, press.now)
+    assert await reader.bounces(HARD, delivery=early) == "hard"
+    kept_out = Suppressed.BOUNCED if state == "paused" else None
+    assert (await reader.seen())[::2] == (state, kept_out)
+    if state == "active":
+        await reader.is_told("office")
+        await reader.bounces(HARD)
+        assert (await reader.seen())[::2] == ("paused", Suppressed.BOUNCED)
+
+
+async def test_a_new_topic_does_not_excuse_a_mailbox_that_was_never_paused_for_mails_sent_since(reader):
+    press = reader.press
+    async with press.database.writing() as session:
+        wish = {"cadence": Cadence.IMMEDIATE, "state": SubscriptionState.ACTIVE, "consent": None}
+        await subscriptions.subscribe(session, reader.id, parse("topic=visas"), now=press.now, **wish)
+    press.now += DAY
+    await reader.is_told("visas")
+    await reader.bounces(HARD)
+    assert (await reader.seen())[::2] == ("paused", Suppressed.BOUNCED)
+
+
+async def test_resuming_leaves_an_address_kept_out_that_did_not_bounce(reader):
+    press = reader.press
+    account = await press.subscribing.account("manage", press.tokens.sign("manage", reader.id), press.now)
+    async with press.database.writing() as session:
+        fingerprint = press.tokens.fingerprint("address", READER)
+        await suppressions.add(session, fingerprint, Suppressed.COMPLAINED, press.now)
+    await press.subscribing.resume(account, now=press.now)
+    assert (await reader.seen())[2] is Suppressed.COMPLAINED
