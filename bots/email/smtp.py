@@ -5,22 +5,21 @@ Rules, in order:
 1. Each mail asks the pace of its domain first; one that must wait is `Later` at once, until its turn. So is one whose
    domain is silent, or new while silent ones hold their share of the connections (`relay.queue`): no mail waits here
    for another's domain, and none is sent behind one of a domain that may be silent.
-2. A connection is opened when mails wait for one, at most `connections` of them, and used again; it is left after some
-   hundred mails, and when it was idle so long that a relay will have hung up. A relay that takes no further connection,
-   whatever way it shows that, while others work keeps those for a while.
-3. A relay that cannot be reached, or that says in mid-session that it is busy (421, 454) or wants another login, is
+2. A relay that cannot be reached, or that says in mid-session that it is busy (421, 454) or wants another login, is
    closed for a while; until then every mail is `Later` at once, and no attempt is used up.
-4. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.
-5. A mail that was given to connections which ended before it began waits a while; that is not held against it.
-6. Told to stop, it waits a moment for the answers to what is on its way; what has not begun waits in the ledger.
-What happens on a connection is `relay.session`'s part, when the relay is closed `relay.breaker`'s.
+3. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.
+4. A mail that was given to connections which ended before it began waits a while; that is not held against it.
+5. Told to stop, it waits a moment for the answers to what is on its way; what has not begun waits in the ledger.
+
+How many connections there are is `relay.pool`'s part, what happens on one `relay.session`'s, when the relay is closed
+`relay.breaker`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -32,10 +31,11 @@ from bots.email.pace import Heard, Pace
 from bots.email.relay.breaker import Breaker
 from bots.email.relay.connecting import Opened, Trouble, open_connection
 from bots.email.relay.desk import Broken
+from bots.email.relay.pool import Pool
 from bots.email.relay.queue import Batch, Job, Waiting
 from bots.email.relay.session import Session
 from bots.email.transports import Answered
-from bots.email.verdicts import RELAY_WAIT, Stage, said, verdict
+from bots.email.verdicts import Stage, said, verdict
 from syndicator.domain.letters import Later, Outcome, Sent
 
 __all__ = ["SmtpTransport"]
@@ -89,13 +89,9 @@ class SmtpTransport:
         self._waiting = Waiting(connections, min(QUIET, timeout / 4))
         self._sweeping: asyncio.TimerHandle | None = None
         self._silenced = 0
-        self._sessions: set[Session] = set()
-        self._idle: list[Session] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._opening = 0
+        self._pool = Pool(self, connections, timeout)
         self._under_way = 0
         self._first_at = 0.0
-        self._most: tuple[int, datetime | None] = (connections, None)
         self._breaker = Breaker(self.name, pace)
         self._now = (datetime.min.replace(tzinfo=UTC), 0.0)  # what we were told last, and when by the loop
 
@@ -119,7 +115,7 @@ class SmtpTransport:
         try:
             for job in jobs:
                 self._accept(job)
-            self._staff()
+            self.staff()
         except Exception as error:
             log.exception("mails cannot be given out", relay=self.name, mails=len(mails))
             later = Later(f"{type(error).__name__} before it was begun")
@@ -133,15 +129,9 @@ class SmtpTransport:
 
     async def close(self) -> None:
         """Say goodbye on every idle connection and leave the others; safe to call twice."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(session.quit() for session in idle))
-        for session in list(self._sessions):
-            session.drop()
         if self._sweeping is not None:
             self._sweeping.cancel()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pool.close()
 
     # -- the queue
     def _accept(self, job: Job) -> None:
@@ -162,24 +152,13 @@ class SmtpTransport:
             job.patience = min(self._timeout, self.pace.patience(job.domain))
         self._waiting.jobs.append(job)
 
-    def _staff(self) -> None:
-        """Let idle connections work, and open new ones for what they leave; none while the relay is closed."""
-        now = self._moment()
+    def staff(self) -> None:
+        """Let mails go over the connections that there are or may be; none while the relay is closed."""
+        now = self.moment()
         if (closed := self._breaker.closed(now)) is not None:
             self._put_off(closed)
             return
-        while len(self._waiting) and self._idle and self._may_begin():
-            session = self._idle.pop()
-            before = len(self._waiting)
-            if session.fresh(now):
-                session.work()
-                if len(self._waiting) == before:
-                    break  # what waits may not go now
-            else:
-                self._spawn(session.quit())
-        while len(self._waiting) > self._opening and not self._idle and self._may_open(now):
-            self._opening += 1
-            self._spawn(self._open(now))
+        self._pool.staff(now)
         self._look_again()
 
     def _look_again(self) -> None:
@@ -190,10 +169,10 @@ class SmtpTransport:
     def _sweep(self) -> None:
         """Send back what waits for domains that are silent."""
         self._sweeping = None
-        now = self._moment()
+        now = self.moment()
         for job in self._waiting.silenced(asyncio.get_running_loop().time()):
             self._finish(job, self._silent(now), Heard.NOTHING)
-        self._staff()
+        self.staff()
 
     def _silent(self, now: datetime) -> Later:
         """What a mail is told that would wait for a silent domain; not all come back at once."""
@@ -201,74 +180,27 @@ class SmtpTransport:
         wait = SILENT_WAIT * (1 + self._silenced * SPREAD % 1.0)
         return Later("domains do not answer", not_before=now + wait, counts=False)
 
-    def _may_begin(self) -> bool:
-        return self._breaker.closed(self._moment()) is None and not self._waits_for_first()
-
     def _waits_for_first(self) -> bool:
-        """Rule 4. One that is kept waiting tells nothing of the relay: its domain may be the slow one."""
+        """Rule 3. One that is kept waiting tells nothing of the relay: its domain may be the slow one."""
         if self.steady or not self._under_way:
             return False
         return asyncio.get_running_loop().time() - self._first_at < self._waiting.quiet
 
-    def _may_open(self, now: datetime) -> bool:
-        most, until = self._most
-        if until is not None and not now < until <= now + RELAY_WAIT:  # over, or the clock was set back
-            most, _ = self._most = (self.connections, None)
-        if self._breaker.closed(now) is not None or self._waits_for_first() or (self._opening and not self.steady):
-            return False
-        return len(self._sessions) + self._opening < most
-
-    async def _open(self, now: datetime) -> None:
-        closings = self._breaker.closings
-        try:
-            found = await open_connection(self.client(self._timeout), self._timeout, now)
-        except Exception as error:
-            log.exception("connection cannot be opened", relay=self.name)
-            reason = f"{type(error).__name__} while connecting"
-            found = Trouble(Later(reason, not_before=now + PAUSE, counts=False))
-        finally:
-            self._opening -= 1
-        if isinstance(found, Trouble):
-            self._not_opened(found)
-            return
-        if closings != self._breaker.closings:  # it closed meanwhile
-            await found.leave()
-            self._staff()
-            return
-        session = Session(found, self, self._timeout, now)
-        self._sessions.add(session)
-        session.work()
-
-    def _not_opened(self, trouble: Trouble) -> None:
-        now = self._moment()
-        if self._sessions and self.steady:
-            working, reason = len(self._sessions), trouble.later.reason
-            self._most = (working, now + RELAY_WAIT)
-            log.info("relay takes no further connection", relay=self.name, connections=working, reason=reason)
-            self._staff()
-        else:
-            self._shut(trouble.later, now)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _stop(self, batch: Batch) -> None:
-        """Rule 6."""
+        """Rule 5."""
         batch.is_stopped = True
         for job in self._waiting.drain(batch):
             self._finish(job, Later("stopped before it was sent", counts=False), Heard.NOTHING)
         try:
             await asyncio.wait({batch.done}, timeout=min(DRAIN, self._timeout))
         finally:
-            for session in [one for one in self._sessions if one.carries(batch)]:
+            for session in [one for one in self._pool.sessions if one.carries(batch)]:
                 session.drop()
 
     # -- what sessions ask and tell (`relay.session.Desk`)
     def take(self, session: Session) -> Job | None:
         """The next mail for it."""
-        if not (len(self._waiting) and session.has_room and self._may_begin()):
+        if not (len(self._waiting) and session.has_room and self.may_begin()):
             return None
         job = self._waiting.take(asyncio.get_running_loop().time())
         self._look_again()
@@ -282,7 +214,7 @@ class SmtpTransport:
 
     def answered(self, job: Job, stage: Stage, code: int, text: bytes) -> bool:
         """The relay has decided about a mail; whether the connection may be used on."""
-        now, words = self._moment(), text.decode("utf-8", "replace")
+        now, words = self.moment(), text.decode("utf-8", "replace")
         if stage is Stage.END and 200 <= code < 300:
             self._begun(job, answered=True)
             answer: dict[str, object] = {"message_id": f"<{job.mail.message_id}>", "said": said(stage, code, words)}
@@ -317,7 +249,7 @@ class SmtpTransport:
         """It was never begun."""
         self._under_way -= 1
         self._waiting.back(job)
-        now = self._moment()
+        now = self.moment()
         if job.batch.is_stopped:
             later = Later("stopped before it was sent", counts=False)
         elif (closed := self._breaker.closed(now)) is not None:
@@ -330,21 +262,37 @@ class SmtpTransport:
         self._finish(job, later, Heard.NOTHING)
 
     def rests(self, session: Session) -> None:
-        """It has nothing to do: it waits, or leaves after so many mails."""
-        if session.has_room:
-            self._idle.append(session)
-        else:
-            self._spawn(session.quit())
-            self._staff()
+        """It has nothing to do."""
+        self._pool.rests(session)
 
     def ended(self, session: Session, how: Broken) -> None:
         """It is over."""
-        self._sessions.discard(session)
-        if session in self._idle:
-            self._idle.remove(session)
-        if how is Broken.HUNG_UP:
-            self._forget()
-        self._staff()
+        self._pool.ended(session, how)
+        self.staff()
+
+    # -- what its pool asks and tells (`relay.pool.Keeper`)
+    @property
+    def waits(self) -> int:
+        """How many mails wait for a connection."""
+        return len(self._waiting)
+
+    @property
+    def closings(self) -> int:
+        """How often the relay has closed."""
+        return self._breaker.closings
+
+    def may_begin(self) -> bool:
+        """Whether another mail may go now."""
+        return self._breaker.closed(self.moment()) is None and not self._waits_for_first()
+
+    def unreachable(self, trouble: Later) -> None:
+        """No connection could be opened."""
+        self._shut(trouble, self.moment())
+
+    def moment(self) -> datetime:
+        """The present, by the newest `now` that we were given, in whole seconds since."""
+        now, given_at = self._now
+        return now + timedelta(seconds=int(asyncio.get_running_loop().time() - given_at))
 
     # -- outcomes
     def _begun(self, job: Job, *, answered: bool, timed_out: bool = False) -> None:
@@ -353,37 +301,26 @@ class SmtpTransport:
 
     def _finish(self, job: Job, outcome: Outcome, heard: Heard, wait: timedelta | None = None) -> None:
         if self.pace is not None and job.admitted:
-            self.pace.done(job.domain, heard, self._moment(), wait=wait)
+            self.pace.done(job.domain, heard, self.moment(), wait=wait)
             job.admitted = False
         job.settle(outcome)
 
     def _opens(self, job: Job) -> None:
         """The relay has dealt with a mail: others may follow, and more of its domain's."""
         self._breaker.answers(job.closings)
-        if self._waiting.jobs and (self._idle or len(self._sessions) + self._opening < self.connections):
-            self._staff()
+        if self._waiting.jobs and self._pool.has_room:
+            self.staff()
 
     def _shut(self, trouble: Later, now: datetime) -> None:
         """Nothing goes for a while."""
         told = self._breaker.shut(trouble, now)
-        self._forget()
+        self._pool.forget()
         self._put_off(told)
 
     def _put_off(self, later: Later) -> None:
         """The same answer for every mail that waits."""
         for job in self._waiting.drain():
             self._finish(job, later, Heard.NOTHING)
-
-    def _forget(self) -> None:
-        """Hang up on every waiting connection: what ended one has most likely ended them all."""
-        idle, self._idle = self._idle, []
-        for session in idle:
-            session.drop()
-
-    def _moment(self) -> datetime:
-        """The present, by the newest `now` that we were given, in whole seconds since."""
-        now, given_at = self._now
-        return now + timedelta(seconds=int(asyncio.get_running_loop().time() - given_at))
 
     # -- for people, and for the doctor
     @property
