@@ -34,5 +34,3 @@ def test_each_behaviour_is_done_and_tested_or_it_is_said_why_not(page, number, r
     else:
         assert said.strip().startswith(("yes", "in part: "))
         assert NAMED.fullmatch(tests.strip()), "such a cell is: `file.py::test_name`, `::test_of_the_same_file`, ..."
-            "a cell of tests is: `file.py::test_name`, `::test_of_the_same_file`, ..."
-        )
