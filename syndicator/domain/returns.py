@@ -94,9 +94,13 @@ class AutoReply:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """Nobody can tell what to do with it; a person may. `reason` says what is missing."""
+    """Nobody can tell what to do with it; a person may. `reason` says what is missing.
+
+    `may_matter`: a machine wrote it, or it names somebody by a token of ours. What does neither is other people's mail.
+    """
 
     reason: str
+    may_matter: bool = True
 
 
 CameIn = Report | Notice | Complaint | Leave | AutoReply | Unclear

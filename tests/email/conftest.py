@@ -22,6 +22,9 @@ from syndicator.domain.site import Site
 from syndicator.domain.text import plain
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
+from tests.email.inbound_office import fetching, listening_for, office
+
+__all__ = ["fetching", "listening_for", "office"]  # fixtures that stand in a file of their own
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 HERE = Path(__file__).parent

@@ -17,6 +17,7 @@ class Box:
     break_at: str = ""
     sessions: int = 0
     uidplus: bool = True
+    says: int = 0  # of each mail's size, by POP3; 0: the truth
     flagged: set[str] = field(default_factory=set)
     port: int = 0
     tls: ssl.SSLContext | None = None
@@ -46,7 +47,7 @@ class Box:
             if verb == self.break_at:
                 break
             if verb in ("LIST", "UIDL"):
-                said = [str(len(self.mails[name])) if verb == "LIST" else name for name in here.values()]
+                said = [str(self.says or len(self.mails[name])) if verb == "LIST" else name for name in here.values()]
                 writer.write(many([f"{number} {one}".encode() for number, one in zip(here, said, strict=True)]))
             elif verb in ("RETR", "TOP"):
                 writer.write(many(self.mails[here[int(rest[0])]].split(b"\r\n")))

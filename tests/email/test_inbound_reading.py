@@ -34,8 +34,8 @@ PLAIN = ("bounces@press.example.org",)
 AWAY = (f"unsubscribe+{LEAVE}@press.example.org",)
 
 
-def look(data: bytes, recipients=HERE):
-    return read(data, recipients, TOKENS, NOW)
+def look(data: bytes, recipients=HERE, sender=None):
+    return read(data, recipients, TOKENS, NOW, sender=sender)
 
 
 @pytest.mark.parametrize("server", REPORTS)
@@ -197,6 +197,36 @@ def test_whoever_is_away_has_not_left_and_has_not_bounced(kind):
     data = mail(f"From: {READER}\n{VACATION[kind]}", "I am away. The mailbox is full of sun, user unknown.")
     assert look(data) == AutoReply()
     assert look(data, AWAY) == AutoReply()
+
+
+@pytest.mark.parametrize(
+    ("head", "sender"),
+    [
+        ("From: MAILER-DAEMON@mx.example.net\nSubject: something odd", "mailer@mx.example.net"),
+        (f"From: {READER}\nSubject: something odd", ""),
+        (f"Return-Path: <>\nFrom: {READER}\nSubject: something odd", None),
+        (
+            f"From: {READER}\nSubject: Read: unsubscribe {LEAVE}\nContent-Type: multipart/report; boundary=b",
+            READER,
+        ),
+    ],
+)
+@pytest.mark.parametrize("recipients", [AWAY, HERE, PLAIN])
+def test_what_a_machine_writes_is_no_wish_to_leave_and_a_person_looks_at_it(head, sender, recipients):
+    found = look(mail(head, "bla"), recipients, sender)
+    assert isinstance(found, Unclear)
+    assert found.may_matter
+
+
+@pytest.mark.parametrize("subject", ["Away from home, please stop", "Out of office or not: stop", "Auto reply? No"])
+def test_a_person_who_leaves_may_begin_like_a_machine(subject):
+    assert look(mail(f"From: {READER}\nSubject: {subject}", ""), AWAY, READER) == Leave(SUBSCRIBER)
+
+
+@pytest.mark.parametrize(("recipients", "may_matter"), [(PLAIN, False), (HERE, True), (("x@y.example",), False)])
+def test_other_peoples_mail_is_told_from_what_names_a_reader(recipients, may_matter):
+    found = look(mail("From: somebody@example.org\nSubject: watches", "cheap"), recipients, "somebody@example.org")
+    assert found == Unclear("neither a report nor a wish to leave", may_matter)
 
 
 def test_a_report_to_the_address_for_leaving_is_no_wish_to_leave():

@@ -7,7 +7,8 @@ Rules, in order:
 2. Only addresses of ours are taken: the two of the settings, with a token of ours or none. Any other is refused with
    550: nothing is ever passed on.
 3. A connection has `TIMEOUT` seconds for a command and for a mail, mails have `LARGEST` bytes, a mail has
-   `RECIPIENTS`, and at most `CONNECTIONS` are open; the bytes of one mail are counted while they come.
+   `RECIPIENTS`, and at most `CONNECTIONS` are open; the bytes of one mail are counted while they come. `AT_ONCE` mails
+   come in at a time, the others wait for their turn: in memory a mail of short lines is forty times its size.
 4. Ours stop at once when the service does: what has no answer yet comes again.
 """
 
@@ -35,9 +36,10 @@ log = structlog.get_logger()
 
 TIMEOUT = 120.0
 CONNECTIONS = 20
+AT_ONCE = 4
 RECIPIENTS = 50
 LINE = 64_000  # bytes; a mail server breaks lines long before
-MORE = 1_000_000  # bytes of one mail beyond `LARGEST` until the line is cut
+MORE = 1_000_000  # bytes of one mail beyond `LARGEST` until the line is cut; they are counted, and not kept
 
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd logs commands, which hold addresses
 
@@ -85,6 +87,7 @@ class Listener:
         self._clock = clock
         self._server: asyncio.Server | None = None
         self.open: set[_Bounded] = set()
+        self.turns = asyncio.Semaphore(AT_ONCE)
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError where the port is taken."""
@@ -122,14 +125,14 @@ class Listener:
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Rule 1."""
         data = envelope.original_content or b""
-        answers = [await self._take(data, recipient) for recipient in envelope.rcpt_tos]
+        answers = [await self._take(data, recipient, envelope.mail_from or "") for recipient in envelope.rcpt_tos]
         if isinstance(server, LMTP):
             return "\r\n".join(answers)
         return next((one for one in answers if not one.startswith("2")), answers[0])
 
-    async def _take(self, data: bytes, recipient: str) -> str:
+    async def _take(self, data: bytes, recipient: str, sender: str) -> str:
         try:
-            await self._intake.take(data, [recipient])
+            await self._intake.take(data, [recipient], sender=sender.strip("<>"))
         except OSError as error:
             self._metrics.intake_failures.labels(type(error).__name__).inc()
             log.warning("a mail cannot be taken in now", reason=str(error) or type(error).__name__)
@@ -187,6 +190,11 @@ class _Bounded(SMTP):
         """Cut the line."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        """A mail, in its turn."""
+        async with self._listener.turns:
+            await super().smtp_DATA(arg)
 
     def _set_post_data_state(self) -> None:
         super()._set_post_data_state()  # type: ignore[no-untyped-call]  # the library does not say

@@ -83,6 +83,18 @@ class _Pop3(poplib.POP3):
         self._keep(made)
         return made
 
+    def _getlongresp(self) -> tuple[bytes, list[bytes], int]:
+        """An answer of several lines (RFC 1939 section 3), as far as `LARGEST`: the rest is heard, and not kept."""
+        said = self._getresp()  # type: ignore[attr-defined]  # the library's own, and stable
+        lines: list[bytes] = []
+        size = 0
+        while (line := self._getline()[0]) != b".":
+            line = line[line.startswith(b"..") :]
+            size += len(line) + 2
+            if size <= LARGEST:
+                lines.append(line)
+        return said, lines, size
+
     def _getline(self) -> tuple[bytes, int]:
         line = self.file.readline(LINE + 1)
         if len(line) > LINE:
@@ -153,8 +165,8 @@ class Pop3:
         def ask() -> tuple[bytes, bool]:
             box, number = self._live(), self._numbers[mail]
             whole = self._sizes.get(number, 0) <= LARGEST
-            lines = box.retr(number)[1] if whole else box.top(number, LINES)[1]
-            return b"\r\n".join(lines)[:LARGEST] + b"\r\n", whole
+            _, lines, size = box.retr(number) if whole else box.top(number, LINES)
+            return b"\r\n".join(lines) + b"\r\n", whole and size <= LARGEST
 
         return _plainly(ask)
 
@@ -233,7 +245,7 @@ class Imap:
                 raise OSError("a mail is not there any more")
             said = b" ".join(one if isinstance(one, bytes) else one[0] for one in found if one)
             size = _SIZE.search(said)
-            return bytes(answer[1]), size is None or int(size[1]) <= LARGEST
+            return bytes(answer[1])[:LARGEST], size is None or int(size[1]) <= LARGEST
 
         return _plainly(ask)
 

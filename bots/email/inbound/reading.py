@@ -8,7 +8,10 @@ Rules, in order:
    headers of our mail that come with it; at last of any of these forms in the text. No token: `Unclear`.
 3. A token in a report is that of the mail, whatever addresses the report names: whether these are the reader's is
    judged by who knows the reader (`pipeline.returning`).
-4. Leaving takes the token of a leaving address, or one in the subject. What a machine sends back is no wish to leave.
+4. Leaving takes the token of a leaving address, or one in the subject. What a machine sends back is no wish to leave:
+   a mail without an envelope's sender (RFC 5321 section 4.5.5), from a mail system, or a report of any kind (RFC 6522),
+   receipts among them (RFC 8098). A person's subject may begin like a machine's ("Away from home, please stop"): at
+   a leaving address it is a machine's only with the colon that theirs have.
 """
 
 from __future__ import annotations
@@ -54,11 +57,15 @@ _CANDIDATES = 20  # tokens that are tried
 _TEXT = 300_000  # bytes that are searched for one
 
 
-def read(data: bytes, recipients: Sequence[str], tokens: Tokens, now: datetime) -> CameIn:
-    """What that mail is; `recipients` are the envelope's, or where there is none what `addressees` finds."""
+def read(data: bytes, recipients: Sequence[str], tokens: Tokens, now: datetime, *, sender: str | None = None) -> CameIn:
+    """What that mail is; `recipients` are the envelope's, or where there is none what `addressees` finds.
+
+    `sender` is the envelope's, "" if it was <>; None: not known, and `Return-Path` may say it.
+    """
     headers, parts = headers_of(data), parts_of(data)
     look = _Look(data, recipients, parts, tokens, now)
-    return look.report() or look.complaint() or look.odd(headers) or _rest(headers, recipients, tokens, now)
+    found = look.report() or look.complaint() or look.odd(headers)
+    return found or _rest(headers, recipients, tokens, now, is_machines=_is_machines(headers, sender))
 
 
 def addressees(data: bytes) -> list[str]:
@@ -147,24 +154,38 @@ class _Look:
         return None if found is None else self._delivery(f"+{found[0]}@")
 
 
-def _rest(headers: Message, recipients: Sequence[str], tokens: Tokens, now: datetime) -> CameIn:
+def _rest(headers: Message, recipients: Sequence[str], tokens: Tokens, now: datetime, *, is_machines: bool) -> CameIn:
     """What is neither a report nor a complaint."""
     submitted = value(headers, "Auto-Submitted").lower()
     if submitted.startswith("auto-replied") or _answers_itself(headers):
         return AutoReply()
-    if (who := _who_leaves(headers, recipients, tokens, now)) is not None:
-        return Leave(who)
+    asks = next((who for one in recipients if (who := who_leaves(tokens, one, now)) is not None), None)
+    subject = value(headers, "Subject")
+    automatic = _AUTOMATIC.match(subject)
+    if automatic and (asks is None or subject[automatic.end() :].lstrip().startswith(":")):
+        return AutoReply()
+    if is_machines:
+        return Unclear("a machine wrote it, and nobody can tell what")
+    if asks is None:
+        asks = _in_subject(subject, tokens, now)
+    if asks is not None:
+        return Leave(asks)
     if submitted.startswith("auto-"):
         return AutoReply()
-    return Unclear("neither a report nor a wish to leave")
+    is_ours = any(which_delivery(tokens, one, now) is not None for one in recipients)
+    return Unclear("neither a report nor a wish to leave", may_matter=is_ours)
 
 
-def _who_leaves(headers: Message, recipients: Sequence[str], tokens: Tokens, now: datetime) -> int | None:
+def _is_machines(headers: Message, sender: str | None) -> bool:
     """Rule 4."""
-    subject = value(headers, "Subject")
-    written = [f"+{bare}@" for bare in _BARE.findall(subject)[:_CANDIDATES]]
-    for recipient in (*recipients, *written):
-        if (who := who_leaves(tokens, recipient, now)) is not None:
+    nobody = sender == "" or value(headers, "Return-Path") == "<>"
+    return nobody or headers.get_content_type() == "multipart/report" or from_a_system(headers)
+
+
+def _in_subject(subject: str, tokens: Tokens, now: datetime) -> int | None:
+    """Rule 4."""
+    for bare in _BARE.findall(subject)[:_CANDIDATES]:
+        if (who := who_leaves(tokens, f"+{bare}@", now)) is not None:
             return who
     return _reader(subject, tokens, now)
 
@@ -173,7 +194,7 @@ def _answers_itself(headers: Message) -> bool:
     """Whether a machine answers in somebody's place, by other marks than RFC 3834's."""
     if any(value(headers, name) for name in ("X-Autoreply", "X-Autorespond", "X-Auto-Reply-From")):
         return True
-    return value(headers, "Precedence").lower() == "auto_reply" or bool(_AUTOMATIC.match(value(headers, "Subject")))
+    return value(headers, "Precedence").lower() == "auto_reply"
 
 
 def _reader(text: str, tokens: Tokens, now: datetime) -> int | None:
