@@ -5,9 +5,10 @@ Rules, in order:
 1. Sent is sent. Refused fails this message only. Gone fails it and pauses the subscriber.
 2. Later is deferred: to the channel's own time if it gave one, else by backoff (1 min doubling to 4 h, with jitter).
    A wait that counts fails after `max_attempts`; one that does not (the channel's pace) never does. A channel with
-   `patience` counts by the clock instead: it gives up that long after the row was written, with one last attempt then
-   (RFC 5321 section 4.5.4.1 asks for days), but not before `FEWEST` attempts: what waited long for its first one, for a
-   pause or a warm-up, is not given up at its first greylisting.
+   `patience` counts by the clock instead: it gives up that long after the row was put off first, with one last attempt
+   then (RFC 5321 section 4.5.4.1 asks for days), but not before `FEWEST` attempts: a service that was down for days
+   does not give up at the second one. Waits for a pause, a warm-up or the row's own first turn are no part of it. A
+   wish to slow down is no failure of the mail: it makes no later wait of the backoff longer.
 3. Moved is tried again at once, at the new address.
 4. Unknown stays `unknown`, unless the channel's policy sends it once more (`ResendUnknown`), with the same ids.
 5. Jitter is a function of (delivery, attempt), so that the rule stays pure and a test can name the second.
@@ -43,7 +44,7 @@ class ResendUnknown(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a channel is; with `patience`, from when a row was written, `max_attempts` does not matter."""
+    """How patient a channel is; with `patience`, from a row's first attempt, `max_attempts` does not matter."""
 
     max_attempts: int = 12
     resend_unknown: ResendUnknown = ResendUnknown.NEVER
@@ -54,9 +55,9 @@ class RetryPolicy:
 class Fate:
     """The ledger's next state, and what else follows from the answer.
 
-    `counted` False gives the attempt back; `pause` is the reason to pause the subscriber; `move_to` a new address;
-    `resolved` what the channel calls the address. `bounce` is what the answer says of the mailbox, once it is final: a
-    mail that is only put off has not come back.
+    `counted` False gives the attempt back; `slowed`: it was told to slow down; `pause` is the reason to pause the
+    subscriber; `move_to` a new address; `resolved` what the channel calls the address. `bounce` is what the answer says
+    of the mailbox, once it is final: a mail that is only put off has not come back.
     """
 
     state: DeliveryState
@@ -69,6 +70,7 @@ class Fate:
     move_to: str = ""
     resolved: str = ""
     bounce: Bounce | None = None
+    slowed: bool = False
 
 
 def backoff(delivery: int, attempt: int) -> timedelta:
@@ -87,9 +89,14 @@ def fate(
     priority: Priority,
     policy: RetryPolicy,
     now: datetime,
-    written: datetime | None = None,
+    slowed: int = 0,
+    tried_at: datetime | None = None,
 ) -> Fate:
-    """What the ledger must say next. `attempts` counts this one; `written` is when the row was, if it is known."""
+    """What the ledger must say next.
+
+    `attempts` counts this one; `slowed` of those before it ended with a wish to slow down. `tried_at` is when the row
+    was put off first, None if it never was.
+    """
     match outcome:
         case Sent(answer, address):
             return Fate(DeliveryState.SENT, answer=answer, resolved=address)
@@ -101,7 +108,7 @@ def fate(
             reason, kept = f"moved to {address}", answer or None
             return Fate(DeliveryState.DEFERRED, reason, due_at=now, counted=False, move_to=address, answer=kept)
         case Later():
-            return _later(outcome, delivery, attempts, policy, now, written)
+            return _later(outcome, delivery, attempts, slowed, policy, now, tried_at or now)
         case _:
             return _unknown(
                 outcome.reason, dict(outcome.answer), resent=resent, priority=priority, policy=policy, now=now
@@ -109,21 +116,21 @@ def fate(
 
 
 def _later(
-    outcome: Later, delivery: int, attempts: int, policy: RetryPolicy, now: datetime, written: datetime | None
+    outcome: Later, delivery: int, attempts: int, slowed: int, policy: RetryPolicy, now: datetime, since: datetime
 ) -> Fate:
     answer = outcome.answer or None
     if not outcome.counts:
         due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
         return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, counted=False, answer=answer)
-    last = written + policy.patience if policy.patience is not None and written is not None else None
+    last = since + policy.patience if policy.patience is not None else None
     over = attempts >= policy.max_attempts if last is None else attempts >= FEWEST and now >= last
     if over:
         said = f"given up after {attempts} attempts: {outcome.reason}"
         return Fate(DeliveryState.FAILED, said, answer=answer, bounce=outcome.bounce)
     if outcome.asked:
         due = outcome.not_before or now + timedelta(seconds=PACE_WAIT)
-        return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer)
-    wait = now + backoff(delivery, attempts)
+        return Fate(DeliveryState.DEFERRED, outcome.reason, due_at=due, answer=answer, slowed=True)
+    wait = now + backoff(delivery, attempts - slowed)
     if last is not None and now < last:
         wait = min(wait, last)  # the last attempt comes at the end, and no later
     due = max(outcome.not_before or now, wait)

@@ -151,11 +151,12 @@ class Settler:
                 outcome,
                 delivery=c.id,
                 attempts=c.attempts,
+                slowed=c.slowed,
                 resent=c.resent,
                 priority=c.message.priority,
                 policy=policy_for(self._policies[kind], kind, c.role),
                 now=now,
-                written=c.message.created_at,
+                tried_at=c.tried_at,
             )
             for c, outcome in zip(claimed, outcomes, strict=True)
         ]
@@ -208,7 +209,14 @@ class Settler:
 
 def _settlement(claimed: Claimed, f: Fate) -> Settlement:
     return Settlement(
-        claimed.id, f.state, answer=f.answer, reason=f.reason, due_at=f.due_at, counted=f.counted, resent=f.resent
+        claimed.id,
+        f.state,
+        answer=f.answer,
+        reason=f.reason,
+        due_at=f.due_at,
+        counted=f.counted,
+        resent=f.resent,
+        slowed=f.slowed,
     )
 
 

@@ -13,8 +13,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, and_, case, delete, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,10 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority, SubscriberRole
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
-__all__ = ["PAGE", "batch_of", "close_idle", "forget_closed", "priority_of", "regroup", "urgency"]
+__all__ = ["ANEW", "PAGE", "batch_of", "close_idle", "forget_closed", "priority_of", "regroup", "urgency"]
 
 PAGE = 32  # deliveries to callbacks in one batch
 CHATS = 50  # deliveries to chats in one
+ANEW: Mapping[str, object] = MappingProxyType(
+    {"attempts": 0, "slowed": 0, "tried_at": None, "crashes": 0, "reason": ""}
+)  # of a row that has all its attempts and time before it again
 
 WAITING = (DeliveryState.DUE, DeliveryState.SENDING)
 _OURS = {Priority.URGENT: Priority.CHANNEL_URGENT, Priority.NORMAL: Priority.CHANNEL}

@@ -72,6 +72,8 @@ class Claimed:
     hushed: bool = False  # they have left, or asked for a pause: their copies follow without a word
     told: Sequence[Told] = ()  # what they have of the release, of what follows one; oldest first
     change: int | None = None  # of its release (rule 4); None: not certain, or no release
+    slowed: int = 0  # attempts that ended with a wish to slow down
+    tried_at: datetime | None = None  # when it was put off first
 
 
 UTC = ZoneInfo("UTC")
@@ -102,7 +104,8 @@ LOCKS = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED"}
 _READERS = (
     select(
         DELIVERY.c.id.label("delivery"),
-        *(DELIVERY.c[name] for name in ("message_id", "subscriber_id", "lang", "attempts", "resent", "answer")),
+        *(DELIVERY.c[name] for name in ("message_id", "subscriber_id", "lang", "attempts", "slowed", "tried_at")),
+        *(DELIVERY.c[name] for name in ("resent", "answer")),
         DELIVERY.c.subscription_id.label("delivery_subscription"),
         *(SUBSCRIBER.c[name] for name in ("channel", "resolved", "role", "language", "timezone", "text_only")),
         *(SUBSCRIBER.c[name] for name in ("address", "other_language", "state_reason", "quiet")),
@@ -272,4 +275,6 @@ def _claimed(row: Facts, message: Message, told: Sequence[Told], *, alone: bool)
         hushed=is_hushed(row),
         told=[one for one in told if one.is_answered],
         change=row["change"] if alone else None,
+        slowed=row["slowed"],
+        tried_at=row["tried_at"],
     )

@@ -157,6 +157,8 @@ async def _forget_deliveries(session: AsyncSession, subscriber: int) -> int:
         "due_at": its_own,
         "claimed_at": None,
         "settled_at": its_own,
+        "tried_at": None,
+        "slowed": 0,
         "resent": False,
         "reason": "",
         "answer": {},

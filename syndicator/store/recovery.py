@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, SubscriberRole
 from syndicator.domain.places import Place
-from syndicator.store.batching import close_idle, regroup, urgency
+from syndicator.store.batching import ANEW, close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 
@@ -91,9 +91,7 @@ async def retry(
             query = query.where(DELIVERY.c.id == delivery)
         rows = [(number, channel, priority) for number, channel, priority in await session.execute(query)]
         marked = {"resent": True} if state is DeliveryState.UNKNOWN else {}
-        moved += await regroup(
-            session, rows, state, size=BATCH_SIZE, now=now, attempts=0, crashes=0, reason="", **marked
-        )
+        moved += await regroup(session, rows, state, size=BATCH_SIZE, now=now, **ANEW, **marked)
     return moved
 
 

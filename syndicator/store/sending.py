@@ -40,7 +40,10 @@ STEP = 20_000  # rows that one sweep moves; the rest are as overdue, and the nex
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a claimed delivery. `due_at` is set for deferred; `counted` False gives the attempt back."""
+    """What became of a claimed delivery. `due_at` is set for deferred; `counted` False gives the attempt back.
+
+    `slowed` says that it was told to slow down: the attempt counts, and makes no later wait longer.
+    """
 
     delivery: int
     state: DeliveryState
@@ -49,6 +52,7 @@ class Settlement:
     due_at: datetime | None = None
     counted: bool = True
     resent: bool | None = None
+    slowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ UPDATE delivery SET
     state = :state,
     reason = :reason,
     attempts = attempts - :back,
+    slowed = slowed + :slowed,
+    tried_at = COALESCE(tried_at, :tried_at),
     answer = CASE WHEN :answered = 1 THEN :answer ELSE answer END,
     resent = CASE :resent WHEN 1 THEN :yes WHEN 0 THEN :no ELSE resent END,
     due_at = COALESCE(:due_at, due_at),
@@ -76,8 +82,9 @@ WHERE id = :delivery AND state = 'sending'
     bindparam("answer", type_=JSON),
     bindparam("due_at", type_=UtcTime),
     bindparam("settled_at", type_=UtcTime),
+    bindparam("tried_at", type_=UtcTime),
     bindparam("reason", type_=String),
-    *(bindparam(name, type_=Integer) for name in ("back", "answered", "resent", "leaves")),
+    *(bindparam(name, type_=Integer) for name in ("back", "slowed", "answered", "resent", "leaves")),
 )
 
 # Nearly all rows come to this, and a row of many parameters costs more than its UPDATE.
@@ -165,6 +172,8 @@ def _settling(one: Settlement, now: datetime) -> dict[str, Any]:
         "state": str(one.state),
         "reason": one.reason,
         "back": 0 if one.counted else 1,
+        "slowed": int(one.slowed),
+        "tried_at": now if again and one.counted else None,
         "answered": 0 if one.answer is None else 1,
         "answer": {} if one.answer is None else dict(one.answer),
         "resent": -1 if one.resent is None else int(one.resent),

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.chat_answers import with_found, with_said, within_reach
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, State
 from syndicator.domain.places import Place
-from syndicator.store.batching import regroup, urgency
+from syndicator.store.batching import ANEW, regroup, urgency
 from syndicator.store.tables import DELIVERY, HUB_LEASE, MESSAGE, RELEASE, SUBSCRIBER
 
 __all__ = ["BY_HAND", "SETTLED", "settle_by_hand"]
@@ -102,7 +102,7 @@ async def _follow(session: AsyncSession, row: Mapping[str, Any], messages: Seque
     await session.execute(update(DELIVERY).where(DELIVERY.c.id == newest["id"]).values(answer=answer))
     if state not in _STILL_TO_GO:
         moving = [(newest["id"], newest["channel"], newest["priority"])]
-        await regroup(session, moving, state, size=1, now=now, attempts=0, crashes=0, reason="")
+        await regroup(session, moving, state, size=1, now=now, **ANEW)
     return f"the post follows now, by {newest['key']}"
 
 

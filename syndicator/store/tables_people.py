@@ -192,7 +192,11 @@ class Batch(SQLModel, table=True):
 
 
 class Delivery(SQLModel, table=True):
-    """The ledger: one row per (message, subscriber), whatever happens."""
+    """The ledger: one row per (message, subscriber), whatever happens.
+
+    `handed_at` is when a merge made the row its subscriber's, who then had the address that it went to. `tried_at`
+    is when it was put off first, for a reason that counts; of its `attempts`, `slowed` ended with a wish to slow down.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -227,6 +231,9 @@ class Delivery(SQLModel, table=True):
     due_at: datetime = moment()
     claimed_at: datetime | None = moment(nullable=True)
     settled_at: datetime | None = moment(nullable=True)
+    tried_at: datetime | None = moment(nullable=True)
+    slowed: int = whole()
+    handed_at: datetime | None = moment(nullable=True)
     resent: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     reason: str = long_text()
     answer: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))

@@ -108,8 +108,8 @@ def test_two_deliveries_that_fail_together_do_not_come_back_together() -> None:
 LASTING = RetryPolicy(max_attempts=3, patience=timedelta(hours=48))
 
 
-def lasting(outcome: Outcome, *, attempts: int, hours: float) -> Fate:
-    written = NOW - timedelta(hours=hours)
+def lasting(outcome: Outcome, *, attempts: int, hours: float, slowed: int = 0) -> Fate:
+    """Of a row that was put off first so many hours ago."""
     return fate(
         outcome,
         delivery=7,
@@ -118,7 +118,8 @@ def lasting(outcome: Outcome, *, attempts: int, hours: float) -> Fate:
         priority=Priority.NORMAL,
         policy=LASTING,
         now=NOW,
-        written=written,
+        slowed=slowed,
+        tried_at=NOW - timedelta(hours=hours),
     )
 
 
@@ -128,7 +129,7 @@ def lasting(outcome: Outcome, *, attempts: int, hours: float) -> Fate:
         (1, 0, DeliveryState.DEFERRED),
         (19, 47.9, DeliveryState.DEFERRED),  # the number does not matter
         (19, 48, DeliveryState.FAILED),
-        (1, 200, DeliveryState.DEFERRED),  # it waited long for its first attempt: a warm-up, a pause
+        (1, 200, DeliveryState.DEFERRED),  # nobody was there to try again
         (7, 200, DeliveryState.DEFERRED),
         (8, 200, DeliveryState.FAILED),
     ],
@@ -143,8 +144,29 @@ def test_the_last_attempt_comes_when_patience_ends() -> None:
 
 def test_what_a_receiver_asked_for_is_waited_for_and_no_longer_and_ends_as_well() -> None:
     asked = lasting(Later("421", not_before=NOW + timedelta(seconds=30), asked=True), attempts=9, hours=1)
-    assert (asked.due_at, asked.counted) == (NOW + timedelta(seconds=30), True)
+    assert (asked.due_at, asked.counted, asked.slowed) == (NOW + timedelta(seconds=30), True, True)
     assert lasting(Later("421", asked=True), attempts=9, hours=49).state is DeliveryState.FAILED
+
+
+def test_wishes_to_slow_down_make_no_later_wait_longer() -> None:
+    greylisted = lasting(Later("451 greylisted"), attempts=13, slowed=12, hours=1)
+    assert greylisted.due_at is not None
+    assert greylisted.due_at - NOW <= timedelta(seconds=75)
+    assert not greylisted.slowed
+
+
+def test_patience_begins_with_the_first_attempt() -> None:
+    first = fate(
+        Later("451 greylisted"),
+        delivery=7,
+        attempts=8,
+        resent=False,
+        priority=Priority.NORMAL,
+        policy=LASTING,
+        now=NOW,
+        tried_at=None,
+    )
+    assert first.state is DeliveryState.DEFERRED
 
 
 def test_the_channels_own_pace_is_never_given_up() -> None:
