@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from syndicator.domain.bounces import FORGOTTEN
 from syndicator.domain.filters import BadFilter, Filter
 from syndicator.domain.model import Urgency
 from syndicator.store import releases
@@ -164,11 +165,14 @@ def query_filter(request: web.Request) -> Filter:
 async def privacy(request: web.Request) -> web.Response:
     """GET /{lang}/privacy: what is kept of a reader, and what is not."""
     parts, lang = request.app[PARTS], request.match_info["lang"]
+    left_days = ceil(parts.retention.left_days)
     return page(
         request,
         "privacy.html",
         lang,
         paths={code: f"/{code}/privacy" for code in parts.site.languages},
-        left_days=ceil(parts.retention.left_days),
+        left_days=left_days,
         ledger_days=ceil(parts.retention.ledger_days),
+        returned_days=max(FORGOTTEN.days, left_days),
+        moved_days=max(ceil(parts.confirm_for / timedelta(days=1)), left_days),
     )

@@ -9,14 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from syndicator.domain.model import SubscriptionState
-from syndicator.store import ledger
+from syndicator.domain.model import Cadence, SubscriptionState
+from syndicator.store import ledger, opt_ins, subscriptions
 from syndicator.store.erasing import erase
+from syndicator.store.moving import relocate
+from syndicator.store.opt_ins import OptIn
+from syndicator.store.subscriptions import Consent
 from syndicator.store.tables import READDRESSED
 from tests.web.people import ONE_CLICK, hidden
 
 LINKS = {  # every route with a token: what it is for, and what is posted there
-    "/confirm/{}": ("confirm", {}),
+    "/confirm/{}": ("opt-in", {}),
     "/address/{}": ("address", {}),
     "/manage/{}": ("manage", {"action": "end-all"}),
     "/manage/{}/sent": ("manage", None),
@@ -24,7 +27,7 @@ LINKS = {  # every route with a token: what it is for, and what is posted there
     "/manage/{}/erase": ("manage", {}),
     "/unsubscribe/{}": ("unsubscribe", ONE_CLICK),
 }
-PURPOSES = ("confirm", "address", "manage", "unsubscribe")
+PURPOSES = ("opt-in", "address", "manage", "unsubscribe")
 
 
 class Held:
@@ -39,7 +42,10 @@ class Held:
         now = self.people.clock()
         async with self.people.database.writing() as session:
             question = await ledger.ask_address(session, self.someone.id, "new@example.org", now=now)
-        self.numbers = {"confirm": wish.id, "address": question.id}
+            letter = await ledger.confirmation(session, wish.id, self.someone.id, now=now)
+            consent = Consent(now, "web", "yes")
+            await opt_ins.write(session, letter.id, OptIn(Cadence.DAILY, "ru", text_only=True, consent=consent))
+        self.numbers = {"opt-in": letter.id, "address": question.id}
         return self
 
     def token(self, purpose, **expires):
@@ -80,7 +86,11 @@ async def test_no_link_opens_what_it_was_not_made_for(visitor, held):
     for path, (purpose, posted) in LINKS.items():
         good = held.token(purpose)
         tokens = [held.token(other) for other in PURPOSES if other != purpose]
+        boxes, number = held.people.tokens.mailbox, held.someone.id
         tokens += [
+            boxes("return", 1),
+            boxes("leave", number),
+            boxes("leave", number)[:40],
             "",
             "x" * 40,
             good[:-1],
@@ -101,7 +111,7 @@ async def test_no_link_opens_what_it_was_not_made_for(visitor, held):
     assert await held.everything() == before
 
 
-@pytest.mark.parametrize(("purpose", "path"), [("confirm", "/confirm/{}"), ("address", "/address/{}")])
+@pytest.mark.parametrize(("purpose", "path"), [("opt-in", "/confirm/{}"), ("address", "/address/{}")])
 async def test_a_link_that_asks_ends_with_its_time_and_ways_out_never_do(visitor, held, clock, purpose, path):
     good = held.token(purpose)
     clock.move(days=7)
@@ -112,6 +122,27 @@ async def test_a_link_that_asks_ends_with_its_time_and_ways_out_never_do(visitor
     clock.move(days=4000)
     for out in ("manage", "unsubscribe"):
         assert (await visitor.get(f"/{out}/{held.token(out)}")).status == 200
+
+
+async def test_links_of_who_became_one_with_another_open_what_they_have_now(visitor, held, people, clock):
+    other, _ = await people.join("other@example.org", "topic=refugees")
+    async with people.database.writing() as session:
+        letter = await ledger.confirmation(
+            session, (await subscriptions.of(session, other.id))[0].id, other.id, now=clock()
+        )
+        await relocate(session, held.someone.id, "other@example.org", clock())
+    before = await held.everything()
+    paths = {
+        path: people.link(purpose, other.id) for path, (purpose, _) in LINKS.items() if purpose not in held.numbers
+    }
+    for path, link in paths.items():
+        answer = await visitor.get(path.format(link.rpartition("/")[2]))
+        assert answer.status == 200, path
+        assert f"merged-{other.id}" not in await answer.text()
+    assert (await visitor.get(people.link("opt-in", letter.id).replace("opt-in", "confirm"))).status == 200
+    assert await held.everything() == before
+    assert (await visitor.post(people.link("unsubscribe", other.id), ONE_CLICK)).status == 200
+    assert await people.live("other@example.org") == []
 
 
 async def test_an_erased_persons_links_open_nothing(visitor, held, clock):

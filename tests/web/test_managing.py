@@ -9,7 +9,7 @@ from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, event, insert, select
 
 from syndicator.domain.bounces import Suppressed
 from syndicator.domain.model import Cadence, DeliveryState, MessageKind, Priority, SubscriptionState
@@ -170,17 +170,32 @@ async def test_another_address_is_asked_by_mail_and_moves_with_its_button(visito
     assert await people.reader() is None
 
 
-async def test_what_is_answered_tells_nobody_whose_the_new_address_is(visitor, people):
+async def test_what_is_done_and_answered_tells_nobody_whose_the_new_address_is(visitor, clock, people):
+    """Not one statement more or less, so that the time until the answer tells nothing either."""
     someone, _ = await people.join()
-    await people.join("known@example.org")
+    await people.join("active@example.org")
     await people.join("waits@example.org", state=SubscriptionState.PENDING)
-    answers = [
-        await change(visitor, people, someone, action="address", email=f"{who}@example.org")
-        for who in ("known", "waits", "new")
-    ]
-    assert {(one.status, one.headers["Location"]) for one in answers} == {
-        (303, people.link("manage", someone.id) + "?done=asked")
-    }
+    paused, _ = await people.join("paused@example.org")
+    await people.pause(paused)
+    async with people.database.writing() as session:
+        for who, reason in (("bounced", Suppressed.BOUNCED), ("blocked", Suppressed.BLOCKED)):
+            await suppressions.add(session, people.tokens.fingerprint("address", f"{who}@example.org"), reason, clock())
+    link = people.link("manage", someone.id)
+    form = hidden(await visitor.text(link), "form")
+    said, asked = [], {}
+
+    def hear(connection, cursor, statement, *rest):
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    for who in ("nobody", "active", "waits", "paused", "bounced", "blocked"):
+        said.clear()
+        answer = await visitor.post(link, {"form": form, "action": "address", "email": f"{who}@example.org"})
+        asked[who] = (answer.status, answer.headers["Location"], await answer.read(), tuple(said))
+    event.remove(Engine, "before_cursor_execute", hear)
+    assert len(set(map(str, asked.values()))) == 1
+    assert asked["nobody"][:2] == (303, f"{link}?done=asked")
+    assert any("INSERT INTO application" in one for one in asked["nobody"][3])
 
 
 @pytest.mark.parametrize("email", ["", "nobody", "ayla@example.org", "AYLA@example.org", "a@b.org\r\nBcc: x@y.org"])

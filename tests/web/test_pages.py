@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 
+from syndicator.domain.bounces import FORGOTTEN
 from syndicator.domain.model import Attachment, State, Urgency
 from syndicator.store import releases
 
@@ -357,3 +359,18 @@ async def test_a_wide_table_can_be_scrolled_with_the_keyboard_and_stays_a_table(
     shown = await visitor.text("/az/releases/1-office-hours")
     assert '<div class="wide" role="region" aria-label="Cədvəl" tabindex="0"><table>' in shown
     assert "</table></div>" in shown
+
+
+async def test_the_privacy_page_says_how_long_as_it_is_set(parts, open_site):
+    retention = parts.retention.model_copy(update={"left_days": 300.0})
+    said = await (await open_site(replace(parts, retention=retention, confirm_for=timedelta(days=400)))).text(
+        "/en/privacy"
+    )
+    for sentence in (
+        "we record that for 300 days at most",
+        "the request ends. 300 days later your address is erased",
+        "we keep the new one and the old one for 400 days besides",
+    ):
+        assert sentence in said
+    said = await (await open_site(parts)).text("/en/privacy")
+    assert f"we record that for {FORGOTTEN.days} days at most" in said

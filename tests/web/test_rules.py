@@ -17,7 +17,7 @@ from jinja2.ext import babel_extract
 import syndicator.web
 from syndicator.i18n import LOCALE_DIR
 from syndicator.web.limits import Limits, Window
-from syndicator.web.visitors import is_own_form, networks, preferred_language, visitor
+from syndicator.web.visitors import is_own_form, network, networks, preferred_language, visitor
 
 ROOM = Path(syndicator.web.__file__).parent
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -52,6 +52,20 @@ NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 )
 def test_a_visitor_is_known_by_what_can_be_believed(peer, forwarded, trusted, known_as):
     assert visitor(peer, forwarded, networks(trusted)) == known_as
+
+
+@pytest.mark.parametrize(
+    ("known_as", "from_"),
+    [
+        ("198.51.100.1", "198.51.100.0/24"),
+        ("198.51.101.1", "198.51.101.0/24"),
+        ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::/64", "2001:db8:1::/48"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_network_is_what_one_hand_may_hold(known_as, from_):
+    assert network(known_as) == from_
 
 
 def test_a_proxy_that_is_no_address_is_refused_by_name():
