@@ -102,9 +102,11 @@ class BounceKind(StrEnum):
 class Suppressed(StrEnum):
     """Why an address is kept out, from the weakest reason to the strongest.
 
+    MOVED: its owner has moved to another one.
     UNASKED: its owner complained about a letter that only asks. BLOCKED: the office's own word.
     """
 
+    MOVED = "moved"
     BOUNCED = "bounced"
     ERASED = "erased"
     COMPLAINED = "complained"

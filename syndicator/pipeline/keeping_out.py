@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. Who is kept out gets nothing from the commit on: what they had subscribed to ends with it. Nobody need be known by
-   that address; it is kept out of sign-ups and imports all the same.
+1. Who is kept out gets nothing from the commit on: what they had subscribed to ends with it, and what somebody has
+   asked for there and still waits goes out no more. Nobody need be known by that address; it is kept out of sign-ups
+   and imports all the same.
 2. Letting in sends nothing and brings no subscription back: they may be asked, or imported, again.
 """
 
@@ -16,7 +17,7 @@ from syndicator.domain.bounces import Suppressed
 from syndicator.domain.model import ChannelKind
 from syndicator.domain.tokens import Tokens
 from syndicator.pipeline.addresses import email_address
-from syndicator.store import subscriptions, suppressions
+from syndicator.store import readdressing, subscriptions, suppressions
 from syndicator.store.database import Database
 
 __all__ = ["ENDED", "KeepingOut", "KeptOut"]
@@ -48,6 +49,7 @@ class KeepingOut:
         known, fingerprint = self._both(address)
         async with self._database.writing() as session:
             await suppressions.add(session, fingerprint, reason, now)
+            await readdressing.call_off(session, known, now)
             found = await subscriptions.find(session, ChannelKind.EMAIL, known)
             ended = await subscriptions.end_all(session, found.id, ENDED, now) if found else 0
             return KeptOut(await suppressions.has(session, fingerprint) or reason, ended)

@@ -25,7 +25,8 @@ from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 from syndicator.i18n import Translator
-from syndicator.store import personal, releases, subscriptions, suppressions
+from syndicator.store import applications, personal, releases, subscriptions, suppressions
+from syndicator.store.applications import Application
 from syndicator.store.database import Database
 from syndicator.store.personal import Entry, Erased
 from syndicator.store.subscriptions import Subscriber, Subscription
@@ -111,6 +112,7 @@ class Personal:
             count = await personal.told_count(session, subscriber)
             returned = await personal.returned(session, subscriber, RETURNED)
             elsewhere = await personal.asked_for(session, subscriber)
+            waiting = await applications.of(session, subscriber, facts["address"])
             kept_out = await self._kept_out(session, facts)
             named = await self._titled(session, [pair for row in rows for pair in row.releases[:ITEMS]], now)
         titles = {(one.number, one.lang): one for one in named}
@@ -125,6 +127,7 @@ class Personal:
             "deliveries": {"count": count, "newest": [_delivery(row, titles) for row in rows]},
             "came_back": [{**one, "at": _time(one["at"])} for one in returned],
             "other_addresses": [_elsewhere(one) for one in elsewhere],
+            "asked_for_and_waiting": [self._application(one, facts["address"], t) for one in waiting],
             "kept_out_because": kept_out,
         }
 
@@ -139,12 +142,15 @@ class Personal:
         by_mail = subscriber.channel is ChannelKind.EMAIL and not subscriber.is_erased
         if by_mail and self._tokens is None:
             raise ValueError("a mail address cannot be erased without tokens: it would come back with the next import")
-        async with self._database.writing() as session:
+        office = {"language": self._site.default_language, "timezone": self._site.timezone}
+
+        async def erase(session: AsyncSession) -> Erased:
             if by_mail and self._tokens is not None:
                 fingerprint = self._tokens.fingerprint("address", subscriber.address)
                 await suppressions.add(session, fingerprint, Suppressed.ERASED, now)
-            office = {"language": self._site.default_language, "timezone": self._site.timezone}
             return await personal.erase(session, subscriber.id, now, **office)
+
+        return await self._database.again(erase)
 
     async def _kept_out(self, session: AsyncSession, facts: Mapping[str, Any]) -> str | None:
         """Why the address stands on the list of those that get nothing, if it does."""
@@ -171,6 +177,14 @@ class Personal:
         if standing(release.state, release.public_at, release.opened_at, now) is not Standing.PUBLIC:
             return Titled(number, lang)
         return Titled(number, lang, variant.revision.title, self._site.release(lang, number, variant.slug))
+
+    def _application(self, one: Application, address: str, t: Translator) -> dict[str, Any]:
+        asked: dict[str, Any] = {"asked_at": _time(one.asked_at)}
+        if one.subscriber is not None:  # the other address is whoever's it is: theirs only where they named it
+            return asked | {"wish": "another address", "address": one.address}
+        consent = {"source": one.consent_source, "text": one.consent_text}
+        filter_ = {"filter": one.filter, "filter_in_words": stored_in_words(one.filter, self._taxonomy, t)}
+        return asked | {"wish": "to subscribe", "address": address, **filter_, "consent": consent}
 
     def _subscription(self, one: Subscription, t: Translator) -> dict[str, Any]:
         return {

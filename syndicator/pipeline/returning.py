@@ -5,13 +5,15 @@ Rules, in order:
 1. Everything about one mail is one transaction: what came back is recorded, and its consequences with it. The same
    report again changes nothing (`store.bounces`).
 2. HARD: nothing more is sent to that mailbox, at once; its reader is paused, topics kept, and the address is kept out
-   of imports. COMPLAINT: all ends at once, and the address is kept out; after a complaint about a question, no question
-   goes there again. SOFT: it scores, and pauses above the bar. POLICY: it blames us; it is recorded and counted.
+   of imports. COMPLAINT: all ends at once, the address is kept out, and what somebody has asked for there and still
+   waits goes out no more; after a complaint about a question, no question goes there again. SOFT: it scores, and pauses
+   above the bar. POLICY: it blames us; it is recorded and counted.
 3. A mail that came back has not arrived, and its row says so. One whose row is still `sending` is not judged yet
    (`NotYet`): its outcome is about to be written.
 4. A report about another address than the one we wrote to (the reader forwards their mail) is no word about theirs:
    what would be HARD is SOFT then.
-5. A letter that went to another address than its subscriber's says nothing of them, only of that address.
+5. A letter that went to another address than its subscriber's says nothing of them, only of that address. So does one
+   that went where they were before they moved: somebody else may read there now.
 6. Who has come back since that mail was sent (`store.coming_back`) is there: the report counts for the mail alone.
 7. Nothing is done for a token whose delivery or reader is gone: it is counted, and forgotten.
 """
@@ -30,7 +32,7 @@ from syndicator.domain.returns import AutoReply, CameIn, Complaint, Failure, Lea
 from syndicator.domain.tokens import Tokens
 from syndicator.metrics import Metrics
 from syndicator.pipeline.addresses import BadAddress, email_address
-from syndicator.store import bounces, moving, subscriptions, suppressions
+from syndicator.store import bounces, moving, readdressing, subscriptions, suppressions
 from syndicator.store.bounces import BOUNCED, Concerned
 from syndicator.store.coming_back import has_come_back
 from syndicator.store.database import Database
@@ -90,6 +92,7 @@ class Consequences:
 
     async def _unwanted(self, session: AsyncSession, who: Concerned, now: datetime) -> None:
         await self._keep_out(session, who, Suppressed.UNASKED if who.asks else Suppressed.COMPLAINED, now)
+        await readdressing.call_off(session, who.address, now)
         if who.is_theirs:
             await subscriptions.end_all(session, who.subscriber, COMPLAINED, now)
 

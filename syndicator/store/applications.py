@@ -11,6 +11,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,9 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import Cadence
 from syndicator.store.tables import APPLICATION
 
-__all__ = ["Application", "claim", "done", "forget", "next_due", "only_newest", "put_off", "write"]
+__all__ = ["Application", "claim", "done", "forget", "next_due", "of", "only_newest", "put_off", "write"]
 
 AGAIN = timedelta(minutes=1)
+MOST = 1000  # of one person's that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,13 @@ async def forget(session: AsyncSession, subscriber: int, address: str) -> None:
     """Whatever waits of somebody who is erased."""
     theirs = or_(APPLICATION.c.subscriber_id == subscriber, APPLICATION.c.address == address)
     await session.execute(delete(APPLICATION).where(theirs))
+
+
+async def of(session: AsyncSession, subscriber: int, address: str) -> Sequence[Application]:
+    """What waits of somebody, oldest first: what they asked for, and what anybody asked for at their address."""
+    theirs = or_(APPLICATION.c.subscriber_id == subscriber, APPLICATION.c.address == address)
+    rows = await session.execute(select(APPLICATION).where(theirs).order_by(APPLICATION.c.id).limit(MOST))
+    return [_application(row) for row in rows.mappings()]
 
 
 async def next_due(session: AsyncSession) -> datetime | None:

@@ -8,7 +8,9 @@ Rules, in order:
    gone; so nothing follows to somebody who never had the old text. Only `sent` and `unknown` rows are told otherwise:
    one that is still to go out has its own end.
 3. A letter that went to another address than its subscriber's own (`readdressed`, or before they moved) says nothing of
-   them: `is_theirs` is False.
+   them: `is_theirs` is False. One that came to them by a merge went to the address where they were merged.
+4. Where only the reader is known, and they have moved lately, nobody can tell which of their addresses is meant: it
+   says nothing of them. Who was merged away is who they became.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Text, cast, exists, func, select, update
+from sqlalchemy import Text, cast, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.bounces import Bounce, BounceKind
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
+from syndicator.store.moving import became, last_theirs
 from syndicator.store.people import ERASED
 from syndicator.store.tables import BOUNCE, DELIVERY, MESSAGE, READDRESSED, SUBSCRIBER
 from syndicator.store.upsert import insert_for
@@ -31,6 +34,8 @@ __all__ = ["BOUNCED", "Concerned", "counts", "never_arrived", "of_delivery", "of
 
 BOUNCED = "bounced"  # how the reason of a pause begins that a mailbox has brought
 _ASKING = (MessageKind.CONFIRMATION, MessageKind.ADDRESS)
+_ELSEWHERE = (MessageKind.ADDRESS, MessageKind.MOVED)
+_MERGES = 20  # how often one may have been merged and merged again
 _ARRIVED = (DeliveryState.SENT, DeliveryState.UNKNOWN)
 _LOOKED_AT = 200  # of a reader's newest rows, for one with that Message-ID
 
@@ -53,39 +58,59 @@ class Concerned:
 
 async def of_delivery(session: AsyncSession, delivery: int) -> Concerned | None:
     """Whom a delivery went to; their row is held until the transaction ends. None: nobody by mail, or erased."""
-    later = READDRESSED.alias()
-    sent_at = func.coalesce(DELIVERY.c.settled_at, DELIVERY.c.claimed_at, DELIVERY.c.due_at)
-    moved = exists().where(later.c.subscriber_id == SUBSCRIBER.c.id, later.c.done_at > sent_at)
+    whose = select(DELIVERY.c.subscriber_id).where(DELIVERY.c.id == delivery)
+    owner = await _owner(session, await session.scalar(whose))
+    if owner is None:
+        return None
     query = (
-        select(DELIVERY.c.id, DELIVERY.c.state, SUBSCRIBER.c.id.label("who"), SUBSCRIBER.c.address, MESSAGE.c.kind)
-        .add_columns(READDRESSED.c.address.label("instead"), moved.label("moved"))
-        .join_from(DELIVERY, SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
-        .join(MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+        select(DELIVERY.c.state, last_theirs().label("since"), MESSAGE.c.kind)
+        .add_columns(READDRESSED.c.address.label("instead"))
+        .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .outerjoin(READDRESSED, READDRESSED.c.message_id == DELIVERY.c.message_id)
-        .where(DELIVERY.c.id == delivery, *_somebody())
-        .with_for_update(of=SUBSCRIBER)
+        .where(DELIVERY.c.id == delivery)
     )
-    row = (await session.execute(query)).mappings().one_or_none()
-    return None if row is None else _concerned(row)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return None
+    kind = MessageKind(row.kind)
+    if kind in _ELSEWHERE:
+        address = row.instead or ""
+    else:
+        left = await _left(session, owner.subscriber, row.since)
+        address = owner.address if left is None else left
+    return Concerned(
+        owner.subscriber,
+        address,
+        delivery,
+        DeliveryState(row.state),
+        asks=kind in _ASKING,
+        is_theirs=address == owner.address,
+    )
 
 
 async def of_subscriber(session: AsyncSession, subscriber: int, message_id: str = "") -> Concerned | None:
-    """A reader, and which of the newest mails to them had that Message-ID (without brackets), if any."""
-    query = select(SUBSCRIBER.c.address).where(SUBSCRIBER.c.id == subscriber, *_somebody())
-    address = await session.scalar(query.with_for_update())
-    if address is None:
+    """A reader, and which of the newest mails to them had that Message-ID (without brackets), if any (rule 4)."""
+    owner = await _owner(session, subscriber)
+    if owner is None:
         return None
     if message_id:
         newest = (
             select(DELIVERY.c.id, DELIVERY.c.answer)
-            .where(DELIVERY.c.subscriber_id == subscriber, cast(DELIVERY.c.answer, Text) != "{}")
+            .where(DELIVERY.c.subscriber_id.in_({subscriber, owner.subscriber}))
+            .where(cast(DELIVERY.c.answer, Text) != "{}")
             .order_by(DELIVERY.c.id.desc())
             .limit(_LOOKED_AT)
         )
-        for number, answer in await session.execute(newest):
+        for number, answer in (await session.execute(newest)).all():
             if str((answer or {}).get("message_id", "")).strip("<>") == message_id:
                 return await of_delivery(session, number)
-    return Concerned(subscriber, address)
+    moved = exists().where(READDRESSED.c.subscriber_id == owner.subscriber, READDRESSED.c.done_at.is_not(None))
+    if owner.since is None:
+        moved = moved.where(READDRESSED.c.address != "")
+    else:
+        moved = moved.where(READDRESSED.c.done_at > owner.since)
+    left = bool(await session.scalar(select(moved)))
+    return Concerned(owner.subscriber, "" if left else owner.address, is_theirs=not left)
 
 
 async def record(
@@ -130,17 +155,37 @@ async def counts(session: AsyncSession, since: datetime) -> Mapping[BounceKind, 
     return {BounceKind(kind): number for kind, number in await session.execute(query)}
 
 
-def _somebody() -> tuple[Any, Any]:
-    return SUBSCRIBER.c.channel == ChannelKind.EMAIL, SUBSCRIBER.c.state_reason != ERASED
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Who a subscriber is now; `since`: when they were merged into that one, None where they are themselves."""
+
+    subscriber: int
+    address: str
+    since: datetime | None
 
 
-def _concerned(row: RowMapping) -> Concerned:
-    moved = bool(row["moved"]) and row["instead"] is None
-    return Concerned(
-        subscriber=row["who"],
-        address="" if moved else row["instead"] or row["address"],
-        delivery=row["id"],
-        state=DeliveryState(row["state"]),
-        asks=MessageKind(row["kind"]) in _ASKING,
-        is_theirs=row["instead"] in (None, row["address"]) and not moved,
-    )
+async def _owner(session: AsyncSession, subscriber: int | None) -> _Owner | None:
+    """By mail and not erased; the row is held. A merge is waited for, and then followed."""
+    since = None
+    for _ in range(_MERGES):
+        held = select(SUBSCRIBER.c.channel, SUBSCRIBER.c.address, SUBSCRIBER.c.state_reason)
+        row = (await session.execute(held.where(SUBSCRIBER.c.id == subscriber).with_for_update())).one_or_none()
+        if row is None or subscriber is None or row.channel != ChannelKind.EMAIL or row.state_reason == ERASED:
+            return None
+        now = became(row.state_reason)
+        if now is None:
+            return _Owner(subscriber, row.address, since)
+        subscriber, since = now.subscriber, now.since
+    return None
+
+
+async def _left(session: AsyncSession, subscriber: int, since: datetime) -> str | None:
+    """The address that they had then, if they have moved since: "" where it is kept no longer. None: they have not."""
+    theirs = READDRESSED.c.subscriber_id == subscriber
+    first = select(func.min(READDRESSED.c.done_at)).where(theirs, READDRESSED.c.done_at > since)
+    moved_at = await session.scalar(first)
+    if moved_at is None:
+        return None
+    told = select(READDRESSED.c.address).join(MESSAGE, MESSAGE.c.id == READDRESSED.c.message_id)
+    told = told.where(theirs, MESSAGE.c.kind == MessageKind.MOVED, READDRESSED.c.asked_at == moved_at)
+    return await session.scalar(told.limit(1)) or ""

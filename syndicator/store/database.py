@@ -8,6 +8,7 @@ Rules, in order:
 3. What is committed survives a power cut: SQLite runs in WAL mode with synchronous=FULL.
 4. Nothing here makes a database: `store.migrate.upgrade` does. One that cannot be opened is a `MissingDatabase`; one
    that fails later (locked, disk full, server lost) is a `DatabaseTrouble`: one line, and nothing of it was written.
+   Where PostgreSQL finds that two transactions wait for each other, one of them is `Collided`: `again` repeats it.
 5. A session stays inside its block; no network call is made while one is open.
 6. Nothing waits for ever: a server has 10 seconds to answer, a statement 30 (reading) or 60 (writing); a migration may
    take its time.
@@ -18,11 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
@@ -32,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 
 __all__ = [
     "CONNECT",
+    "Collided",
     "Database",
     "DatabaseTrouble",
     "MissingDatabase",
@@ -63,6 +65,10 @@ CONNECT = {
 }
 STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
 
+DEADLOCK = "40P01"  # PostgreSQL's deadlock_detected
+COLLISIONS = 3  # after so many a transaction is tried for the last time
+T = TypeVar("T")
+
 
 class DatabaseTrouble(OSError):
     """The database fails now; one clear line. What was being written is not there, and may be tried again."""
@@ -70,6 +76,10 @@ class DatabaseTrouble(OSError):
 
 class MissingDatabase(DatabaseTrouble):
     """The database cannot be opened; one clear line."""
+
+
+class Collided(DatabaseTrouble):
+    """Two transactions waited for each other, and this one gave way: nothing of it is written; repeat it."""
 
 
 class Database:
@@ -116,6 +126,22 @@ class Database:
                 yield session
                 await session.flush()
 
+    async def again(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """`work` in one transaction as by `writing`, repeated where it collided with others'.
+
+        Raises:
+            MissingDatabase: it cannot be opened.
+            DatabaseTrouble: it fails, or collided each time; nothing of it is written.
+        """
+        for _ in range(COLLISIONS):
+            try:
+                async with self.writing() as session:
+                    return await work(session)
+            except Collided:
+                continue
+        async with self.writing() as session:
+            return await work(session)
+
     async def data_version(self) -> int:
         """A number that changes when any session, of this process or another, has committed a write.
 
@@ -159,7 +185,8 @@ class Database:
         try:
             yield
         except OperationalError as error:
-            raise DatabaseTrouble(f"{shown(self.url)}: {_reason(error)}") from None
+            kind = Collided if getattr(error.orig, "sqlstate", None) == DEADLOCK else DatabaseTrouble
+            raise kind(f"{shown(self.url)}: {_reason(error)}") from None
 
     async def _opened(self, engine: AsyncEngine) -> AsyncConnection:
         if self._path is not None and not self._probed:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, DeliveryState, SubscriberRole, SubscriptionState
-from syndicator.store import applications
+from syndicator.store import applications, readdressing
 from syndicator.store.filters import share_filter
 from syndicator.store.people import ERASED, PAUSED, UNSENT
 from syndicator.store.tables import (
@@ -61,6 +61,7 @@ async def erase(session: AsyncSession, subscriber: int, now: datetime, *, langua
     await _forget_choices(session, subscriber)  # after they have ended: of live ones each filter may have but one
     unsent = await _forget_deliveries(session, subscriber)
     await applications.forget(session, subscriber, row["address"])
+    await readdressing.forget(session, row["address"])
     chats = [f"chat:{name}" for name in (row["address"], row["resolved"]) if name]
     await session.execute(delete(PAUSE).where(PAUSE.c.scope.in_(chats)))
     nobody = {

@@ -11,7 +11,10 @@ Rules, in order:
    shell that says who it became, and when (`became`), for the links in its old mails: `now_known_as` follows it.
 5. Of one release each gets one message: where both have a row of it, the one that went out counts, or else the one
    that is still to go out. A digest that has not gone out takes what the other would have told along.
-6. Messages that are still being fanned out begin again: the merged person may stand behind where they are by now. Who
+   Nothing is judged while a claim is under way: rows that wait are held first.
+6. What came back goes along, and so do questions to new addresses: the newest of both counts. Each row keeps whose
+   address it went to, for what comes back later (`handed_at`, `bounces`).
+7. Messages that are still being fanned out begin again: the merged person may stand behind where they are by now. Who
    has a row already gets no second one.
 """
 
@@ -21,14 +24,23 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
 from syndicator.store.people import LIVE, PAUSED, by_id, find, put, resolve, spelling
-from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.tables import (
+    APPLICATION,
+    BOUNCE,
+    DELIVERY,
+    DIGEST_ITEM,
+    MESSAGE,
+    READDRESSED,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+)
 
-__all__ = ["Became", "became", "is_shell", "move", "now_known_as", "relocate", "respell"]
+__all__ = ["Became", "became", "is_shell", "last_theirs", "move", "now_known_as", "relocate", "respell"]
 
 MERGED = "merged"
 _SHELL = "moved to subscriber "  # how the reason of a row begins whose owner goes on in another one
@@ -55,6 +67,12 @@ def became(state_reason: str) -> Became | None:
 def is_shell() -> ColumnElement[bool]:
     """The same question, asked of `SUBSCRIBER` in a query."""
     return SUBSCRIBER.c.state_reason.startswith(_SHELL)
+
+
+def last_theirs() -> ColumnElement[datetime]:
+    """Since when a row of `DELIVERY` is about an address only if its subscriber has not moved: sent, or handed over."""
+    sent_at = func.coalesce(DELIVERY.c.settled_at, DELIVERY.c.claimed_at, DELIVERY.c.due_at)
+    return case((DELIVERY.c.handed_at > sent_at, DELIVERY.c.handed_at), else_=sent_at)
 
 
 async def move(session: AsyncSession, subscriber: int, address: str) -> None:
@@ -87,7 +105,7 @@ async def respell(session: AsyncSession, channel: int, address: str) -> None:
 
 
 async def relocate(session: AsyncSession, subscriber: int, address: str, now: datetime) -> None:
-    """A person goes on under an address that said yes; who was there already is merged into them (rules 4 to 6)."""
+    """A person goes on under an address that said yes; who was there already is merged into them (rules 4 to 7)."""
     mover = await by_id(session, subscriber)
     if mover is None or mover.is_erased or mover.address == spelling(mover.channel, address):
         return
@@ -111,13 +129,20 @@ async def now_known_as(session: AsyncSession, subscriber: int) -> int:
 
 
 async def _merge(session: AsyncSession, one: int, *, into: int, now: datetime) -> None:
-    """Rules 4 to 6, in that order."""
+    """Rules 4 to 7, in that order."""
+    both = DELIVERY.c.subscriber_id.in_((one, into)) & DELIVERY.c.state.in_(WAITING)
+    await session.execute(select(DELIVERY.c.id).where(both).order_by(DELIVERY.c.id).with_for_update())
     await _one_of_each(session, one, into, now)
     theirs = update(SUBSCRIPTION).where(SUBSCRIPTION.c.subscriber_id == one)
     await session.execute(theirs.values(subscriber_id=into))
     await _join_digests(session, one, into)
     await _keep_the_best(session, one, into)
+    await _keep_whose(session, one, now)
     await _hand_over(session, one, into)
+    rest = update(DELIVERY).where(DELIVERY.c.subscriber_id == one, DELIVERY.c.state != DeliveryState.SENDING)
+    await session.execute(rest.values(reason="", answer={}))  # of the shell's own nobody asks
+    for table in (READDRESSED, BOUNCE, APPLICATION):
+        await session.execute(update(table).where(table.c.subscriber_id == one).values(subscriber_id=into))
     shell = {
         "address": f"{MERGED}-{one}",
         "resolved": "",
@@ -195,6 +220,13 @@ async def _keep_the_best(session: AsyncSession, one: int, into: int) -> None:
 def _done(state: ColumnElement[str]) -> ColumnElement[int]:
     """How much a row in that state did: 2 went out or is on its way, 1 is still to go, 0 never went."""
     return case((state.in_(NEVER), 0), (state.in_(WAITING), 1), else_=2)
+
+
+async def _keep_whose(session: AsyncSession, one: int, now: datetime) -> None:
+    """Rows that went to the address which is handed over, or will go there; what went elsewhere is known as that."""
+    left = exists().where(READDRESSED.c.subscriber_id == one, READDRESSED.c.done_at > last_theirs())
+    theirs = update(DELIVERY).where(DELIVERY.c.subscriber_id == one, ~left)
+    await session.execute(theirs.values(handed_at=now))
 
 
 async def _hand_over(session: AsyncSession, old: int, new: int) -> None:

@@ -73,4 +73,5 @@ async def move(request: web.Request) -> web.Response:
 
 
 def _moving(request: web.Request, wish: Wish) -> web.Response:
-    return private_page(request, "address.html", wish.account, address=wish.address, done=wish.is_done)
+    done, told = wish.is_done, wish.is_told
+    return private_page(request, "address.html", wish.account, address=wish.address, done=done, told=told)
