@@ -12,7 +12,9 @@ Rules, in order:
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 from aiohttp import web
@@ -24,13 +26,26 @@ from syndicator.web.forms import Form, is_for, read_form, refuse_foreign
 from syndicator.web.parts import PARTS
 from syndicator.web.rendering import negotiated, page
 
-__all__ = ["account_of", "filter_of", "no_longer", "own_form", "private_page", "reading_language"]
+__all__ = ["behind", "filter_of", "no_longer", "own_form", "private_page", "reading_language"]
 
 
-async def account_of(request: web.Request, purpose: str) -> Account | None:
-    """Whose `purpose` token stands in the address; None: nobody's."""
-    parts = request.app[PARTS]
-    return await parts.subscribing.account(purpose, request.match_info["token"], parts.clock())
+Page = Callable[[web.Request], Awaitable[web.Response]]
+Own = Callable[[web.Request, Account], Awaitable[web.Response]]
+
+
+def behind(purpose: str) -> Callable[[Own], Page]:
+    """A page behind a link with a `purpose` token: it gets whose that is; nobody's opens nothing (rule 2)."""
+
+    def made(own: Own) -> Page:
+        @wraps(own)
+        async def opened(request: web.Request) -> web.Response:
+            parts = request.app[PARTS]
+            account = await parts.subscribing.account(purpose, request.match_info["token"], parts.clock())
+            return no_longer(request, 404) if account is None else await own(request, account)
+
+        return opened
+
+    return made
 
 
 def reading_language(request: web.Request, account: Account) -> str:

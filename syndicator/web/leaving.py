@@ -18,7 +18,7 @@ from aiohttp import web
 from syndicator.domain.folding import unescape
 from syndicator.pipeline.subscribing import Account
 from syndicator.store.subscriptions import Subscription
-from syndicator.web.accounts import account_of, filter_of, no_longer, private_page, reading_language
+from syndicator.web.accounts import behind, filter_of, private_page, reading_language
 from syndicator.web.choices import CADENCES
 from syndicator.web.errors import error_page
 from syndicator.web.forms import read_form, refuse_foreign
@@ -28,18 +28,16 @@ from syndicator.wording import stored_in_words
 __all__ = ["ask_unsubscribe", "unsubscribe", "way_back"]
 
 
-async def ask_unsubscribe(request: web.Request) -> web.Response:
+@behind("unsubscribe")
+async def ask_unsubscribe(request: web.Request, account: Account) -> web.Response:
     """GET /unsubscribe/{token}: what can be ended, each with a button."""
-    account = await account_of(request, "unsubscribe")
-    return no_longer(request, 404) if account is None else _leaving(request, account)
+    return _leaving(request, account)
 
 
-async def unsubscribe(request: web.Request) -> web.Response:
+@behind("unsubscribe")
+async def unsubscribe(request: web.Request, account: Account) -> web.Response:
     """POST /unsubscribe/{token}: by the mail program's button (RFC 8058) or the page's."""
     parts = request.app[PARTS]
-    account = await account_of(request, "unsubscribe")
-    if account is None:
-        return no_longer(request, 404)
     form, now = await read_form(request), parts.clock()
     if form["List-Unsubscribe"].lower() == "one-click":
         left = await parts.subscribing.end_all(account, reason="unsubscribed", now=now)

@@ -23,7 +23,7 @@ from syndicator.domain.model import OtherLanguage, SubscriptionState
 from syndicator.i18n import Translator
 from syndicator.pipeline.subscribing import Account, BadAddress
 from syndicator.store.subscriptions import Consent, Subscription
-from syndicator.web.accounts import account_of, filter_of, no_longer, own_form, private_page, reading_language
+from syndicator.web.accounts import behind, filter_of, own_form, private_page, reading_language
 from syndicator.web.choices import CADENCES, cadence_of, cadences, pause_until, zone_of, zones
 from syndicator.web.errors import TOO_MANY
 from syndicator.web.forms import Form, form_token
@@ -86,18 +86,16 @@ class _Wrong(Exception):
         return 429 if self.wait else 422
 
 
-async def manage(request: web.Request) -> web.Response:
+@behind("manage")
+async def manage(request: web.Request, account: Account) -> web.Response:
     """GET /manage/{token}: every live subscription in words, and what can be changed."""
-    account = await account_of(request, "manage")
-    return no_longer(request, 404) if account is None else _managing(request, account)
+    return _managing(request, account)
 
 
-async def change(request: web.Request) -> web.Response:
+@behind("manage")
+async def change(request: web.Request, account: Account) -> web.Response:
     """POST /manage/{token}: one change, named by the button that was pressed; then the page anew (303)."""
     parts = request.app[PARTS]
-    account = await account_of(request, "manage")
-    if account is None:
-        return no_longer(request, 404)
     form = await own_form(request, account)
     asked = _Asked(request, parts, account, form, parts.clock())
     act = _ACTIONS.get(form["action"])

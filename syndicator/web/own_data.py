@@ -17,7 +17,8 @@ from aiohttp import web
 from syndicator.domain.model import DeliveryState, MessageKind
 from syndicator.i18n import Translator
 from syndicator.pipeline.personal import Because, Personal
-from syndicator.web.accounts import account_of, no_longer, own_form, private_page, reading_language
+from syndicator.pipeline.subscribing import Account
+from syndicator.web.accounts import behind, no_longer, own_form, private_page, reading_language
 from syndicator.web.forms import form_token
 from syndicator.web.parts import PARTS
 from syndicator.web.rendering import NO_STORE
@@ -55,12 +56,10 @@ def _personal(request: web.Request) -> Personal:
     return Personal(parts.database, site=parts.site, taxonomy=parts.taxonomy, tokens=parts.tokens)
 
 
-async def sent(request: web.Request) -> web.Response:
+@behind("manage")
+async def sent(request: web.Request, account: Account) -> web.Response:
     """GET /manage/{token}/sent: the newest messages, what each told of, what became of it, and what brought it."""
     parts = request.app[PARTS]
-    account = await account_of(request, "manage")
-    if account is None:
-        return no_longer(request, 404)
     t = parts.texts(reading_language(request, account))
     told = await _personal(request).latest(account.subscriber.id, SHOWN, parts.clock())
     return private_page(request, "sent.html", account, rows=[_row(one, request, t) for one in told], most=SHOWN)
@@ -77,12 +76,10 @@ def _row(because: Because, request: web.Request, t: Translator) -> Mapping[str, 
     }
 
 
-async def data(request: web.Request) -> web.Response:
+@behind("manage")
+async def data(request: web.Request, account: Account) -> web.Response:
     """GET /manage/{token}/data.json: all that is held about them, as a file."""
     parts = request.app[PARTS]
-    account = await account_of(request, "manage")
-    if account is None:
-        return no_longer(request, 404)
     t = parts.texts(reading_language(request, account))
     held = await _personal(request).data(account.subscriber.id, t, parts.clock())
     if held is None:
@@ -97,22 +94,17 @@ async def data(request: web.Request) -> web.Response:
     return web.Response(text=text, content_type="application/json", headers=headers)
 
 
-async def ask_erase(request: web.Request) -> web.Response:
+@behind("manage")
+async def ask_erase(request: web.Request, account: Account) -> web.Response:
     """GET /manage/{token}/erase: what goes, what stays, and a button."""
     parts = request.app[PARTS]
-    account = await account_of(request, "manage")
-    if account is None:
-        return no_longer(request, 404)
     form = form_token(parts.tokens, account.subscriber.id, parts.clock())
     return private_page(request, "erase.html", account, form=form, done=False)
 
 
-async def erase(request: web.Request) -> web.Response:
+@behind("manage")
+async def erase(request: web.Request, account: Account) -> web.Response:
     """POST /manage/{token}/erase: they are nobody from now on."""
-    parts = request.app[PARTS]
-    account = await account_of(request, "manage")
-    if account is None:
-        return no_longer(request, 404)
     await own_form(request, account)
-    await _personal(request).erase(account.subscriber, parts.clock())
+    await _personal(request).erase(account.subscriber, request.app[PARTS].clock())
     return private_page(request, "erase.html", account, form="", done=True)

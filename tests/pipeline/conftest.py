@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -234,6 +235,24 @@ def taxonomy() -> Taxonomy:
     ]
     names = {"az": "a", "en": "e", "ru": "r"}
     return Taxonomy.from_mapping({"threshold": 4, "limit": 4, "topic": [{"name": names, **topic} for topic in topics]})
+
+
+@pytest.fixture
+async def fresh(
+    sqlite_template: Path, tmp_path: Path, site: Site, taxonomy: Taxonomy, now: datetime
+) -> AsyncIterator[Callable[[], Press]]:
+    """A pipeline over an empty database, at each call."""
+    opened: list[Database] = []
+
+    def made() -> Press:
+        path = tmp_path / f"{len(opened)}.db"
+        shutil.copyfile(sqlite_template, path)
+        opened.append(Database(f"sqlite:///{path}"))
+        return Press(opened[-1], site, taxonomy, now)
+
+    yield made
+    for one in opened:
+        await one.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -140,22 +139,6 @@ steps = st.lists(
     min_size=3,
     max_size=14,
 )
-
-
-@pytest.fixture
-async def fresh(sqlite_template, tmp_path, site, taxonomy, now):
-    """A pipeline over an empty database, at each call."""
-    opened: list[Database] = []
-
-    def made() -> Press:
-        path = tmp_path / f"{len(opened)}.db"
-        shutil.copyfile(sqlite_template, path)
-        opened.append(Database(f"sqlite:///{path}"))
-        return Press(opened[-1], site, taxonomy, now)
-
-    yield made
-    for one in opened:
-        await one.close()
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,6 @@ from syndicator.domain.letters import Later, Unknown
 from syndicator.domain.model import Cadence, MessageKind, State, Urgency
 from syndicator.pipeline.digests import GRACE, Digests
 from syndicator.store import subscriptions
-from syndicator.store.database import Database
 from syndicator.store.moving import relocate
 from tests.pipeline.conftest import Press
 from tests.pipeline.mails import BY_MAIL, MailReader, withdraw
@@ -211,28 +209,11 @@ steps = st.lists(
 )
 
 
-@pytest.fixture
-async def fresh(sqlite_template, tmp_path, site, taxonomy, now):
-    """A pipeline over an empty database, at each call."""
-    opened: list[Database] = []
-
-    def made() -> Press:
-        path = tmp_path / f"{len(opened)}.db"
-        shutil.copyfile(sqlite_template, path)
-        opened.append(Database(f"sqlite:///{path}"))
-        press = Press(opened[-1], site, taxonomy, now)
-        press.mail.tells |= BY_MAIL
-        return press
-
-    yield made
-    for one in opened:
-        await one.close()
-
-
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 async def test_each_release_arrives_once_whatever_clock_process_and_relay_do(fresh, steps):
     press = fresh()
+    press.mail.tells |= BY_MAIL
     room = Digests(press.database, DigestSettings(), clock=lambda: press.now, wake=press.wake)
     readers = [MailReader(press, f"{zone[0]}@example.org", zone=zone) for zone in ("Asia/Baku", "Europe/Berlin")]
     begun = press.now
