@@ -26,12 +26,15 @@ import asyncio
 from collections import deque
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 
 import structlog
 
+from bots.email.relay.alarm import NEVER, Alarm
 from bots.email.relay.connecting import Opened
 from bots.email.relay.desk import Broken, Desk
 from bots.email.relay.envelope import Envelope, NotCarried, stuffed
+from bots.email.relay.outgoing import Outgoing
 from bots.email.relay.queue import Job
 from bots.email.relay.replies import BadReply, Replies
 from bots.email.verdicts import Stage
@@ -64,7 +67,6 @@ class Session(asyncio.Protocol):
         self.used_at = now
         self.is_over = False
         self.is_leaving = False
-        self._transport = opened.transport
         self._offers = opened.offers
         self._desk = desk
         self._timeout = timeout
@@ -76,16 +78,12 @@ class Session(asyncio.Protocol):
         self._envelope: Envelope | None = None
         self._carried: Job | None = None  # its body has left, or is leaving
         self._is_fresh = False  # ... and was written since we read last: no reply can be about it
-        self._behind_body = 0  # bytes that were written behind it
         self._is_open = False  # MAIL was accepted and its transaction has not ended
-        self._is_full = False  # bytes wait here for the network
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._limit = self._looks_at = float("inf")
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = self._limit = NEVER
+        self._alarm = Alarm(partial(self.drop, Broken.TIMED_OUT))
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._transport.set_protocol(self)
-        # Each byte that we still hold counts. TLS counts a full buffer from `high` on, TCP from above it.
-        self._transport.set_write_buffer_limits(high=1 if opened.tls else 0, low=0)
+        self._out = Outgoing(opened, self)
 
     # -- what the desk asks
     def fresh(self, now: datetime) -> bool:
@@ -122,11 +120,10 @@ class Session(asyncio.Protocol):
         """Hang up without a word, and answer for what was on its way."""
         if self.is_over:
             return
-        left = self._has_left()  # asked before all is thrown away
+        left = self._out.has_left()  # asked before all is thrown away
         self.is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._transport.abort()
+        self._alarm.stop()
+        self._out.abort()
         carried, self._carried = self._carried, None
         asking, self._asking = self._asking, None
         reason = why or how.value
@@ -159,11 +156,13 @@ class Session(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Something could not leave yet."""
-        self._is_full = True
+        self._out.is_full = True
+        if self._awaited and not self.is_over:
+            self._alarm.set(self._ends_at())
 
     def resume_writing(self) -> None:
         """All has left."""
-        self._is_full = False
+        self._out.is_full = False
         self._arm()
         if self._carried is None or self._asking is not None or self.is_over:
             return
@@ -211,7 +210,7 @@ class Session(asyncio.Protocol):
 
     def _carry(self, job: Job) -> None:
         """The body, and behind it the next envelope."""
-        if self._transport.is_closing():
+        if self._out.is_closing:
             self._asking = job
             self.drop(Broken.HUNG_UP)
             return
@@ -221,23 +220,22 @@ class Session(asyncio.Protocol):
         last = not self._offers.pipelining or self._desk.doubts(job)
         alone = last or len(body) > LARGE
         behind = b"" if alone else self._next(behind=True)
-        self._behind_body = len(behind)
-        self._write(body + behind)
-        if self._transport.is_closing() and not self.is_over:  # the write itself has failed
-            self._behind_body = -1
+        is_leaving = self._out.write_body(body, behind)
+        self._arm()
+        if not is_leaving:
             self.drop(Broken.HUNG_UP)
-        elif alone and not last and not self._is_full:
+        elif alone and not last and not self._out.is_full:
             self._follow()
 
     def _follow(self) -> None:
         """The next envelope, once a large body has left."""
         behind = self._next(behind=True) if self._offers.pipelining else b""
         if behind:
-            self._behind_body = len(behind)
-            self._write(behind)
+            self._out.write_behind(behind)
+            self._arm()
 
     def _write(self, data: bytes) -> None:
-        self._transport.write(data)
+        self._out.write(data)
         self._arm()
 
     # -- hearing
@@ -300,12 +298,12 @@ class Session(asyncio.Protocol):
 
     def _ended(self, code: int, text: bytes) -> None:
         """The reply to the final dot."""
-        job, early = self._carried, self._is_full or self._is_fresh
+        job, early = self._carried, self._out.is_full or self._is_fresh
         self._is_open = False
         if job is None or 300 <= code < 400:
             self.drop(Broken.CONFUSED)
             return
-        if code < 300 and (self._is_fresh or not self._has_left()):
+        if code < 300 and (self._is_fresh or not self._out.has_left()):
             self.drop(Broken.CONFUSED, "the relay took the message before it had it")
             return
         goes_on = self._desk.answered(job, Stage.END, code, text)
@@ -332,48 +330,20 @@ class Session(asyncio.Protocol):
         else:
             self._limit = self._loop.time() + 2 * self._asking.patience
 
-    # -- time, and what has left
+    # -- time
     def _arm(self) -> None:
         """From now on the relay has its time for the next reply."""
         if not self._awaited or self.is_over:
-            self._deadline = float("inf")
+            self._alarm.set(NEVER)
             return
         job = self._carried or self._asking
         self._deadline = self._loop.time() + (job.patience if job is not None else self._timeout)
-        ends_at = self._ends_at()
-        if self._timer is not None and ends_at < self._looks_at:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._looks_at = ends_at
-            self._timer = self._loop.call_at(ends_at, self._look)
+        self._alarm.set(self._ends_at())
 
     def _ends_at(self) -> float:
         """When patience ends; after the dot has left, the limit for the whole mail holds no more."""
-        waits_for_dot = self._carried is not None and not self._is_full
+        waits_for_dot = self._carried is not None and not self._out.is_full
         return self._deadline if waits_for_dot or self.is_leaving else min(self._deadline, self._limit)
-
-    def _look(self) -> None:
-        """The timer: it is set anew where less time is given, and looks again when it comes too early."""
-        self._timer = None
-        if not self._awaited or self.is_over:
-            return
-        ends_at = self._ends_at()
-        if self._loop.time() >= ends_at:
-            self.drop(Broken.TIMED_OUT)
-        else:
-            self._looks_at = ends_at
-            self._timer = self._loop.call_at(ends_at, self._look)
-
-    def _has_left(self) -> bool:
-        """Whether the last byte of the body that is on its way may have left. It says no only if that is certain."""
-        if self._behind_body < 0:
-            return False
-        if not self._is_full:
-            return True
-        if self._transport.is_closing():
-            return self._behind_body > 0
-        return self._transport.get_write_buffer_size() <= self._behind_body
 
 
 def _broken(job: Job, reason: str, *, left: bool) -> Outcome:
