@@ -166,6 +166,27 @@ async def test_tags_and_dots_open_no_second_limit_and_every_address_stays_as_wri
     assert [letter.address for letter in press.mail.sent] == [first] if is_one else [first, second]
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("İlqar@example.org", "ilqar@example.org"),
+        ("I\u0307lqar@example.org", "ilqar@example.org"),
+        ("i\u0307lqar@example.org", "ilqar@example.org"),  # as an older program lowered it
+        ("Ilqar@example.org", "ilqar@example.org"),
+        ("ılqar@example.org", "ılqar@example.org"),
+        ("Ülvi@ÇAY.az", "ülvi@çay.az"),
+        ("a@İSTANBUL.example", "a@istanbul.example"),
+    ],
+)
+async def test_a_name_that_a_keyboard_began_with_a_dotted_capital_is_written_to_in_plain_letters(
+    press, ask, written, kept
+):
+    await ask(written)
+    assert [letter.address for letter in press.mail.sent] == [kept]
+    async with press.database.reading() as session:
+        assert await subscriptions.find(session, ChannelKind.EMAIL, written)
+
+
 async def test_what_was_asked_of_a_mailbox_counts_for_a_day_and_is_then_forgotten(press, ask):
     await ask()
     async with press.database.writing() as session:
@@ -235,6 +256,17 @@ async def test_the_yes_of_somebody_subscribed_applies_what_they_wished(press, wi
     assert reads(await press.subscribing.preview(letter.confirm_token, press.now)) == ("active", "weekly", "ru", True)
     await press.send()
     assert kinds(press).count("welcome") == 1
+
+
+async def test_a_button_pressed_several_times_at_once_is_one_yes_and_one_welcome(press, wish):
+    await press.subscribing.confirm((await wish()).confirm_token, press.now)
+    press.now += timedelta(days=1)
+    for letter in (await wish(Cadence.DAILY), await wish(topics=("visas",))):
+        said = await asyncio.gather(*(press.subscribing.confirm(letter.confirm_token, press.now) for _ in range(3)))
+        assert len({one[1].id for one in said}) == 1
+    await press.send()
+    assert kinds(press).count("welcome") == 2
+    assert len(said[0][0].subscriptions) == 2
 
 
 async def test_a_yes_pressed_again_undoes_nothing_that_was_chosen_since(press, wish):

@@ -8,11 +8,12 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 
 from syndicator.domain.bounces import Suppressed
-from syndicator.domain.model import OtherLanguage, SubscriptionState
+from syndicator.domain.model import Cadence, OtherLanguage, SubscriptionState
 from syndicator.store import ledger, suppressions
+from syndicator.store.tables import MESSAGE
 from syndicator.web.limits import ALL
 from syndicator.web.subscribe import LIMITS
 from tests.web.people import ONE_CLICK, change, fill, hidden
@@ -281,6 +282,26 @@ async def test_a_reader_whose_mail_bounced_is_asked_on_the_confirm_page_and_is_b
     answer = await visitor.post(link)
     assert "/manage/" in await answer.text()
     assert not (await people.reader()).is_paused
+
+
+async def test_a_reader_who_wants_the_same_topics_otherwise_is_asked_and_gets_them_so_with_the_button(
+    visitor, clock, people
+):
+    _, held = await people.join(cadence=Cadence.IMMEDIATE, language="en")
+    clock.move(hours=1)
+    await fill(visitor, clock, topic="visas", cadence="weekly", language="en")
+    await people.heard()
+    async with people.database.reading() as session:
+        letter = await session.scalar(select(MESSAGE.c.id).where(MESSAGE.c.subscription_id == held.id))
+    link = people.link("opt-in", letter, days=7).replace("/opt-in/", "/confirm/")
+    asked = await visitor.text(link)
+    assert '<form method="post">' in asked
+    assert "Once a week" in asked
+    assert [one.cadence for one in await people.live()] == [Cadence.IMMEDIATE]
+    for text in (await (await visitor.post(link)).text(), await visitor.text(link)):
+        assert "You are subscribed" in text
+        assert "Once a week" in text
+    assert [one.cadence for one in await people.live()] == [Cadence.WEEKLY]
 
 
 # -- leaving
