@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bots.email.compile import Compiler, Mail
+from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Letter
 from syndicator.domain.model import MessageKind, Release, Revision, State, Urgency, Variant
 from syndicator.domain.site import Site
@@ -222,6 +223,21 @@ async def relay() -> AsyncIterator[Relay]:
     yield server
     await server.stop()
     assert not server.faults
+
+
+@pytest.fixture
+async def sender(relay: Relay) -> AsyncIterator[Callable[..., SmtpTransport]]:
+    """Transports to that relay, one at each call."""
+    made: list[SmtpTransport] = []
+
+    def make(**changes: Any) -> SmtpTransport:
+        given = {"local_hostname": "press.example.org", "tls": "none", "connections": 1, "timeout": 0.3}
+        made.append(SmtpTransport("127.0.0.1", relay.port, **(given | changes)))
+        return made[-1]
+
+    yield make
+    for transport in made:
+        await transport.close()
 
 
 @pytest.fixture(scope="session")

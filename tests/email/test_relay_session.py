@@ -45,20 +45,6 @@ def recipients(relay):
     return [to for _, to, _ in relay.taken]
 
 
-@pytest.fixture
-async def sender(relay):
-    made = []
-
-    def make(**changes):
-        given = {"local_hostname": "press.example.org", "tls": "none", "connections": 1, "timeout": 0.3}
-        made.append(SmtpTransport("127.0.0.1", relay.port, **(given | changes)))
-        return made[-1]
-
-    yield make
-    for transport in made:
-        await transport.close()
-
-
 async def groups(offers):
     """What arrives together, as the relay of a slow line sees it: each read, by its verbs."""
     seen = []

@@ -26,20 +26,6 @@ async def one(transport, mail, now):
     return outcome
 
 
-@pytest.fixture
-async def sender(relay):
-    made = []
-
-    def make(**changes):
-        given = {"local_hostname": "press.example.org", "tls": "none", "connections": 1, "timeout": 0.3}
-        made.append(SmtpTransport("127.0.0.1", relay.port, **(given | changes)))
-        return made[-1]
-
-    yield make
-    for transport in made:
-        await transport.close()
-
-
 @pytest.mark.parametrize(
     ("stage", "action", "outcome", "counts"),
     [
