@@ -7,6 +7,8 @@ Rules, in order:
    last one of their own ended, so that leaving again costs nothing.
 2. Who asks for a pause gets such a run too, but it is put by (`digests.close`). It is opened again when the pause has
    ended, unless it is too old by then.
+3. Of two who become one, with a run that has reached only one of them, the other's part is told by runs of their own,
+   over the same window (and as far back as what had been carried into it).
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import Cadence, DeliveryState, MessageKind
+from syndicator.domain.model import Cadence, DeliveryState, MessageKind, SubscriptionState
 from syndicator.domain.windows import Window
-from syndicator.store.digests import close
-from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, SUBSCRIPTION
+from syndicator.store.digests import close, opened
+from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIPTION, VARIANT
 
-__all__ = ["catch_up", "reopen"]
+__all__ = ["catch_up", "make_up", "reopen"]
 
 MOMENT = timedelta(microseconds=1)  # what comes out in the moment of leaving is within
 PAGE = 500  # people whose runs are opened again by one statement
@@ -79,6 +81,24 @@ async def _first_waiting(session: AsyncSession, who: int) -> datetime | None:
     )
     found: datetime | None = await session.scalar(query)
     return found
+
+
+async def make_up(
+    session: AsyncSession, run: int, releases: Sequence[int], subscriptions: Sequence[int], now: datetime
+) -> None:
+    """Rule 3: these releases, which that run had for others of these subscriptions' reader, are told by their own."""
+    told = (await session.execute(select(DIGEST_RUN).where(DIGEST_RUN.c.message_id == run))).mappings().one()
+    news = select(func.min(opened())).join_from(RELEASE, VARIANT, VARIANT.c.release_id == RELEASE.c.id)
+    first = await session.scalar(news.where(RELEASE.c.id.in_(list(releases))))
+    window = Window(min(told["begins_at"], first or told["begins_at"]), told["ends_at"])
+    theirs = select(SUBSCRIPTION.c.id).where(
+        SUBSCRIPTION.c.id.in_(list(subscriptions)),
+        SUBSCRIPTION.c.state == SubscriptionState.ACTIVE,
+        SUBSCRIPTION.c.cadence == told["cadence"],
+    )
+    for subscription in (await session.scalars(theirs)).all():
+        own = f"{told['zone']}#{subscription}"
+        await close(session, Cadence(told["cadence"]), own, window, now, subscription=subscription)
 
 
 async def reopen(session: AsyncSession, people: Sequence[int], now: datetime, reach: timedelta) -> int:

@@ -10,7 +10,8 @@ Rules, in order:
    address already is merged into them: every subscription and delivery of theirs goes along, and what is left is a
    shell that says who it became, and when (`became`), for the links in its old mails: `now_known_as` follows it.
 5. Of one release each gets one message: where both have a row of it, the one that went out counts, or else the one
-   that is still to go out. A digest that has not gone out takes what the other would have told along.
+   that is still to go out. A digest that has not gone out takes what the other would have told along; where it has,
+   that is told by a run of its own (`catching_up.make_up`).
    Nothing is judged while a claim is under way: rows that wait are held first.
 6. What came back goes along, and so do questions to new addresses: the newest of both counts. Each row keeps whose
    address it went to, for what comes back later (`handed_at`, `bounces`).
@@ -28,6 +29,7 @@ from sqlalchemy import ColumnElement, case, delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
+from syndicator.store.catching_up import make_up
 from syndicator.store.people import LIVE, PAUSED, by_id, find, put, resolve, spelling
 from syndicator.store.tables import (
     APPLICATION,
@@ -133,9 +135,11 @@ async def _merge(session: AsyncSession, one: int, *, into: int, now: datetime) -
     both = DELIVERY.c.subscriber_id.in_((one, into)) & DELIVERY.c.state.in_(WAITING)
     await session.execute(select(DELIVERY.c.id).where(both).order_by(DELIVERY.c.id).with_for_update())
     await _one_of_each(session, one, into, now)
-    theirs = update(SUBSCRIPTION).where(SUBSCRIPTION.c.subscriber_id == one)
-    await session.execute(theirs.values(subscriber_id=into))
+    theirs = update(SUBSCRIPTION).where(SUBSCRIPTION.c.subscriber_id == one).values(subscriber_id=into)
+    brought = list(await session.scalars(theirs.returning(SUBSCRIPTION.c.id)))
     await _join_digests(session, one, into)
+    for message, outstanding in (await _only_theirs(session, one, into)).items():
+        await make_up(session, message, outstanding, brought, now)
     await _keep_the_best(session, one, into)
     await _keep_whose(session, one, now)
     await _hand_over(session, one, into)
@@ -199,6 +203,23 @@ async def _join_digests(session: AsyncSession, one: int, into: int) -> None:
             await session.execute(delete(DIGEST_ITEM).where(again))
             if not set(its_own) - set(told):
                 await session.execute(delete(DELIVERY).where(DELIVERY.c.id == row["kept"]))
+
+
+async def _only_theirs(session: AsyncSession, one: int, into: int) -> dict[int, list[int]]:
+    """By message, releases of digests that wait for the other, which who stays has had without those."""
+    theirs, kept, told = DELIVERY.alias("theirs"), DELIVERY.alias("kept"), DIGEST_ITEM.alias("told")
+    had = exists().where(told.c.delivery_id == kept.c.id, told.c.release_id == DIGEST_ITEM.c.release_id)
+    query = (
+        select(theirs.c.message_id, DIGEST_ITEM.c.release_id)
+        .join_from(theirs, kept, kept.c.message_id == theirs.c.message_id)
+        .join(DIGEST_ITEM, DIGEST_ITEM.c.delivery_id == theirs.c.id)
+        .where(theirs.c.subscriber_id == one, theirs.c.state.in_(WAITING), ~had)
+        .where(kept.c.subscriber_id == into, kept.c.state.not_in((*WAITING, *NEVER)))
+    )
+    found: dict[int, list[int]] = {}
+    for message, release in await session.execute(query):
+        found.setdefault(message, []).append(release)
+    return found
 
 
 async def _keep_the_best(session: AsyncSession, one: int, into: int) -> None:

@@ -10,13 +10,15 @@ from sqlalchemy import delete, func, select
 
 from config.settings import DigestSettings
 from syndicator.domain.filters import Filter
-from syndicator.domain.letters import Sent
+from syndicator.domain.letters import Later, Sent
 from syndicator.domain.model import Cadence, MessageKind, OtherLanguage
 from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.corrections import withdraw
 from syndicator.pipeline.digests import GRACE, Digests
+from syndicator.store.moving import relocate
 from syndicator.store.tables import FILTER, MATCH, MESSAGE
 from tests.pipeline.conftest import Never, Press
+from tests.pipeline.mails import BY_MAIL, MailReader
 from tests.pipeline.readers import DAY, EIGHT, HOUR, Reader, at, publish, work
 
 
@@ -242,3 +244,26 @@ async def test_one_persons_tap_matches_their_own_filters_and_makes_no_second_run
         assert set(await session.scalars(matched)) == {"topic=office,visas&q=body"}
         runs = select(func.count()).where(MESSAGE.c.kind == MessageKind.DIGEST)
         assert await session.scalar(runs) == 1
+
+
+async def test_two_who_become_one_while_a_digest_has_reached_one_of_them_miss_nothing_of_the_other(press):
+    press.mail.tells |= BY_MAIL
+    room = Digests(press.database, DigestSettings(), clock=lambda: press.now, wake=press.wake)
+    mover, there = MailReader(press, "a@example.org"), MailReader(press, "b@example.org")
+    await mover.wants("daily", "topic=visas")
+    await there.wants("daily", "topic=visas")
+    await there.wants("daily", "topic=refugees")
+    await publish(press, "both", topics=("visas", "refugees"))
+    await publish(press, "theirs", topics=("refugees",))
+    press.mail.answers[there.address] = Later("450 4.2.1 later")
+    await at(press, EIGHT + GRACE, room)
+    async with press.database.writing() as session:
+        await relocate(session, mover.id, there.address, press.now)
+    press.mail.answers.clear()
+    await work(press, room)
+    assert mover.got == ["digest both", "digest theirs"]
+    assert mover.letters[-1].address == there.address
+    await publish(press, "next", topics=("refugees",))
+    await at(press, EIGHT + DAY + GRACE, room)
+    assert mover.got[2:] == ["digest next"]
+    assert len(there.letters) == 1  # the try that was put off
