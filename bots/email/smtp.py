@@ -21,7 +21,6 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import structlog
 from aiosmtplib import SMTP
@@ -29,7 +28,7 @@ from aiosmtplib import SMTP
 from bots.email.compile import Mail
 from bots.email.pace import Heard, Pace
 from bots.email.relay.breaker import Breaker
-from bots.email.relay.connecting import Opened, Trouble, open_connection
+from bots.email.relay.connecting import Access, Opened, Tls, Trouble, open_connection
 from bots.email.relay.desk import Broken
 from bots.email.relay.pool import Pool
 from bots.email.relay.queue import Batch, Job, Waiting
@@ -68,7 +67,7 @@ class SmtpTransport:
         port: int,
         *,
         local_hostname: str,
-        tls: Literal["none", "starttls", "tls"] = "starttls",
+        tls: Tls = "starttls",
         user: str = "",
         password: str = "",
         connections: int = 4,
@@ -78,14 +77,8 @@ class SmtpTransport:
     ) -> None:
         self.connections = connections
         self.pace = pace
-        self._host = host
-        self._port = port
-        self._local = local_hostname
-        self._tls = tls
-        self._user = user
-        self._password = password
+        self._access = Access(host, port, local_hostname, tls, user, password, tls_context)
         self._timeout = timeout
-        self._context = tls_context
         self._waiting = Waiting(connections, min(QUIET, timeout / 4))
         self._sweeping: asyncio.TimerHandle | None = None
         self._silenced = 0
@@ -326,12 +319,12 @@ class SmtpTransport:
     @property
     def name(self) -> str:
         """The relay, for people."""
-        return f"{self._host}:{self._port}"
+        return self._access.name
 
     @property
     def logs_in(self) -> bool:
         """Whether it is to know who we are."""
-        return bool(self._user)
+        return bool(self._access.user)
 
     async def try_out(self, patience: float, now: datetime) -> Opened | Trouble:
         """A connection as mails would have it, which is the caller's to end."""
@@ -339,14 +332,4 @@ class SmtpTransport:
 
     def client(self, timeout: float) -> SMTP:
         """A connection to the relay, not yet made."""
-        return SMTP(
-            hostname=self._host,
-            port=self._port,
-            local_hostname=self._local,
-            timeout=timeout,
-            use_tls=self._tls == "tls",
-            start_tls=self._tls == "starttls",
-            tls_context=self._context,
-            username=self._user or None,
-            password=self._password or None,
-        )
+        return self._access.client(timeout)

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Literal, cast
 
 import structlog
 from aiosmtplib import (
@@ -33,13 +33,47 @@ from bots.email.verdicts import LOGIN_WAIT, RELAY_WAIT, Stage, judge
 from syndicator.domain.characters import one_line
 from syndicator.domain.letters import Later
 
-__all__ = ["Opened", "Trouble", "open_connection"]
+__all__ = ["Access", "Opened", "Tls", "Trouble", "open_connection"]
+
+Tls = Literal["none", "starttls", "tls"]
 
 PAUSE = timedelta(seconds=30)
 GOODBYE = 5.0  # seconds
 STEPS = 8  # commands at most, until a connection is open
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the relay is and how it lets us in. `context` replaces the system's certificates, `local` is our name."""
+
+    host: str
+    port: int
+    local: str
+    tls: Tls
+    user: str
+    password: str = field(repr=False)
+    context: ssl.SSLContext | None
+
+    @property
+    def name(self) -> str:
+        """The relay, for people."""
+        return f"{self.host}:{self.port}"
+
+    def client(self, timeout: float) -> SMTP:
+        """A connection to it, not yet made."""
+        return SMTP(
+            hostname=self.host,
+            port=self.port,
+            local_hostname=self.local,
+            timeout=timeout,
+            use_tls=self.tls == "tls",
+            start_tls=self.tls == "starttls",
+            tls_context=self.context,
+            username=self.user or None,
+            password=self.password or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
