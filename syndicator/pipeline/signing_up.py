@@ -4,8 +4,8 @@ Rules, in order:
 
 1. Email needs a double opt-in: `ask` writes a pending subscription and one confirmation; only `confirm`, a POST,
    makes it active, and then one welcome goes out. It also takes the address off the list of suppressed ones.
-2. `ask` answers alike for known, unknown and already subscribed addresses, and each of them gets a letter: to
-   somebody already subscribed its link is the way back in, for who was paused (bounced) or has lost every link.
+2. `ask` does alike for known, unknown and already subscribed addresses, and each of them gets a letter: to somebody
+   already subscribed its link is the way back in, for who was paused (bounced) or has lost every link.
    How many, and who may not even be asked, `asking` says; a wish that has its letter already gets no second one then.
 3. What is not confirmed changes nothing for somebody who is subscribed or waits. How often, the language and plain text
    are the letter's own wish (`store.opt_ins`), and the yes to it applies them, also to somebody already subscribed.
@@ -55,16 +55,21 @@ class SigningUp(Asking):
         now: datetime,
         busy: bool = False,
         text_only: bool = False,
-    ) -> None:
-        """Begin a double opt-in, or send the way back in; returns the same whoever the address belongs to.
+    ) -> datetime | None:
+        """Begin a double opt-in, or send the way back in.
+
+        Returns when to ask anew, where limits let no letter through now; None: nothing is left to do. A page answers
+        before this (`applying`): it says nothing of whose the address is.
 
         Raises:
             BadAddress: it is no address.
         """
         address = self.check_address(address)
         async with self._database.writing() as session:
-            await self._ask(session, address, filter_, OptIn(cadence, language, text_only, consent), now, busy=busy)
+            wish = OptIn(cadence, language, text_only, consent)
+            later = await self._ask(session, address, filter_, wish, now, busy=busy)
         self._wake()
+        return later
 
     async def preview(self, token: str, now: datetime) -> tuple[Account, Subscription] | None:
         """What a confirm token is about, as it will be, for the page that GET shows; changes nothing.
@@ -85,7 +90,8 @@ class SigningUp(Asking):
 
     async def confirm(self, token: str, now: datetime) -> tuple[Account, Subscription] | None:
         """POST of the confirm page: what was wished holds, and a paused subscriber is back; again is the same."""
-        async with self._database.writing() as session:
+
+        async def agree(session: AsyncSession) -> tuple[Account, Subscription] | None:
             asked = await self._asked(session, token, now, held=True)
             if asked is None:
                 return None
@@ -103,8 +109,11 @@ class SigningUp(Asking):
                 await ledger.welcome(session, subscription.id, who, now=now)
             account = await self._account(session, who)
             await suppressions.lift(session, self._fingerprint(account.subscriber.address))
+            return account, subscription
+
+        agreed = await self._database.again(agree)
         self._wake()
-        return account, subscription
+        return agreed
 
     async def _ask(
         self, session: AsyncSession, address: str, filter_: Filter, wish: OptIn, now: datetime, *, busy: bool

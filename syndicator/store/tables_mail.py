@@ -53,7 +53,7 @@ class Bounce(SQLModel, table=True):
 class Suppression(SQLModel, table=True):
     """An address that is to get nothing, as a fingerprint: it survives the person's erasure and names nobody.
 
-    `reason` is bounced, complained, erased or blocked (by the office).
+    `reason` is one of `domain.bounces.Suppressed`.
     """
 
     __tablename__ = "suppression"

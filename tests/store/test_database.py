@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase, engine_for
 
 PUT = text("INSERT INTO meta (name, value) VALUES (:name, :value)")
+PUT_TOO = text("INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING")
 NAMES = text("SELECT name FROM meta ORDER BY name")
 
 
@@ -25,6 +26,27 @@ async def test_what_is_written_is_there_after_the_block(database):
     async with database.writing() as session:
         await session.execute(PUT, {"name": "a", "value": "1"})
     assert await names(database) == ["a"]
+
+
+async def test_two_transactions_that_wait_for_each_other_are_both_done_in_the_end(database):
+    both = asyncio.Event()
+    began = []
+
+    def put(first, second):
+        async def work(session):
+            await session.execute(PUT_TOO, {"name": first, "value": "1"})
+            began.append(first)
+            if {"a", "b"} <= set(began) or session.get_bind().dialect.name == "sqlite":  # that has one writer
+                both.set()
+            await both.wait()
+            await session.execute(PUT_TOO, {"name": second, "value": "1"})
+            return first
+
+        return database.again(work)
+
+    assert await asyncio.gather(put("a", "b"), put("b", "a")) == ["a", "b"]
+    assert await names(database) == ["a", "b"]
+    assert len(began) > 2 or database.url.startswith("sqlite")
 
 
 async def test_an_exception_takes_everything_back(database):
