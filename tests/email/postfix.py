@@ -94,8 +94,10 @@ def by_lmtp(port: int) -> str:
 
 
 @contextmanager
-def postfix(routes: Mapping[str, str]) -> Iterator[Postfix]:
-    """Start one, and stop it in the end."""
+def postfix(
+    routes: Mapping[str, str], settings: str = "", tables: Mapping[str, str] | None = None
+) -> Iterator[Postfix]:
+    """Start one, and stop it in the end. `settings` are more lines of main.cf, with `{conf}` for where `tables` lie."""
     program = shutil.which("postfix") or "/usr/sbin/postfix"
     if not Path(program).exists():
         absent("Postfix is not installed (Debian: apt install postfix)")
@@ -104,6 +106,10 @@ def postfix(routes: Mapping[str, str]) -> Iterator[Postfix]:
     folder = Path(tempfile.mkdtemp(prefix="postfix-"))  # its own users look in, too: no folder of pytest's
     try:
         relay = _written(folder, routes)
+        with (folder / "conf" / "main.cf").open("a") as main:
+            main.write(settings.replace("{conf}", str(folder / "conf")))
+        for name, text in (tables or {}).items():
+            (folder / "conf" / name).write_text(text)
         _command(program, folder, "start")
         try:
             _wait(relay)

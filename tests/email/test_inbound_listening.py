@@ -9,7 +9,7 @@ import pytest
 
 from bots.email.inbound import listening
 from syndicator.domain.tokens import Tokens
-from tests.email.inbound_office import BOUNCES, SPAM, UNCLEAR, Locked
+from tests.email.inbound_office import BOUNCES, LEAVING, SPAM, UNCLEAR, Locked
 from tests.email.returned import READER, mail
 
 
@@ -40,6 +40,12 @@ async def test_what_a_machine_sends_to_a_leaving_address_makes_nobody_leave(offi
         assert await talk([office.leave_to], mail(f"From: {READER}\nSubject: unsubscribe", "")) == [250]
         assert await office.state() == ("active", 1)
         assert len(office.kept()) == 1
+
+
+@pytest.mark.parametrize("recipient", [BOUNCES, LEAVING, BOUNCES.upper(), f"prvs=1234abcdef={BOUNCES}"])
+async def test_our_addresses_are_taken_without_a_token_too(listening_for, recipient):
+    async with listening_for() as (talk, _):
+        assert await talk([recipient], UNCLEAR) == [250]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +149,6 @@ async def test_a_taken_port_is_an_error_of_the_outside(office):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         part = office.part("smtp")
         part.port = taken.getsockname()[1]
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match=r"email\.inbound\.port.*[Aa]ddress already in use"):
             await part.start()
         await part.stop()

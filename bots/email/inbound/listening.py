@@ -4,8 +4,8 @@ Rules, in order:
 
 1. 250 only once what followed is committed; 4xx where it cannot be, so that the server brings it again. By LMTP each
    recipient has an answer (RFC 2033 section 4.2).
-2. Only addresses of ours are taken: the two of the settings, with a token of ours or none. Any other is refused with
-   550: nothing is ever passed on.
+2. Only addresses of ours are taken: the two of the settings, with a token of ours or none, also as a relay of ours has
+   signed them (BATV: `prvs=TAG=` before it). Any other is refused with 550: nothing is ever passed on.
 3. A connection has `TIMEOUT` seconds for a command and for a mail, mails have `LARGEST` bytes, a mail has
    `RECIPIENTS`, and at most `CONNECTIONS` are open; the bytes of one mail are counted while they come. `AT_ONCE` mails
    come in at a time, the others wait for their turn: in memory a mail of short lines is forty times its size.
@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -41,6 +43,8 @@ RECIPIENTS = 50
 LINE = 64_000  # bytes; a mail server breaks lines long before
 MORE = 1_000_000  # bytes of one mail beyond `LARGEST` until the line is cut; they are counted, and not kept
 
+_BATV = re.compile(r"^prvs=[0-9a-z]{1,20}=")
+
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd logs commands, which hold addresses
 
 
@@ -54,7 +58,7 @@ class Addresses:
 
     def has(self, address: str, now: datetime) -> bool:
         """Whether mail to that address is for us."""
-        known = address.strip("<> ").lower()
+        known = _BATV.sub("", address.strip("<> ").lower())
         if known in self._plain:
             return True
         if known.rpartition("@")[2] not in self._domains:
@@ -90,8 +94,13 @@ class Listener:
         self.turns = asyncio.Semaphore(AT_ONCE)
 
     async def start(self) -> None:
-        """Begin to listen. Raises OSError where the port is taken."""
-        self._server = await asyncio.get_running_loop().create_server(self._connection, self._host, self.port)
+        """Begin to listen. Raises OSError with one clear line where the port is taken."""
+        try:
+            self._server = await asyncio.get_running_loop().create_server(self._connection, self._host, self.port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            where = f"{self._host} port {self.port}"
+            raise OSError(f"email.inbound: cannot listen on {where} (email.inbound.port): {reason}") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
