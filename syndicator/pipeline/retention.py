@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 PEOPLE_PAGE = 5_000  # people that one look takes in
 SUBSCRIPTIONS = 500  # that one transaction ends
-TOGETHER = 10  # people whom one transaction erases
+TOGETHER = 1  # people whom one transaction erases: nobody else writes during its dozen of statements
 MESSAGES_PAGE = 500
 STEPS = 2_000  # transactions that one pass makes at most
 GAP = 0.05  # seconds between two of them: a writer that waits for its turn asks again within that time
