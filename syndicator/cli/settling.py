@@ -1,14 +1,17 @@
-"""What an operator decides about deliveries that nobody can tell of: `deliveries settle`."""
+"""What an operator decides: `deliveries settle` what nobody can tell of, `deliveries resume` what mail waits for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from syndicator.cli.desk import Desk
-from syndicator.cli.output import say, show_one
+from syndicator.cli.output import say, show, show_one
+from syndicator.store import pauses
 from syndicator.store.settled_by_hand import settle_by_hand
 
 __all__ = ["UNKNOWN_HINT", "register"]
@@ -27,8 +30,9 @@ class Outcome(StrEnum):
 
 
 def register(deliveries: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     deliveries.command("settle")(deliveries_settle)
+    deliveries.command("resume")(deliveries_resume)
 
 
 def deliveries_settle(
@@ -56,3 +60,28 @@ def deliveries_settle(
         show_one({"id": delivery, "state": outcome.value, "follows": follows}, "", as_json=True)
     else:
         say(f"delivery {delivery} is {outcome.value} now" + (f"; {follows}" if follows else ""))
+
+
+def deliveries_resume(
+    context: typer.Context,
+    domain: Annotated[str, typer.Option(help="Of this receiving domain only; else of all, and of the relay.")] = "",
+    look: Annotated[bool, typer.Option("--look", help="Only show them.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """End the long pauses that receivers of mail, or the relay, asked for: one mail goes first, then the rest.
+
+    A running service follows within seconds; what its relay said since it started ends with a restart.
+    """
+
+    async def work(desk: Desk) -> Sequence[tuple[str, datetime, str]]:
+        name = domain.strip().lower()
+        if look:
+            async with desk.database.reading() as session:
+                return await pauses.of_mail(session, desk.clock(), name)
+        async with desk.database.writing() as session:
+            return await pauses.lift_mail(session, desk.clock(), name)
+
+    found = context.obj.at_desk(work)
+    columns = ("scope", "until", "reason")
+    show((dict(zip(columns, one, strict=True)) for one in found), as_json=as_json, columns=columns)
+    say(f"{len(found)} pauses of mail " + ("hold" if look else "ended"))

@@ -2,9 +2,10 @@
 
 Telegram's are `bot`, `chat:ID`, or `crowd:ID` for what a crowd got lately; mail's are `relay` and `mail:DOMAIN`.
 
-1. A pause is only ever made longer.
-2. Nothing is deleted by reading: one that has passed simply no longer counts.
-3. `crowd:ID` is no pause: `reason` says how many messages a group or channel got in its last minute, `until` for how
+1. A pause is only ever made longer by a channel.
+2. An operator may lift those of mail; a running service looks for that.
+3. Nothing is deleted by reading: one that has passed simply no longer counts.
+4. `crowd:ID` is no pause: `reason` says how many messages a group or channel got in its last minute, `until` for how
    long that counts.
 """
 
@@ -13,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.store import tables
 from syndicator.store.upsert import insert_for
 
-__all__ = ["all", "live", "pause"]
+__all__ = ["all", "lift_mail", "live", "of_mail", "pause"]
 
 CROWD = "crowd:"
+RELAY, MAIL = "relay", "mail:"
 
 
 async def all(session: AsyncSession) -> Sequence[tuple[str, datetime, str]]:  # noqa: A001  # read as pauses.all
@@ -40,6 +42,23 @@ async def live(session: AsyncSession, now: datetime) -> Mapping[str, int]:
         if kind in found:
             found[kind] += 1
     return found
+
+
+async def of_mail(session: AsyncSession, now: datetime, domain: str = "") -> Sequence[tuple[str, datetime, str]]:
+    """Pauses of mail that hold now, of one domain or of all and the relay: scope, until, reason."""
+    found = [one for one in await all(session) if one[1] > now]
+    return sorted(one for one in found if _is_mails(one[0]) and domain in ("", one[0].removeprefix(MAIL)))
+
+
+async def lift_mail(session: AsyncSession, now: datetime, domain: str = "") -> Sequence[tuple[str, datetime, str]]:
+    """End them; which they were."""
+    found = await of_mail(session, now, domain)
+    await session.execute(delete(tables.PAUSE).where(tables.PAUSE.c.scope.in_([scope for scope, _, _ in found])))
+    return found
+
+
+def _is_mails(scope: str) -> bool:
+    return scope == RELAY or scope.startswith(MAIL)
 
 
 async def pause(session: AsyncSession, scope: str, until: datetime, reason: str) -> None:

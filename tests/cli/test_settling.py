@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from syndicator.domain.model import DeliveryState
+from syndicator.store import pauses
 from syndicator.store.database import Database
 from syndicator.store.tables import DELIVERY, MESSAGE, RELEASE, SUBSCRIBER
 
@@ -160,3 +161,23 @@ def test_a_list_of_the_unknown_says_what_can_be_done(operator, ledger):
     assert "deliveries retry" in said
     assert operator("deliveries", "list", "--state", "unknown", "--json").stderr == ""
     assert operator("deliveries", "list").stderr == ""
+
+
+def test_pauses_of_mail_are_shown_and_lifted_one_or_all(operator, database, now):
+    until = now + timedelta(days=36_500)
+
+    async def fill(session):
+        for scope in ("mail:busy.example", "mail:other.example", "relay", "chat:4"):
+            await pauses.pause(session, scope, until, "asked")
+        await pauses.pause(session, "mail:past.example", now - timedelta(days=36_500), "asked")
+
+    database(fill)
+
+    def scopes(*arguments):
+        return [one["scope"] for one in operator.json("deliveries", "resume", *arguments)]
+
+    assert scopes("--look") == ["mail:busy.example", "mail:other.example", "relay"]
+    assert scopes("--domain", "Busy.example") == ["mail:busy.example"]
+    assert scopes("--look") == ["mail:other.example", "relay"]
+    assert operator("deliveries", "resume").stderr.endswith("2 pauses of mail ended\n")
+    assert scopes() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,7 +17,7 @@ from bots.email.pace.limits import Limits, WarmUpPlan
 from bots.email.pace.pace import Pace
 from syndicator.domain.bounces import BounceKind
 from syndicator.metrics import Metrics
-from syndicator.store import mail_days
+from syndicator.store import mail_days, pauses
 from syndicator.store.tables import BOUNCE, DELIVERY, MESSAGE, SUBSCRIBER
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -54,6 +56,57 @@ async def test_a_restart_goes_on_with_the_days_count_and_the_pauses(database):
     again.relay_answers()
     assert again.admit("busy.example", NOW, urgent=True) >= NOW + timedelta(hours=1)
     assert send(again, 60) == 40
+
+
+async def test_a_pause_that_an_operator_lifts_ends_in_the_running_service_and_the_next(database):
+    now = NOW
+    pace = Pace(LIMITS)
+    keeper = Keeper(pace, database, clock=lambda: now, metrics=Metrics())
+    for domain in ("busy.example", "other.example"):
+        pace.admit(domain, now, urgent=True)
+        pace.done(domain, Heard.SLOW_DOWN, now, wait=timedelta(hours=20))
+    await keeper.keep(now)
+    async with database.writing() as session:
+        await pauses.pause(session, "chat:4", NOW + timedelta(hours=1), "not of mail")
+        lifted = await pauses.lift_mail(session, now, "busy.example")
+    assert [scope for scope, _, _ in lifted] == ["mail:busy.example"]
+    now += timedelta(seconds=6)
+    await keeper.keep(now)
+    assert pace.admit("busy.example", now, urgent=True) is None
+    assert pace.admit("busy.example", now, urgent=True) is not None  # one goes first
+    assert pace.admit("other.example", now, urgent=True) is not None
+    again = Pace(LIMITS)
+    await keeper_of(again, database).restore(now)
+    assert again.admit("busy.example", now, urgent=True) is None
+    assert again.admit("other.example", now, urgent=True) is not None
+    async with database.reading() as session:
+        assert {scope for scope, _, _ in await pauses.all(session)} == {"chat:4", "mail:other.example"}
+
+
+async def test_what_is_being_written_when_it_stops_is_counted_once(sqlite_database, monkeypatch):
+    monkeypatch.setattr("bots.email.pace.keeper.TICK", 0.001)
+    committed, goes_on = asyncio.Event(), asyncio.Event()
+    usual = sqlite_database.writing
+
+    @asynccontextmanager
+    async def writing():
+        async with usual() as session:
+            yield session
+        committed.set()
+        await goes_on.wait()
+
+    monkeypatch.setattr(sqlite_database, "writing", writing)
+    pace = Pace(LIMITS)
+    keeper = keeper_of(pace, sqlite_database)
+    await keeper.start()
+    send(pace, 5)
+    await committed.wait()
+    stopping = asyncio.create_task(keeper.stop())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await stopping
+    async with sqlite_database.reading() as session:
+        assert await mail_days.taken(session, TODAY) == {TODAY: 5}
 
 
 async def test_a_crash_that_wrote_no_count_finds_it_in_the_ledger(database):

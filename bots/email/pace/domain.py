@@ -10,9 +10,11 @@ Rules, in order:
    word of it the limit is forgotten.
 4. After a pause one mail goes first; the others follow when it was taken.
 5. A domain that says nothing until time is out gets one mail at a time, after pauses that double as well, and little
-   patience. One that holds mails and has not answered for a while gets no more meanwhile.
+   patience. One that holds mails and has not answered for a while gets no more meanwhile. One that answers, however
+   slowly, is not silent.
 6. A domain that has not answered yet gets few mails at first, and two more for each answer (slow start, RFC 5681): one
-   that holds the line must not hold every connection of ours. Those who find no place come a second later.
+   that holds the line must not hold every connection of ours (what it may hold of them is `relay.queue`'s part). Those
+   who find no place come a second later.
 7. Urgent mails stand in a line of their own, and the bulk's places come behind it; so do letters to one person, who
    wait for no broadcast. They may run ahead of the rate by a few, a place is kept for them, and at first they get a few
    more than the bulk (rule 6 does not hold for letters to one person).
@@ -143,6 +145,11 @@ class Domain:
         self.paused_until = max(self.paused_until, until)
         self.asked_at = self.paused_until
         self.is_probing = True
+
+    def lift(self, now: float) -> None:
+        """An operator has ended its pause. What it gets stays as it was learned."""
+        self.paused_until = min(self.paused_until, now)
+        self._pauses, self._lines = 0, {rank: Line() for rank in Rank}
 
     def is_idle(self, now: float) -> bool:
         """Whether it remembers nothing that matters any more."""

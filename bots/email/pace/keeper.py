@@ -6,14 +6,17 @@ Rules, in order:
    what a crash kept from being written down is sent mail all the same, and the day's cap holds.
 2. Once a second it writes what is new, in one short transaction, and nothing where nothing is. What cannot be written
    is written later.
-3. While an address is warmed up it reads every five seconds what other processes sent.
+3. Every five seconds it reads what other processes sent, while an address is warmed up, and whether an operator has
+   lifted a pause, while one holds that was written down.
 4. Once a minute it compares what came back with what was sent, today and yesterday: an alarm is a line in the log and a
    gauge (`alarm`).
+5. Told to stop, it ends what it is writing: a count that is committed and not taken note of would be written twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, time, timedelta
 
 import structlog
@@ -45,20 +48,24 @@ class Keeper:
         self._metrics = metrics
         self._alarms = Alarms()
         self._pauses: list[Pause] = []
+        self._kept: dict[str, datetime] = {}  # what stands in the database, by scope, and until when
+        self._asked_at: datetime | None = None
         self._read_at: datetime | None = None
         self._looked_at: datetime | None = None
+        self._ends = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take up what was kept, and go on keeping."""
         await self.restore(self._clock())
+        self._ends.clear()
         self._watch = asyncio.create_task(self._run(), name="mail-pace")
 
     async def stop(self) -> None:
         """Write the last; safe to call twice."""
         if self._watch is None:
             return
-        self._watch.cancel()
+        self._ends.set()
         await asyncio.wait([self._watch])
         self._watch = None
         await self.keep(self._clock())
@@ -74,6 +81,7 @@ class Keeper:
             if not warm_up.is_over(now.timestamp()):
                 taken = max(taken, await mail_days.settled_since(session, begins))
         self._pace.restore([Pause(*one) for one in kept], now)
+        self._kept = {scope: until for scope, until, _ in kept if until > now}
         warm_up.know(today, taken)
 
     async def keep(self, now: datetime) -> None:
@@ -81,6 +89,7 @@ class Keeper:
         try:
             await self._write()
             await self._read(now)
+            await self._heed(now)
             await self._look(now)
         except (SQLAlchemyError, OSError) as error:
             log.warning("the pace of mail cannot be kept yet", reason=type(error).__name__)
@@ -88,8 +97,10 @@ class Keeper:
             self._metrics.mail_domains.labels(state).set(number)
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(TICK)
+        while not self._ends.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ends.wait(), TICK)
+                return  # `stop` keeps the last
             try:
                 await self.keep(self._clock())
             except Exception:
@@ -106,6 +117,7 @@ class Keeper:
                 await pauses.pause(session, one.scope, one.until, one.reason)
             for day, number in fresh.items():
                 totals[day] = await mail_days.add(session, day, number)
+        self._kept |= {one.scope: one.until for one in self._pauses}
         self._pauses.clear()
         for day, number in fresh.items():
             self._pace.warm_up.written(day, number, totals[day])
@@ -119,6 +131,19 @@ class Keeper:
         async with self._database.reading() as session:
             taken = await mail_days.taken(session, today)
         warm_up.know(today, taken.get(today, 0))
+
+    async def _heed(self, now: datetime) -> None:
+        """Rule 3: what an operator has lifted."""
+        self._kept = {scope: until for scope, until in self._kept.items() if until > now}
+        if not self._kept or not _is_due(self._asked_at, now, OTHERS):
+            return
+        self._asked_at = now
+        async with self._database.reading() as session:
+            hold = {scope for scope, until, _ in await pauses.all(session) if until > now}
+        for scope in self._kept.keys() - hold:
+            del self._kept[scope]
+            self._pace.lift(scope, now)
+            log.info("a pause of mail is lifted", scope=scope)
 
     async def _look(self, now: datetime) -> None:
         if not _is_due(self._looked_at, now, LOOK):

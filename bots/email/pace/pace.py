@@ -173,6 +173,13 @@ class Pace:
             elif one.scope.startswith(MAIL):
                 self._of(one.scope.removeprefix(MAIL), now.timestamp()).pause(one.until.timestamp())
 
+    def lift(self, scope: str, now: datetime) -> None:
+        """An operator has ended that pause: one mail goes first."""
+        if scope == RELAY:
+            self._relay_until = 0.0
+        elif (state := self._domains.get(scope.removeprefix(MAIL))) is not None:
+            state.lift(now.timestamp())
+
     def counts(self, now: datetime) -> Mapping[str, int]:
         """Domains that get less than their ceiling, and those that are left alone now."""
         moment = now.timestamp()
