@@ -32,7 +32,6 @@ from tests.relay import RelayProcess
 __all__ = ["measure"]
 
 SESSIONS = 10
-PLAIN_SESSIONS = 16
 ROUND_TRIP = 0.010
 ROUNDS = 3
 BARS = {"smtp-source": 0.15, "plain": 6.0}
@@ -96,7 +95,7 @@ def _round(found: Rounds, folder: Path, port: int, many: tuple[int, int, int]) -
     for left in folder.glob("crowd.db*"):
         left.unlink()
     found.add("bare", child("mailing", "bare", str(sample), str(port), str(ours), str(SESSIONS)))
-    found.add("plain", child("mailing", "plain", str(sample), str(port), str(plains), str(PLAIN_SESSIONS)))
+    found.add("plain", child("mailing", "plain", str(sample), str(port), str(plains), str(SESSIONS)))
     return size
 
 
@@ -104,7 +103,7 @@ NAMES = {
     "smtp-source": f"smtp-source, {SESSIONS} sessions",
     "whole": f"whole pipeline, ledger on, {SESSIONS} connections",
     "bare": f"our transport alone, {SESSIONS} connections",
-    "plain": f"EmailMessage and aiosmtplib, {PLAIN_SESSIONS} connections",
+    "plain": f"EmailMessage and aiosmtplib, {SESSIONS} connections",
 }
 
 
