@@ -160,6 +160,7 @@ async def _forget_deliveries(session: AsyncSession, subscriber: int) -> int:
         "settled_at": its_own,
         "tried_at": None,
         "slowed": 0,
+        "handed_at": None,
         "resent": False,
         "reason": "",
         "answer": {},
