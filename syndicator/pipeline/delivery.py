@@ -7,13 +7,15 @@ Rules, in order:
    go on, one transaction settles the chunks of several and claims the next (`grouping`).
 2. Texts are read at send (`composing`): what is sent is what stands now.
 3. After each chunk the job gives way if more important work waits for its lane. It goes on without the letters of a
-   chunk that are slow, where their channel can do so: those are settled when they answer (`flights`).
+   chunk that are slow, where their channel can do so: those are settled when they answer (`flights`). So is what is
+   under way when the ledger is in trouble, or at a stop; what no channel was given yet then waits, untouched.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
 5. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,7 +28,7 @@ from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Again, Answered, Channel, Clock, Done, Job, Overlapping, Turn, Verdict
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.pipeline.composing import Background, Kept, letter_of, look_up, with_revision
-from syndicator.pipeline.flights import LULL, Flight, Late
+from syndicator.pipeline.flights import GRACE, LULL, STOPPED, Flight, Late
 from syndicator.pipeline.settling import Settler
 from syndicator.store.database import Database
 from syndicator.store.ledger import Claimed, Wish
@@ -66,7 +68,8 @@ class Delivery:
         self._zone = zone
         self._kept = Kept()
         self._late = {
-            kind: Late(channel.stragglers) for kind, channel in channels.items() if isinstance(channel, Overlapping)
+            kind: Late(channel.stragglers if isinstance(channel, Overlapping) else 0)
+            for kind, channel in channels.items()
         }
 
     async def deliver(self, job: Job, turn: Turn) -> Verdict:
@@ -84,10 +87,7 @@ class Delivery:
             if not claimed:
                 break
             flight = Flight(claimed, partial(self._send, channel, claimed))
-            await self._waited(channel.kind, flight)
-            answered = flight.take()
-            if flight.under_way:
-                self._late[channel.kind].keep(flight, partial(self._settle_late, channel.kind, batch))
+            answered = await self._waited(channel, batch, flight, turn)
             if turn.should_yield():
                 await self._settler.settle(channel.kind, *answered)
                 return Again(self._clock())
@@ -95,10 +95,14 @@ class Delivery:
         self._wake()  # what was deferred comes due by itself
         return Done()
 
-    async def finish(self) -> None:
-        """After the last job: settle what is still under way; see `flights.Late.finish`."""
-        for late in self._late.values():
-            await late.finish()
+    async def finish(self, within: float = GRACE) -> None:
+        """After the last job: settle what is still under way, see `flights.Late.finish`, and what is owed.
+
+        Raises:
+            Exception: whatever the database says, after some tries.
+        """
+        await asyncio.gather(*(late.finish(within) for late in self._late.values()))
+        await self._settler.pay()
 
     def ready_at(self, kind: ChannelKind, now: datetime) -> datetime:
         """When that channel can send: `now`, or a later time."""
@@ -107,20 +111,37 @@ class Delivery:
     def _wish(self, channel: Channel, batch: int) -> Wish:
         return Wish(batch, channel.chunk, MessageKind.EDIT in channel.tells, self._zone)
 
-    async def _waited(self, kind: ChannelKind, flight: Flight) -> None:
-        """Until all of the flight is answered, or what is not may be late."""
-        late = self._late.get(kind)
-        if late is None:
+    async def _waited(
+        self, channel: Channel, batch: int, flight: Flight, turn: Turn
+    ) -> tuple[Sequence[Claimed], Sequence[Outcome]]:
+        """What was answered once all of the flight is, or what is not is left to be late."""
+        late, settle_late = self._late[channel.kind], partial(self._settle_late, channel.kind, batch)
+        try:
+            await self._rests(channel, flight, late, turn)
+        except BaseException:  # rule 4 of `flights`
+            late.keep(flight, settle_late)
+            raise
+        answered = flight.take()
+        if flight.under_way:
+            late.keep(flight, settle_late)
+        return answered
+
+    async def _rests(self, channel: Channel, flight: Flight, late: Late, turn: Turn) -> None:
+        if not isinstance(channel, Overlapping):
             await flight.rests(None)
             return
-        while not await flight.rests(LULL) and not late.has_room(flight):
+        while not (await flight.rests(LULL) or late.has_room(flight) or turn.should_yield()):
             if flight.is_answered:
-                await self._settler.settle(kind, *flight.take())
+                await self._settler.settle(channel.kind, *flight.take())
 
     async def _settle_late(self, kind: ChannelKind, batch: int, flight: Flight) -> None:
         """What was answered late; the last of it closes the batch, if nothing else does."""
-        await self._settler.settle(kind, *flight.take(), None if flight.under_way else Wish(batch, 0))
-        self._wake()
+        answered, last = flight.take(), None if flight.under_way else Wish(batch, 0)
+        try:
+            if await self._settler.settle(kind, *answered, last) is None and last is not None:
+                await self._settler.claim(last)  # it was written alone
+        finally:
+            self._wake()
 
     async def _settle_and_claim(
         self, channel: Channel, batch: int, claimed: Sequence[Claimed], outcomes: Sequence[Outcome]
@@ -145,6 +166,8 @@ class Delivery:
     async def _send(self, channel: Channel, claimed: Sequence[Claimed], answered: Answered) -> Sequence[Outcome]:
         try:
             letters = await self._compose(claimed)
+        except asyncio.CancelledError:
+            return [STOPPED] * len(claimed)
         except Exception as error:
             log.exception("letters could not be composed", channel=channel.kind.value)
             return [Later(f"not composed: {type(error).__name__}", counts=False)] * len(claimed)

@@ -6,8 +6,12 @@ Rules, in order:
    once.
 2. A chunk of which nothing was answered for a moment (`LULL`) is left to itself: whoever waits for its last letter, a
    minute if need be, keeps everybody else waiting. What is late is settled when it answers.
-3. Only so many letters of a channel may be late (`Overlapping.stragglers`): beyond that a lane waits for its chunk.
-4. Nothing is forgotten: told to stop, the channel answers for all that is under way, and that is settled (`finish`).
+3. Only so many letters of a channel may be late (`Overlapping.stragglers`): beyond that a lane waits for its chunk,
+   unless more important work waits for the lane.
+4. Nothing is forgotten. Whoever may wait no longer (trouble in the ledger, a stop) leaves the flight to `Late`, room or
+   not; it is seen off until nothing of it is under way or unsettled, whatever fails meanwhile.
+5. Told to stop, the channel answers for all that is under way, and that is settled (`finish`). What the channel was
+   never given waits. Only where a channel that was called does not answer, rows stay `sending` until the next start.
 """
 
 from __future__ import annotations
@@ -17,14 +21,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from syndicator.domain.letters import Outcome
+from syndicator.domain.letters import Later, Outcome
 from syndicator.domain.ports import Answered
 from syndicator.store.ledger import Claimed
 
-__all__ = ["LULL", "Flight", "Late"]
+__all__ = ["GRACE", "LULL", "STOPPED", "Flight", "Late"]
 
 LULL = 0.25  # seconds: many times what an answer takes while a line is busy, little beside any time-out
-GRACE = 5.0  # seconds that what is late has at a stop, before it is told
+GRACE = 5.0  # seconds that what is late has at a stop, at most, before it is told
+
+STOPPED = Later("stopped before it was sent", counts=False)
 
 log = structlog.get_logger()
 
@@ -43,11 +49,13 @@ class Flight:
         self._answers: dict[int, Outcome] = {}
         self._heard = 0
         self._stirred = asyncio.Event()
+        self._begun = False
         self._sending = asyncio.create_task(self._send(send), name="flight")
+        self._sending.add_done_callback(self._landed)  # before anybody who waits for it
 
     @property
     def under_way(self) -> int:
-        """Letters without an answer."""
+        """Letters without an answer that may have one yet."""
         return len(self._open)
 
     @property
@@ -59,7 +67,7 @@ class Flight:
         """Wait until all are answered (True), or none was for `lull` seconds (False); cancelled, it tells the channel.
 
         Raises:
-            CancelledError: the channel has not answered for what was under way.
+            CancelledError: told to stop, the channel has not answered for what was under way.
         """
         while True:
             heard = self._heard
@@ -69,7 +77,8 @@ class Flight:
                 await self.stop()
                 done = {self._sending}
             if done:
-                self._sending.result()
+                if self._begun:
+                    self._sending.result()
                 return True
             if self._heard == heard:
                 return False
@@ -91,11 +100,17 @@ class Flight:
         await asyncio.wait({self._sending})
 
     async def _send(self, send: Callable[[Answered], Awaitable[Sequence[Outcome]]]) -> None:
-        try:
-            for place, outcome in enumerate(await send(self._answered)):
-                self._answered(place, outcome)
-        finally:
-            self._stirred.set()
+        self._begun = True
+        for place, outcome in enumerate(await send(self._answered)):
+            self._answered(place, outcome)
+
+    def _landed(self, _: asyncio.Task[None]) -> None:
+        """Nothing more comes. Who was told to stop before the first step has sent nothing."""
+        if not self._begun:
+            for place in tuple(self._open):
+                self._answered(place, STOPPED)
+        self._open.clear()
+        self._stirred.set()
 
     def _answered(self, place: int, outcome: Outcome) -> None:
         """The first word about a letter holds."""
@@ -121,20 +136,30 @@ class Late:
         """From now on `settle` is called whenever there are outcomes to take, and when it is over."""
         self._flights[flight] = asyncio.create_task(self._see_off(flight, settle), name="late")
 
-    async def finish(self) -> None:
-        """Wait a moment for what is late, then tell the channel; all is settled, or owed, afterwards."""
+    async def finish(self, within: float = GRACE) -> None:
+        """Wait a moment, `within` seconds at most, for what is late, then tell the channel; all is settled, or owed."""
         if self._flights:
-            await asyncio.wait(set(self._flights.values()), timeout=GRACE)
+            await asyncio.wait(set(self._flights.values()), timeout=min(within, GRACE))
+        if self._flights:
+            seen_off = set(self._flights.values())
             await asyncio.gather(*(flight.stop() for flight in list(self._flights)))
-            await asyncio.gather(*self._flights.values())
+            await asyncio.wait(seen_off)
 
     async def _see_off(self, flight: Flight, settle: Settle) -> None:
         try:
-            while flight.under_way:
+            while flight.under_way or flight.is_answered:
                 await flight.stirs()
-                await flight.rests(LULL)
-                await settle(flight)
-        except Exception as error:  # what was answered is owed, and paid before anything else is claimed
-            log.exception("what was late is not settled yet", reason=type(error).__name__)
+                await self._round(flight, settle)
         finally:
             del self._flights[flight]
+
+    async def _round(self, flight: Flight, settle: Settle) -> None:
+        """Settle what was answered, whatever else fails; what cannot be written is owed, and paid before new claims."""
+        try:
+            await flight.rests(LULL)
+        except (Exception, asyncio.CancelledError) as error:  # rule 5; a bug
+            log.exception("a channel has not answered for all that it was given", reason=type(error).__name__)
+        try:
+            await settle(flight)
+        except Exception as error:
+            log.exception("what was late is not settled yet", reason=type(error).__name__)
