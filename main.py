@@ -52,7 +52,7 @@ from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.opening import open_stories
 from syndicator.pipeline.scheduler import Scheduler
-from syndicator.pipeline.service import Guard, Part, Running, serve
+from syndicator.pipeline.service import SENDING, Guard, Part, Running, in_turn, serve
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.sources.opening import open_source, open_sql
 from syndicator.sources.single import DocumentReader
@@ -62,8 +62,6 @@ from syndicator.store.locks import SingleRun
 from syndicator.web.app import make_app
 from syndicator.web.parts import Parts
 from syndicator.web.server import WebServer
-
-STOP_GRACE = 20.0  # seconds for chunks in flight; the rest of the service's 30 s is for closing
 
 
 def clock() -> datetime:
@@ -225,8 +223,7 @@ async def parts_of(office: Office, bell: Bell) -> list[Part]:
         Running(begin=lambda: publisher.refresh(clock())),
         *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
         *email.parts,  # before the engine as well: mail keeps the pace that was kept
-        Running(end=stories.delivery.finish),
-        Running(begin=engine.start, end=lambda: engine.stop(STOP_GRACE)),
+        Running(begin=engine.start, end=lambda: in_turn(SENDING, engine.stop, stories.delivery.finish)),
         scheduler,
     ]
 

@@ -4,6 +4,7 @@ Rules, in order:
 
 1. A part that cannot start stops those before it, and the reason is one clear line.
 2. SIGTERM and SIGINT stop gracefully: no new work, chunks in flight are finished and settled, all within 30 seconds.
+   What is being sent gets `SENDING` of them, shared (`in_turn`); the rest is for answers of who is told, and goodbyes.
 3. A part that fails while stopping is logged; the others are stopped all the same.
 4. A service that has lost its right to run (the database's lock) stops by itself.
 """
@@ -19,11 +20,12 @@ from typing import Protocol
 
 import structlog
 
-__all__ = ["GRACE", "Guard", "Part", "Running", "nothing", "serve"]
+__all__ = ["GRACE", "SENDING", "Guard", "Part", "Running", "in_turn", "nothing", "serve"]
 
 log = structlog.get_logger()
 
 GRACE = 30.0  # seconds from the signal to the end of the process
+SENDING = 16.0  # seconds of them for what is being sent
 
 
 class Part(Protocol):
@@ -56,6 +58,17 @@ class Running:
     async def stop(self) -> None:
         """End."""
         await self.end()
+
+
+async def in_turn(seconds: float, *ends: Callable[[float], Awaitable[object]]) -> None:
+    """End one after the other; each is given what those before it have left of `seconds`. See rule 3 for failures."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    for end in ends:
+        try:
+            await end(max(0.0, until - loop.time()))
+        except Exception:
+            log.exception("a part did not stop cleanly", part=getattr(end, "__qualname__", ""))
 
 
 class Guard:

@@ -342,3 +342,11 @@ async def test_a_channel_that_does_not_answer_when_told_to_stop_keeps_nobody_fro
     async with asyncio.timeout(5):
         await late.finish()
     assert settled == [Sent()]
+
+
+async def test_what_is_late_is_told_at_once_where_no_time_is_left(steps, monkeypatch):
+    monkeypatch.setattr(flights, "GRACE", 60)
+    await steps.run()
+    async with asyncio.timeout(5):
+        await steps.delivery.finish(0)
+    assert (await steps.count("sent"), await steps.count("deferred")) == (3, 2)
