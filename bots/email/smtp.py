@@ -42,7 +42,9 @@ __all__ = ["SmtpTransport"]
 TRIES = 3  # connections that may end before a mail begins
 PAUSE = timedelta(seconds=30)
 QUIET = 3.0  # seconds without a word, and a domain counts as silent
+SWEEPS = 4  # looks at who is silent in that time
 SILENT_WAIT = timedelta(seconds=10)  # at least, for what waits for who is silent; at most twice that
+UNTRIED_WAIT = timedelta(seconds=1)  # the same where nothing is known of the mail's own domain
 SPREAD = 0.6180339887498949  # multiples of it, modulo 1, lie evenly
 HEARD: dict[Broken | None, Heard] = {
     Broken.TIMED_OUT: Heard.TIMED_OUT,
@@ -134,7 +136,7 @@ class SmtpTransport:
             job.settle(closed)
             return
         if self._waiting.is_shut(job.domain, asyncio.get_running_loop().time()):
-            job.settle(self._silent(now))
+            job.settle(self._silent(job, now))
             return
         if self.pace is not None:
             turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent, to_one=job.mail.to_one)
@@ -155,22 +157,27 @@ class SmtpTransport:
         self._look_again()
 
     def _look_again(self) -> None:
-        """Some wait for their domain, or for the first to be answered: not for long."""
-        if self._sweeping is None and self._waiting.jobs and (self._waiting.is_blocked or not self.steady):
-            self._sweeping = asyncio.get_running_loop().call_later(self._waiting.quiet, self._sweep)
+        """Some wait for their domain, for a connection, or for the first to be answered: not for long."""
+        if self._sweeping is None and self._waiting.jobs:
+            self._sweeping = asyncio.get_running_loop().call_later(self._waiting.quiet / SWEEPS, self._sweep)
 
     def _sweep(self) -> None:
-        """Send back what waits for domains that are silent."""
+        """Send back what waits for domains that are silent, and let those give way that hold too much."""
         self._sweeping = None
-        now = self.moment()
-        for job in self._waiting.silenced(asyncio.get_running_loop().time()):
-            self._finish(job, self._silent(now), Heard.NOTHING)
+        asked = {job: session for session in self._pool.sessions if (job := session.asked) is not None}
+        now, has_room = asyncio.get_running_loop().time(), self._pool.has_room
+        for job in self._waiting.giving_way(asked, now, has_room=has_room):
+            asked[job].drop(Broken.GAVE_WAY)
+        for job in self._waiting.silenced(now):
+            self._finish(job, self._silent(job, self.moment()), Heard.NOTHING)
         self.staff()
 
-    def _silent(self, now: datetime) -> Later:
+    def _silent(self, job: Job, now: datetime) -> Later:
         """What a mail is told that would wait for a silent domain; not all come back at once."""
         self._silenced += 1
-        wait = SILENT_WAIT * (1 + self._silenced * SPREAD % 1.0)
+        wait = (SILENT_WAIT if self._waiting.was_silent(job.domain) else UNTRIED_WAIT) * (
+            1 + self._silenced * SPREAD % 1.0
+        )
         return Later("domains do not answer", not_before=now + wait, counts=False)
 
     def _waits_for_first(self) -> bool:
@@ -229,7 +236,10 @@ class SmtpTransport:
 
     def settled(self, job: Job, outcome: Outcome, how: Broken | None) -> None:
         """A mail's outcome without a word of the relay."""
-        self._begun(job, answered=False, timed_out=how is Broken.TIMED_OUT)
+        self._begun(job, answered=False, timed_out=how in (Broken.TIMED_OUT, Broken.GAVE_WAY))
+        if how is Broken.GAVE_WAY:
+            self._waiting.rest(job.domain, asyncio.get_running_loop().time())
+            outcome = self._silent(job, self.moment())
         if job.batch.is_stopped and isinstance(outcome, Later):
             outcome = Later("stopped before the relay answered", counts=False)
         self._finish(job, outcome, HEARD.get(how, Heard.NOTHING))

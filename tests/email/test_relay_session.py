@@ -21,6 +21,7 @@ from bots.email.mails import Mail
 from bots.email.pace import Limits, Pace
 from bots.email.pace.limits import Ceiling
 from bots.email.relay import session as line
+from bots.email.relay.queue import Batch, Job, Waiting
 from bots.email.smtp import SmtpTransport
 from syndicator.domain.letters import Gone, Later, Refused, Sent, Unknown
 from tests.email.conftest import DROP, HANG, Relay
@@ -302,12 +303,48 @@ async def test_however_many_domains_never_answer_the_others_keep_half_of_the_con
     async with asyncio.timeout(5):
         while len(told) < 4:  # somebody answers all the time
             assert kinds(await transport.send(mails(20), NOW)) == ["Sent"] * 20
-    held = await slow
-    assert sum("did not answer" in one.reason for one in held) == 2
-    put_off = [one for one in held if not one.counts]
-    assert len({one.not_before for one in put_off}) == 4, "they do not come back together"
+        held = await slow
     assert sorted(told) == list(range(6))
-    assert set(told[-2:]) == {0, 1}, "who is put off is told before those two have answered"
+    put_off = [one for one in held if not one.counts]
+    assert len(put_off) >= 4, "the others waited, and did not wait until time was out"
+    assert len({one.not_before for one in put_off}) == len(put_off), "they do not come back together"
+
+
+async def tried(number, answers, seconds=60):
+    """Silent domains were there first, with four connections: when the healthy one behind them is asked first."""
+    waiting, batch = Waiting(4, 3.0), Batch(number + 20, NOW)
+    names = [f"{n}.tarpit.example" for n in range(number)] + ["example.com"] * 20
+    waiting.jobs.extend(Job(None, batch, place, name, 60) for place, name in enumerate(names))
+    if answers:
+        waiting.over(Job(None, batch, 0, "other.example", 60), 0.0, answered=True)
+    asked = []
+    for now in range(seconds):
+        for job in waiting.giving_way(asked, now, has_room=len(asked) < 4):
+            asked.remove(job)
+            waiting.over(job, now, answered=False, timed_out=True)
+            waiting.rest(job.domain, now)
+        put_off = waiting.silenced(now)
+        waiting.jobs.extend(job for job in put_off if not waiting.was_silent(job.domain))  # those come back soon
+        while len(asked) < 4 and (job := waiting.take(now)) is not None:
+            if job.domain == "example.com":
+                return now
+            asked.append(job)
+    return None
+
+
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("number", [1, 2, 3, 8])
+async def test_who_comes_behind_silent_domains_is_tried_long_before_their_time_is_out(number, answers):
+    assert await tried(number, answers) <= 3 * number
+
+
+async def test_over_a_relay_that_takes_its_time_for_all_nobody_has_to_give_way():
+    waiting, batch = Waiting(2, 3.0), Batch(9, NOW)
+    waiting.jobs.extend(Job(None, batch, place, f"{place}.example", 60) for place in range(9))
+    waiting.over(waiting.take(0.0), 5.0, answered=True)
+    asked = [waiting.take(9.0)]
+    assert waiting.giving_way(asked, 18.0, has_room=False) == []
+    assert waiting.giving_way(asked, 19.0, has_room=False) == asked, "twice as long as answers take"
 
 
 async def test_a_first_mail_that_is_kept_waiting_keeps_the_others_for_a_moment_only(relay, sender):

@@ -22,6 +22,7 @@ class Broken(Enum):
     TIMED_OUT = "the relay did not answer in time"
     CONFUSED = "the relay answers something else than it was asked"
     DROPPED = "the connection was given up"
+    GAVE_WAY = "no answer came while others waited"
 
 
 class Desk(Protocol):

@@ -107,6 +107,11 @@ class Session(asyncio.Protocol):
         """Whether a mail of that batch is on its way here."""
         return any(job is not None and job.batch is batch for job in (self._asking, self._carried))
 
+    @property
+    def asked(self) -> Job | None:
+        """The mail that is waited for, if nothing of its body has left, nor another's is on its way."""
+        return self._asking if self._carried is None else None
+
     async def quit(self) -> None:
         """Say goodbye if there is anybody left to hear it."""
         if not self.is_over:
@@ -130,7 +135,9 @@ class Session(asyncio.Protocol):
         if carried is not None:
             self._desk.settled(carried, _broken(carried, reason, left=left), how)
         if asking is not None:
-            kept_waiting = how is Broken.TIMED_OUT and carried is None  # it was this mail that got no answer
+            kept_waiting = (
+                how in (Broken.TIMED_OUT, Broken.GAVE_WAY) and carried is None
+            )  # it was this mail that got no answer
             if self._asked_behind and not self._heard_of and not kept_waiting:
                 self._desk.give_back(asking)
             else:
