@@ -6,7 +6,8 @@ Rules, in order:
    tells whether an address is known, suppressed, waiting or subscribed. What was answered survives a crash.
 2. `hear` looks at what is due, one by one: where the mail domain is crowded it waits for its turn (`crowds`), else it
    is `signing_up.ask` or `relocating.ask_move`. What their limits do not let through now waits until they do, for
-   `PATIENCE` at most: who wants two things within an hour gets two letters.
+   `PATIENCE` at most: who wants two things within an hour gets two letters. What gets no turn within that time is
+   given up, and the log says so.
 3. What cannot be dealt with is said once and dropped if it will never be otherwise, and else tried again each minute.
 """
 
@@ -28,7 +29,7 @@ from syndicator.pipeline.addresses import BadAddress
 from syndicator.pipeline.crowds import Crowds
 from syndicator.pipeline.relocating import Relocating
 from syndicator.pipeline.signing_up import SigningUp
-from syndicator.store import applications, letterboxes
+from syndicator.store import applications
 from syndicator.store.applications import Application
 from syndicator.store.database import Database
 from syndicator.store.opt_ins import OptIn
@@ -102,10 +103,12 @@ class Applying(SigningUp, Relocating):
         await self._write(Application(address, now, subscriber=who, is_busy=busy, due_at=due))
 
     async def _write(self, application: Application) -> None:
-        async with self._database.writing() as session:
+        async def write(session: AsyncSession) -> None:
             if application.subscriber is not None:
                 await applications.only_newest(session, application.subscriber)
             await applications.write(session, application)
+
+        await self._database.again(write)
         self._wake()
 
     async def next_application(self) -> datetime | None:
@@ -119,18 +122,34 @@ class Applying(SigningUp, Relocating):
             one = await applications.claim(session, now)
         if one is None:
             return False
-        turn = now if one.has_turn else self._crowds.turn(_domain(one.address), now)
-        if turn > now:
-            log.info("a mail domain is crowded: a question waits", seconds=round((turn - now).total_seconds()))
-        async with self._database.writing() as session:
-            later = turn if turn > now else await self._hear(session, one, now)
+        claimed, turn = one, self._place(one, now)
+
+        async def deal(session: AsyncSession) -> None:
+            held = await applications.hold(session, claimed)
+            if held is None:  # whose it was has left or was erased meanwhile
+                return
+            later = turn if turn is None or turn > now else await self._hear(session, held, now)
             if later is None:
-                await applications.done(session, one.id)
+                await applications.done(session, held.id)
             else:
-                await applications.put_off(session, one.id, later)
-            await letterboxes.forget(session, now)
+                await applications.put_off(session, held.id, later)
+
+        await self._database.again(deal)
         self._wake()
         return True
+
+    def _place(self, one: Application, now: datetime) -> datetime | None:
+        """When it is to be looked at; None: it is given up (rule 2)."""
+        if one.has_turn:
+            return now
+        latest = one.asked_at + PATIENCE
+        turn = self._crowds.turn(_domain(one.address), now) if now < latest else None
+        if turn is None or turn > latest:
+            log.warning("a question is given up: its mail domain is crowded for a whole day")
+            return None
+        if turn > now:
+            log.info("a mail domain is crowded: a question waits", seconds=round((turn - now).total_seconds()))
+        return turn
 
     async def _hear(self, session: AsyncSession, one: Application, now: datetime) -> datetime | None:
         """Deal with it; when to do so instead, where limits say so (rule 2)."""

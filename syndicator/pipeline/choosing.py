@@ -7,7 +7,8 @@ Rules, in order:
    writing to the bot. Changing a subscription does not. A pause that they asked for ends by a button alone, or at the
    time that they named. Where mail had come back, the button also takes the address off the list of suppressed ones:
    who holds the page's link has our mail. If it comes back again, that counts anew.
-3. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent.
+3. Leaving takes effect before the next claim; it is safe to repeat; rows stay as the record of consent. Who leaves all
+   has also taken back what was asked for before, by them or at their address, and still waits to be looked at.
 4. Who leaves a digest's pace or its time zone, or asks for a pause, loses nothing between two windows (`catching_up`).
 """
 
@@ -22,7 +23,7 @@ from syndicator.domain.filters import Filter, parse
 from syndicator.domain.model import Cadence, OtherLanguage, SubscriptionState
 from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.accounts import Account, Accounts
-from syndicator.store import ledger, subscriptions, suppressions
+from syndicator.store import applications, ledger, subscriptions, suppressions
 from syndicator.store.subscriptions import Consent, Subscription
 
 __all__ = ["Choosing"]
@@ -122,10 +123,15 @@ class Choosing(Accounts):
             return await self._account(session, account.subscriber.id)
 
     async def end_all(self, account: Account, *, reason: str, now: datetime) -> Account:
-        """End every one (one-click unsubscribe)."""
-        async with self._database.writing() as session:
-            await subscriptions.end_all(session, account.subscriber.id, reason, now)
-            return await self._account(session, account.subscriber.id)
+        """End every one (one-click unsubscribe), and what waits (rule 3)."""
+
+        async def leave(session: AsyncSession) -> Account:
+            who = account.subscriber
+            await applications.forget(session, who.id, who.address, now)
+            await subscriptions.end_all(session, who.id, reason, now)
+            return await self._account(session, who.id)
+
+        return await self._database.again(leave)
 
     async def _replace(
         self,

@@ -3,8 +3,9 @@
 Rules, in order:
 
 1. The large providers are everybody's, and take more than we ever send: they have no limit here.
-2. At any other domain `TURNS` may be asked within `SPAN`; who comes beyond that is never refused but gets a turn later.
-   Whoever means harm holds up letters to that one domain, and nobody anywhere else.
+2. At any other domain `TURNS` may be asked within `SPAN`; who comes beyond that gets a turn later. Whoever means harm
+   holds up letters to that one domain, and nobody anywhere else. A line is `LONGEST` at most: where it is full, nobody
+   gets a turn in it until it is shorter, and it grows no further.
 3. Into a domain's line one network puts `SHARE` within `SPAN`; what comes from there beyond that waits before the line,
    so that one place, however many addresses it invents, leaves most of the turns to others.
 4. Turns are held in memory, and so are networks: nothing writes them down. Waiting rows know their turn, so a new start
@@ -22,6 +23,7 @@ __all__ = ["PROVIDERS", "Crowds"]
 TURNS = 60
 SHARE = 20
 SPAN = timedelta(minutes=10)
+LONGEST = timedelta(days=1)
 LINES = 5_000
 
 # fmt: off
@@ -43,17 +45,19 @@ class Lines:
         self._turns = turns
         self._given: dict[Hashable, deque[datetime]] = {}  # in the order of each one's latest turn
 
-    def turn(self, name: Hashable, now: datetime) -> datetime:
-        """The next turn there, `now` if nobody stands before them; it is taken."""
+    def turn(self, name: Hashable, now: datetime) -> datetime | None:
+        """The next turn there, `now` if nobody stands before them; it is taken. None: the line is full."""
         given = self._given.pop(name, None) or deque(maxlen=self._turns)
         if given and given[-1] <= now - SPAN:
             given.clear()
         turn = now if len(given) < self._turns else max(now, given[0] + SPAN)
-        given.append(turn)
+        is_full = turn > now + LONGEST
+        if not is_full:
+            given.append(turn)
         self._given[name] = given
         if len(self._given) > LINES:
             del self._given[next(iter(self._given))]
-        return turn
+        return None if is_full else turn
 
 
 class Crowds:
@@ -63,10 +67,16 @@ class Crowds:
         self._domains = Lines(TURNS)
         self._shares = Lines(SHARE)
 
-    def turn(self, domain: str, now: datetime) -> datetime:
-        """When somebody there may be asked; that turn is taken."""
+    def turn(self, domain: str, now: datetime) -> datetime | None:
+        """When somebody there may be asked; that turn is taken. None: not within a day (rule 2)."""
         return now if domain in PROVIDERS else self._domains.turn(domain, now)
 
     def share(self, domain: str, network: str, now: datetime) -> datetime:
-        """When a wish from that network stands in that domain's line (rule 3); that place is taken."""
-        return now if domain in PROVIDERS or not network else self._shares.turn((network, domain), now)
+        """When a wish from that network stands in that domain's line (rule 3); that place is taken.
+
+        Where the network's own line is full, it is a day from now: too late for a turn, so that it is given up then.
+        """
+        if domain in PROVIDERS or not network:
+            return now
+        place = self._shares.turn((network, domain), now)
+        return now + LONGEST if place is None else place

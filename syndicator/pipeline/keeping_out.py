@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from syndicator.domain.bounces import Suppressed
 from syndicator.domain.model import ChannelKind
 from syndicator.domain.tokens import Tokens
@@ -47,12 +49,15 @@ class KeepingOut:
     async def suppress(self, address: str, reason: Suppressed, now: datetime) -> KeptOut:
         """Keep it out; a stronger reason that stands already stays."""
         known, fingerprint = self._both(address)
-        async with self._database.writing() as session:
+
+        async def suppress(session: AsyncSession) -> KeptOut:
             await suppressions.add(session, fingerprint, reason, now)
             await readdressing.call_off(session, known, now)
             found = await subscriptions.find(session, ChannelKind.EMAIL, known)
             ended = await subscriptions.end_all(session, found.id, ENDED, now) if found else 0
             return KeptOut(await suppressions.has(session, fingerprint) or reason, ended)
+
+        return await self._database.again(suppress)
 
     async def allow(self, address: str) -> Suppressed | None:
         """Let it in again; why it was kept out, None if it was not."""

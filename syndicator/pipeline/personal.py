@@ -25,9 +25,10 @@ from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
 from syndicator.i18n import Translator
-from syndicator.store import applications, personal, releases, subscriptions, suppressions
+from syndicator.store import applications, opt_ins, personal, releases, subscriptions, suppressions
 from syndicator.store.applications import Application
 from syndicator.store.database import Database
+from syndicator.store.opt_ins import OptIn
 from syndicator.store.personal import Entry, Erased
 from syndicator.store.subscriptions import Subscriber, Subscription
 from syndicator.wording import stored_in_words
@@ -113,6 +114,7 @@ class Personal:
             returned = await personal.returned(session, subscriber, RETURNED)
             elsewhere = await personal.asked_for(session, subscriber)
             waiting = await applications.of(session, subscriber, facts["address"])
+            wishes = await opt_ins.of_subscriber(session, subscriber, SUBSCRIPTIONS)
             kept_out = await self._kept_out(session, facts)
             named = await self._titled(session, [pair for row in rows for pair in row.releases[:ITEMS]], now)
         titles = {(one.number, one.lang): one for one in named}
@@ -128,6 +130,7 @@ class Personal:
             "came_back": [{**one, "at": _time(one["at"])} for one in returned],
             "other_addresses": [_elsewhere(one) for one in elsewhere],
             "asked_for_and_waiting": [self._application(one, facts["address"], t) for one in waiting],
+            "wishes_in_letters": [self._wish(filter_, one, t) for filter_, one in wishes],
             "kept_out_because": kept_out,
         }
 
@@ -185,6 +188,18 @@ class Personal:
         consent = {"source": one.consent_source, "text": one.consent_text}
         filter_ = {"filter": one.filter, "filter_in_words": stored_in_words(one.filter, self._taxonomy, t)}
         return asked | {"wish": "to subscribe", "address": address, **filter_, "consent": consent}
+
+    def _wish(self, filter_: str, one: OptIn, t: Translator) -> dict[str, Any]:
+        consent = {"at": _time(one.consent.at), "source": one.consent.source, "text": one.consent.text}
+        return {
+            "filter": filter_,
+            "filter_in_words": stored_in_words(filter_, self._taxonomy, t),
+            "cadence": one.cadence.value,
+            "language": one.language,
+            "text_only": one.text_only,
+            "consent": consent,
+            "is_confirmed": one.is_done,
+        }
 
     def _subscription(self, one: Subscription, t: Translator) -> dict[str, Any]:
         return {

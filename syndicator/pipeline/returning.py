@@ -6,8 +6,9 @@ Rules, in order:
    report again changes nothing (`store.bounces`).
 2. HARD: nothing more is sent to that mailbox, at once; its reader is paused, topics kept, and the address is kept out
    of imports. COMPLAINT: all ends at once, the address is kept out, and what somebody has asked for there and still
-   waits goes out no more; after a complaint about a question, no question goes there again. SOFT: it scores, and pauses
-   above the bar. POLICY: it blames us; it is recorded and counted.
+   waits goes out no more, neither a question about a move nor one about a sign-up; after a complaint about a question,
+   no question goes there again. SOFT: it scores, and pauses above the bar. POLICY: it blames us; it is recorded and
+   counted.
 3. A mail that came back has not arrived, and its row says so. One whose row is still `sending` is not judged yet
    (`NotYet`): its outcome is about to be written.
 4. A report about another address than the one we wrote to (the reader forwards their mail) is no word about theirs:
@@ -27,12 +28,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.bounces import FORGOTTEN, Bounce, BounceKind, Suppressed, short_of_the_bar
-from syndicator.domain.model import DeliveryState
+from syndicator.domain.model import ChannelKind, DeliveryState
 from syndicator.domain.returns import AutoReply, CameIn, Complaint, Failure, Leave, Notice, Report, Whom, report_key
 from syndicator.domain.tokens import Tokens
 from syndicator.metrics import Metrics
 from syndicator.pipeline.addresses import BadAddress, email_address
-from syndicator.store import bounces, moving, readdressing, subscriptions, suppressions
+from syndicator.store import applications, bounces, moving, readdressing, subscriptions, suppressions
 from syndicator.store.bounces import BOUNCED, Concerned
 from syndicator.store.coming_back import has_come_back
 from syndicator.store.database import Database
@@ -95,6 +96,9 @@ class Consequences:
         await readdressing.call_off(session, who.address, now)
         if who.is_theirs:
             await subscriptions.end_all(session, who.subscriber, COMPLAINED, now)
+        there = await subscriptions.find(session, ChannelKind.EMAIL, who.address) if who.address else None
+        if there is not None:
+            await subscriptions.end_pending(session, there.id, COMPLAINED, now)
 
     async def _keep_out(self, session: AsyncSession, who: Concerned, reason: Suppressed, now: datetime) -> None:
         if who.address:
@@ -152,12 +156,15 @@ class Returning:
         return bounce.kind.value if new else "known"
 
     async def _left(self, subscriber: int, now: datetime) -> str:
-        async with self._database.writing() as session:
+        async def leave(session: AsyncSession) -> str:
             found = await subscriptions.by_id(session, await moving.now_known_as(session, subscriber))
             if found is None or found.is_erased:
                 return "nobody"
+            await applications.forget(session, found.id, found.address, now)  # asked for before they left
             await subscriptions.end_all(session, found.id, LEFT_BY_MAIL, now)
-        return "leave"
+            return "leave"
+
+        return await self._database.again(leave)
 
 
 async def _whom(session: AsyncSession, whom: Whom) -> Concerned | None:

@@ -7,6 +7,7 @@ Rules, in order:
    dealt with keeps none behind it waiting.
 3. A row goes in the transaction in which it is dealt with: after a crash it was, or it was not.
 4. Of one person's wishes to move the newest alone waits (`only_newest`).
+5. Who deals with one holds its row first (`hold`): where it is gone (somebody was erased, or left), nothing is done.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Cadence
 from syndicator.store.tables import APPLICATION
 
-__all__ = ["Application", "claim", "done", "forget", "next_due", "of", "only_newest", "put_off", "write"]
+__all__ = ["Application", "claim", "done", "forget", "hold", "next_due", "of", "only_newest", "put_off", "write"]
 
 AGAIN = timedelta(minutes=1)
 MOST = 1000  # of one person's that are told
@@ -90,6 +91,13 @@ async def claim(session: AsyncSession, now: datetime) -> Application | None:
     return _application((await session.execute(ours.returning(*APPLICATION.c))).mappings().one())
 
 
+async def hold(session: AsyncSession, claimed: Application) -> Application | None:
+    """Keep the claimed one to ourselves until this transaction ends, as it is now; None: it is gone, or another's."""
+    ours = (APPLICATION.c.id == claimed.id) & (APPLICATION.c.due_at == claimed.due_at)
+    row = (await session.execute(select(APPLICATION).where(ours).with_for_update())).mappings().one_or_none()
+    return None if row is None else _application(row)
+
+
 async def put_off(session: AsyncSession, number: int, until: datetime) -> None:
     """Its turn comes then."""
     await session.execute(update(APPLICATION).where(APPLICATION.c.id == number).values(due_at=until, has_turn=True))
@@ -100,10 +108,11 @@ async def done(session: AsyncSession, number: int) -> None:
     await session.execute(delete(APPLICATION).where(APPLICATION.c.id == number))
 
 
-async def forget(session: AsyncSession, subscriber: int, address: str) -> None:
-    """Whatever waits of somebody who is erased."""
+async def forget(session: AsyncSession, subscriber: int, address: str, until: datetime | None = None) -> None:
+    """Whatever waits of somebody who is erased; or who leaves, then what was asked for `until` that moment."""
     theirs = or_(APPLICATION.c.subscriber_id == subscriber, APPLICATION.c.address == address)
-    await session.execute(delete(APPLICATION).where(theirs))
+    then = true() if until is None else APPLICATION.c.asked_at <= until
+    await session.execute(delete(APPLICATION).where(theirs, then))
 
 
 async def of(session: AsyncSession, subscriber: int, address: str) -> Sequence[Application]:
@@ -133,4 +142,5 @@ def _application(row: RowMapping) -> Application:
         is_busy=row["is_busy"],
         has_turn=row["has_turn"],
         asked_at=row["asked_at"],
+        due_at=row["due_at"],
     )

@@ -5,7 +5,8 @@ Rules, in order:
 1. `held` keeps the mailbox to the one who looks until their transaction ends, so that of two who ask at once the second
    sees what the first has written.
 2. It counts questions, whatever became of who was asked: whoever was erased since has had that letter all the same.
-3. A row that is older than a day says nothing any more; `forget` deletes it.
+3. A row that is older than a day says nothing any more; `forget` deletes it, once an hour
+   (`pipeline.retention`), whether or not anybody signs up.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ async def count(session: AsyncSession, mailbox: str, asked: Sequence[datetime], 
     await session.execute(update(LETTERBOX).where(here).values(asked=said, newest_at=now))
 
 
-async def forget(session: AsyncSession, now: datetime) -> None:
-    """Rule 3, some at a time."""
+async def forget(session: AsyncSession, now: datetime) -> int:
+    """Rule 3, some at a time; how many."""
     old = select(LETTERBOX.c.mailbox).where(LETTERBOX.c.newest_at <= now - DAY).limit(STEP)
     which = old.with_for_update(skip_locked=True)
-    await session.execute(delete(LETTERBOX).where(LETTERBOX.c.mailbox.in_(which)))
+    gone = delete(LETTERBOX).where(LETTERBOX.c.mailbox.in_(which)).returning(LETTERBOX.c.mailbox)
+    return len((await session.execute(gone)).all())

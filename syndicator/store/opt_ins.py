@@ -9,6 +9,7 @@ Rules, in order:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Cadence, MessageKind
 from syndicator.store.subscriptions import Consent
-from syndicator.store.tables import MESSAGE
+from syndicator.store.tables import FILTER, MESSAGE, SUBSCRIPTION
 
-__all__ = ["OptIn", "answered", "asked_since", "of", "write"]
+__all__ = ["OptIn", "answered", "asked_since", "of", "of_subscriber", "write"]
 
 KEY = "opt_in"  # in the message's `matched`
 
@@ -61,6 +62,20 @@ async def of(session: AsyncSession, message: int) -> tuple[int, OptIn | None] | 
     )
     row = (await session.execute(query)).one_or_none()
     return None if row is None else (row.subscription_id, _opt_in(row.matched))
+
+
+async def of_subscriber(session: AsyncSession, subscriber: int, limit: int) -> Sequence[tuple[str, OptIn]]:
+    """The newest wishes in confirmations of somebody's subscriptions, live and ended, each with what is subscribed."""
+    query = (
+        select(FILTER.c.canonical, MESSAGE.c.matched)
+        .join_from(SUBSCRIPTION, MESSAGE, MESSAGE.c.subscription_id == SUBSCRIPTION.c.id)
+        .join(FILTER, FILTER.c.id == SUBSCRIPTION.c.filter_id)
+        .where(SUBSCRIPTION.c.subscriber_id == subscriber, MESSAGE.c.kind == MessageKind.CONFIRMATION)
+        .order_by(MESSAGE.c.id.desc())
+        .limit(limit)
+    )
+    found = ((row.canonical, _opt_in(row.matched)) for row in await session.execute(query))
+    return [(filter_, wish) for filter_, wish in found if wish is not None]
 
 
 async def answered(session: AsyncSession, message: int, wish: OptIn) -> None:

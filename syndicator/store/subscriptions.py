@@ -54,6 +54,7 @@ __all__ = [
     "counts",
     "end",
     "end_all",
+    "end_pending",
     "end_stale_pending",
     "ensure",
     "everyone",
@@ -164,6 +165,12 @@ async def end(session: AsyncSession, subscription: int, reason: str, now: dateti
 async def end_all(session: AsyncSession, subscriber: int, reason: str, now: datetime) -> int:
     """End every live subscription of a subscriber, effective before the next claim; returns how many."""
     return await _end(session, SUBSCRIPTION.c.subscriber_id == subscriber, reason, now)
+
+
+async def end_pending(session: AsyncSession, subscriber: int, reason: str, now: datetime) -> int:
+    """End what waits for a subscriber's yes, as by `end_all`; what they have agreed to goes on."""
+    waits = (SUBSCRIPTION.c.subscriber_id == subscriber) & (SUBSCRIPTION.c.state == SubscriptionState.PENDING)
+    return await _end(session, waits, reason, now)
 
 
 async def of(session: AsyncSession, subscriber: int, *, live: bool = True) -> Sequence[Subscription]:

@@ -6,11 +6,15 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from syndicator.domain.filters import parse
-from syndicator.domain.model import Cadence
+from syndicator.domain.model import Cadence, ChannelKind
+from syndicator.domain.returns import Leave
 from syndicator.pipeline import crowds
 from syndicator.pipeline.crowds import Crowds
+from syndicator.pipeline.personal import Personal
+from syndicator.pipeline.returning import Returning
 from syndicator.store import applications
 from syndicator.store.applications import Application
 from syndicator.store.subscriptions import Consent
@@ -158,3 +162,66 @@ async def test_a_place_in_a_domains_line_is_nobodys_where_the_network_is_not_kno
     for _ in range(crowds.SHARE + 1):
         assert line.share("gov.example", "", press.now) == press.now
         assert line.share("gmail.com", "192.0.2.0/24", press.now) == press.now
+
+
+async def test_a_line_is_a_day_long_at_most_and_what_finds_it_longer_is_given_up_and_said(press, pages):
+    line = press.subscribing._crowds
+    for _ in range(10_000):
+        line.turn("gov.example", press.now)
+        line.share("gov.example", "192.0.2.0/24", press.now)
+    assert line.share("gov.example", "192.0.2.0/24", press.now) == press.now + timedelta(days=1)
+    await pages.wants("late@gov.example", "visas")
+    with capture_logs() as said:
+        await pages.passes()
+    assert await pages.waiting() == []
+    assert [one["event"] for one in said if one["log_level"] == "warning"] == [
+        "a question is given up: its mail domain is crowded for a whole day"
+    ]
+    assert line.turn("gov.example", press.now + timedelta(minutes=10)) is not None  # given up, it took nobody's turn
+
+
+# -- who leaves
+async def test_who_is_erased_while_their_wish_is_looked_at_stays_erased(press, pages, site, monkeypatch):
+    movers = Movers(press)
+    who = await movers.join("a@example.org")
+    await pages.wants("a@example.org", "visas")
+    personal = Personal(press.database, site=site, taxonomy=press.taxonomy, tokens=press.tokens)
+    found = (await movers.account(who)).subscriber
+    async with press.database.writing() as session:
+        one = await applications.claim(session, press.now)
+
+    async def claimed(*_):
+        return one
+
+    await personal.erase(found, press.now)
+    monkeypatch.setattr(applications, "claim", claimed)
+    assert await press.subscribing.hear(press.now)
+    assert await personal.find(ChannelKind.EMAIL, "a@example.org") is None
+
+
+async def _by_page(press, movers, who):
+    await press.subscribing.end_all(await movers.account(who), reason="unsubscribed", now=press.now)
+
+
+async def _by_mail(press, movers, who):
+    returning = Returning(press.database, press.tokens, metrics=press.metrics, wake=press.wake)
+    assert await returning.take(Leave(who), press.now) == "leave"
+
+
+@pytest.mark.parametrize("leaves", [_by_page, _by_mail])
+async def test_who_has_left_gets_no_letter_that_asks_for_what_was_wished_before_but_for_what_is_wished_after(
+    press, pages, leaves
+):
+    movers = Movers(press)
+    who = await movers.join("a@example.org")
+    for topic in ("visas", "refugees"):
+        await pages.wants("a@example.org", topic)
+    await pages.passes()
+    await press.subscribing.apply_to_move(await movers.account(who), NEW, now=press.now)
+    await leaves(press, movers, who)
+    assert await pages.waiting() == []
+    await pages.passes(timedelta(hours=2))
+    assert pages.sent() == [("a@example.org", "topic=visas")]
+    await pages.wants("a@example.org", "office")
+    await pages.passes()
+    assert pages.sent()[1:] == [("a@example.org", "topic=office")]

@@ -20,7 +20,8 @@ from syndicator.pipeline.retention import Retention
 from syndicator.store import bounces, ledger, retention, subscriptions, suppressions
 from syndicator.store.bounces import BOUNCED, Concerned
 from syndicator.store.moving import relocate
-from syndicator.store.tables import BOUNCE, DELIVERY, MATCH, MESSAGE, READDRESSED, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.subscriptions import Consent
+from syndicator.store.tables import BOUNCE, DELIVERY, LETTERBOX, MATCH, MESSAGE, READDRESSED, SUBSCRIBER, SUBSCRIPTION
 
 DAY = timedelta(days=1)
 SETTINGS = RetentionSettings(left_days=28, ledger_days=730)
@@ -414,3 +415,35 @@ async def test_a_persons_data_say_what_came_back_other_addresses_and_why_they_ar
     asked = {"address": "b@example.org", "letter": "address", "asked_at": at, "confirmed_at": None}
     assert found["other_addresses"] == [asked]
     assert (found["kept_out_because"], found["subscriber"]["text_only"]) == ("bounced", False)
+
+
+async def test_a_persons_data_say_what_each_letter_asked_and_whether_they_said_yes(press, keep, site, taxonomy):
+    wishes = [("ru", Cadence.WEEKLY, True, "WORDS"), ("en", Cadence.DAILY, False, "OTHER WORDS")]
+    for language, cadence, text_only, words in wishes:
+        how = {"language": language, "cadence": cadence, "text_only": text_only}
+        consent = Consent(press.now, "web", words)
+        await press.subscribing.ask(
+            "a@example.org", filter_=parse("topic=visas"), **how, consent=consent, now=press.now
+        )
+        await press.send()
+        if words == "WORDS":
+            await press.subscribing.confirm(press.mail.sent[0].confirm_token, press.now)
+        press.now += timedelta(hours=2)
+    personal = Personal(press.database, site=site, taxonomy=taxonomy, tokens=press.tokens)
+    who = await personal.find(ChannelKind.EMAIL, "a@example.org")
+    found = (await personal.data(who.id, Texts.load(site.languages)("en"), press.now))["wishes_in_letters"]
+    names = ("language", "cadence", "text_only", "is_confirmed")
+    told = [(*(one[name] for name in names), one["consent"]["text"], one["filter"]) for one in found]
+    assert told == [
+        ("en", "daily", False, False, "OTHER WORDS", "topic=visas"),
+        ("ru", "weekly", True, True, "WORDS", "topic=visas"),
+    ]
+
+
+async def test_that_a_mailbox_was_asked_is_known_for_a_day_though_nobody_else_signs_up(press, keep):
+    how = {"language": "en", "cadence": Cadence.IMMEDIATE, "consent": Consent(press.now, "web", "yes")}
+    await press.subscribing.ask("a@example.org", filter_=parse(""), **how, now=press.now)
+    for span, left in ((timedelta(hours=23), 1), (timedelta(hours=1), 0)):
+        press.now += span
+        await keep.run()
+        assert await count(press, LETTERBOX) == left

@@ -119,6 +119,25 @@ async def test_a_complaint_about_a_question_means_that_nobody_asks_again(reader)
     assert len([one for one in press.mail.sent if one.kind is MessageKind.CONFIRMATION]) == 1
 
 
+async def test_a_complaint_about_a_question_ends_a_sign_up_there_that_waits_for_an_answer_and_nothing_else(reader):
+    press = reader.press
+    press.mail.tells.add(MessageKind.ADDRESS)
+    other = "other@example.org"
+    consent = Consent(press.now, "page", "yes")
+    asked = {"language": "en", "cadence": Cadence.IMMEDIATE, "consent": consent, "now": press.now}
+    await press.subscribing.ask(other, filter_=parse("topic=visas"), **asked)
+    async with press.database.writing() as session:
+        await ledger.ask_address(session, reader.id, other, now=press.now)
+    await press.send()
+    (letter,) = [one for one in press.mail.sent if one.kind is MessageKind.ADDRESS]
+    assert await reader.take(Complaint(Whom(letter.delivery))) == "complaint"
+    async with press.database.reading() as session:
+        there = await subscriptions.find(session, ChannelKind.EMAIL, other)
+        assert there is not None
+        assert await subscriptions.of(session, there.id) == []
+    assert (await reader.seen())[3] == ["active"]
+
+
 async def _ask(press):
     asked = {"filter_": parse("topic=visas"), "language": "en", "cadence": Cadence.IMMEDIATE}
     await press.subscribing.ask(READER, **asked, consent=Consent(press.now, "page", "yes"), now=press.now)
