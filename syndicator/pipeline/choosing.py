@@ -24,6 +24,7 @@ from syndicator.domain.model import Cadence, OtherLanguage, SubscriptionState
 from syndicator.domain.quiet import Quiet
 from syndicator.pipeline.accounts import Account, Accounts
 from syndicator.store import applications, ledger, subscriptions, suppressions
+from syndicator.store.coming_back import heard
 from syndicator.store.subscriptions import Consent, Subscription
 
 __all__ = ["Choosing"]
@@ -106,6 +107,7 @@ class Choosing(Accounts):
         number = account.subscriber.id
         async with self._database.writing() as session:
             await subscriptions.resume(session, number)
+            await heard(session, number, now)
             await self._catch_up.after_rest(session, number, now)
             found = await self._account(session, number)
             fingerprint = self._fingerprint(found.subscriber.address)

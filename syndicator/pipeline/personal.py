@@ -228,6 +228,7 @@ def _subscriber(facts: Mapping[str, Any]) -> dict[str, Any]:
         "state_reason": facts["state_reason"],
         "quiet_hours": facts["quiet"],
         "paused_until": _time(facts["resume_at"]),
+        "heard_from": _time(facts["heard_at"]),
         "since": _time(facts["created_at"]),
     }
 

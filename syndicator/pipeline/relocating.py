@@ -7,14 +7,14 @@ Rules, in order:
 2. `move`, a POST behind that question, moves: the subscriber's row, links and history stay theirs. Who had the new
    address is the same person now (`store.moving`). The old address is told, unless it was kept out already; from then
    on it is: an old file does not bring it back, a yes from there does.
-3. The newest question counts alone, and moves once; again is the same, as long as they are still there. An address that
-   may not be asked any more says no yes either.
+3. The newest question counts alone, and moves once; again is the same, as long as they are still there, also where the
+   other one brings along a newer question. An address that may not be asked any more says no yes either.
 4. A yes shows that somebody is there: a pause of ours ends, and the address leaves the list of suppressed ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +23,7 @@ from syndicator.domain.bounces import Suppressed
 from syndicator.pipeline.accounts import Account
 from syndicator.pipeline.asking import Asking
 from syndicator.store import ledger, readdressing, subscriptions, suppressions
+from syndicator.store.coming_back import heard
 from syndicator.store.moving import now_known_as, relocate
 from syndicator.store.readdressing import Question
 from syndicator.store.subscriptions import Subscriber
@@ -87,7 +88,7 @@ class Relocating(Asking):
                 return wish
             await self._move(session, wish, now)
             await readdressing.answered(session, number, now)
-            return await self._wish(session, await readdressing.question(session, number))
+            return await self._wish(session, replace(question, done_at=now))
 
         moved = await self._database.again(answer)
         self._wake()
@@ -99,6 +100,7 @@ class Relocating(Asking):
             await self._leave(session, mover, wish.address, now)
         await suppressions.lift(session, self._fingerprint(wish.address))
         await self._catch_up.back(session, mover.id, now)
+        await heard(session, mover.id, now)
 
     async def _leave(self, session: AsyncSession, mover: Subscriber, address: str, now: datetime) -> None:
         there = await subscriptions.find(session, mover.channel, address)
@@ -111,7 +113,7 @@ class Relocating(Asking):
         await suppressions.add(session, old, Suppressed.MOVED, now)
 
     async def _wish(self, session: AsyncSession, question: Question | None) -> Wish | None:
-        if question is None or question.is_overtaken:
+        if question is None or (question.is_overtaken and question.done_at is None):  # a yes stays one
             return None
         mover = await subscriptions.by_id(session, await now_known_as(session, question.subscriber))
         if mover is None or mover.is_erased:

@@ -26,6 +26,7 @@ from syndicator.domain.model import Cadence, ChannelKind, SubscriptionState
 from syndicator.pipeline.accounts import Account
 from syndicator.pipeline.asking import Asking
 from syndicator.store import ledger, letterboxes, opt_ins, subscriptions, suppressions
+from syndicator.store.coming_back import heard
 from syndicator.store.opt_ins import OptIn
 from syndicator.store.subscriptions import Consent, Subscription
 
@@ -109,6 +110,7 @@ class SigningUp(Asking):
                 await ledger.welcome(session, subscription.id, who, now=now)
             account = await self._account(session, who)
             await suppressions.lift(session, self._fingerprint(account.subscriber.address))
+            await heard(session, who, now)
             return account, subscription
 
         agreed = await self._database.again(agree)

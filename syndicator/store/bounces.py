@@ -8,7 +8,8 @@ Rules, in order:
    gone; so nothing follows to somebody who never had the old text. Only `sent` and `unknown` rows are told otherwise:
    one that is still to go out has its own end.
 3. A letter that went to another address than its subscriber's own (`readdressed`, or before they moved) says nothing of
-   them: `is_theirs` is False. One that came to them by a merge went to the address where they were merged.
+   them: `is_theirs` is False. One that came to them by a merge went to the address where they were merged, or to one
+   that was left before (`left_at`): moves of who was merged and of who they are now are not mistaken for each other.
 4. Where only the reader is known, and they have moved lately, nobody can tell which of their addresses is meant: it
    says nothing of them. Who was merged away is who they became.
 """
@@ -20,12 +21,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, exists, func, select, update
+from sqlalchemy import Text, case, cast, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.bounces import Bounce, BounceKind
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
-from syndicator.store.moving import became, last_theirs
+from syndicator.store.moving import became, has_left, last_theirs
 from syndicator.store.people import ERASED
 from syndicator.store.tables import BOUNCE, DELIVERY, MESSAGE, READDRESSED, SUBSCRIBER
 from syndicator.store.upsert import insert_for
@@ -64,6 +65,7 @@ async def of_delivery(session: AsyncSession, delivery: int) -> Concerned | None:
         return None
     query = (
         select(DELIVERY.c.state, last_theirs().label("since"), MESSAGE.c.kind)
+        .add_columns(case((has_left(), DELIVERY.c.left_at)).label("left_at"))
         .add_columns(READDRESSED.c.address.label("instead"))
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .outerjoin(READDRESSED, READDRESSED.c.message_id == DELIVERY.c.message_id)
@@ -76,7 +78,7 @@ async def of_delivery(session: AsyncSession, delivery: int) -> Concerned | None:
     if kind in _ELSEWHERE:
         address = row.instead or ""
     else:
-        left = await _left(session, owner.subscriber, row.since)
+        left = await _left(session, owner.subscriber, row.since, row.left_at)
         address = owner.address if left is None else left
     return Concerned(
         owner.subscriber,
@@ -179,13 +181,18 @@ async def _owner(session: AsyncSession, subscriber: int | None) -> _Owner | None
     return None
 
 
-async def _left(session: AsyncSession, subscriber: int, since: datetime) -> str | None:
-    """The address that they had then, if they have moved since: "" where it is kept no longer. None: they have not."""
+async def _left(session: AsyncSession, subscriber: int, since: datetime, left_at: datetime | None) -> str | None:
+    """The address that they had then, if they have moved since: "" where it is kept no longer. None: they have not.
+
+    `left_at`: it had been left before a merge made the mail theirs.
+    """
     theirs = READDRESSED.c.subscriber_id == subscriber
-    first = select(func.min(READDRESSED.c.done_at)).where(theirs, READDRESSED.c.done_at > since)
-    moved_at = await session.scalar(first)
+    own = theirs & READDRESSED.c.handed_at.is_(None)
+    first = select(func.min(READDRESSED.c.done_at)).where(own, READDRESSED.c.done_at > since)
+    moved_at = left_at or await session.scalar(first)
     if moved_at is None:
         return None
     told = select(READDRESSED.c.address).join(MESSAGE, MESSAGE.c.id == READDRESSED.c.message_id)
-    told = told.where(theirs, MESSAGE.c.kind == MessageKind.MOVED, READDRESSED.c.asked_at == moved_at)
+    told = told.where(theirs if left_at else own, MESSAGE.c.kind == MessageKind.MOVED)
+    told = told.where(READDRESSED.c.asked_at == moved_at)
     return await session.scalar(told.limit(1)) or ""

@@ -75,6 +75,7 @@ async def erase(session: AsyncSession, subscriber: int, now: datetime, *, langua
         "quiet": "",
         "text_only": False,
         "resume_at": None,
+        "heard_at": None,
         "created_at": _day(row["created_at"]),
     }
     await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == subscriber).values(nobody))
@@ -161,6 +162,7 @@ async def _forget_deliveries(session: AsyncSession, subscriber: int) -> int:
         "tried_at": None,
         "slowed": 0,
         "handed_at": None,
+        "left_at": None,
         "resent": False,
         "reason": "",
         "answer": {},

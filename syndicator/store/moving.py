@@ -14,7 +14,8 @@ Rules, in order:
    that is told by a run of its own (`catching_up.make_up`).
    Nothing is judged while a claim is under way: rows that wait are held first.
 6. What came back goes along, and so do questions to new addresses: the newest of both counts. Each row keeps whose
-   address it went to, for what comes back later (`handed_at`, `bounces`).
+   address it went to, for what comes back later (`handed_at`, `left_at`, `bounces`); moves that came along are told
+   apart from who stays' own.
 7. Messages that are still being fanned out begin again: the merged person may stand behind where they are by now. Who
    has a row already gets no second one.
 """
@@ -25,7 +26,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, false, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
@@ -42,7 +43,7 @@ from syndicator.store.tables import (
     SUBSCRIPTION,
 )
 
-__all__ = ["Became", "became", "is_shell", "last_theirs", "move", "now_known_as", "relocate", "respell"]
+__all__ = ["Became", "became", "has_left", "is_shell", "last_theirs", "move", "now_known_as", "relocate", "respell"]
 
 MERGED = "merged"
 _SHELL = "moved to subscriber "  # how the reason of a row begins whose owner goes on in another one
@@ -75,6 +76,11 @@ def last_theirs() -> ColumnElement[datetime]:
     """Since when a row of `DELIVERY` is about an address only if its subscriber has not moved: sent, or handed over."""
     sent_at = func.coalesce(DELIVERY.c.settled_at, DELIVERY.c.claimed_at, DELIVERY.c.due_at)
     return case((DELIVERY.c.handed_at > sent_at, DELIVERY.c.handed_at), else_=sent_at)
+
+
+def has_left() -> ColumnElement[bool]:
+    """Whether a row of `DELIVERY` came along by a merge from who had already left the address that it went to."""
+    return func.coalesce(DELIVERY.c.left_at > last_theirs(), false())
 
 
 async def move(session: AsyncSession, subscriber: int, address: str) -> None:
@@ -145,7 +151,9 @@ async def _merge(session: AsyncSession, one: int, *, into: int, now: datetime) -
     await _hand_over(session, one, into)
     rest = update(DELIVERY).where(DELIVERY.c.subscriber_id == one, DELIVERY.c.state != DeliveryState.SENDING)
     await session.execute(rest.values(reason="", answer={}))  # of the shell's own nobody asks
-    for table in (READDRESSED, BOUNCE, APPLICATION):
+    theirs = update(READDRESSED).where(READDRESSED.c.subscriber_id == one)
+    await session.execute(theirs.values(subscriber_id=into, handed_at=now))
+    for table in (BOUNCE, APPLICATION):
         await session.execute(update(table).where(table.c.subscriber_id == one).values(subscriber_id=into))
     shell = {
         "address": f"{MERGED}-{one}",
@@ -245,8 +253,12 @@ def _done(state: ColumnElement[str]) -> ColumnElement[int]:
 
 async def _keep_whose(session: AsyncSession, one: int, now: datetime) -> None:
     """Rows that went to the address which is handed over, or will go there; what went elsewhere is known as that."""
-    left = exists().where(READDRESSED.c.subscriber_id == one, READDRESSED.c.done_at > last_theirs())
-    theirs = update(DELIVERY).where(DELIVERY.c.subscriber_id == one, ~left)
+    their_own = (READDRESSED.c.subscriber_id == one) & READDRESSED.c.handed_at.is_(None)
+    since = select(func.min(READDRESSED.c.done_at)).where(their_own, READDRESSED.c.done_at > last_theirs())
+    gone_out = (DELIVERY.c.subscriber_id == one) & DELIVERY.c.state.not_in(WAITING)
+    left = update(DELIVERY).where(gone_out, ~has_left()).values(left_at=since.scalar_subquery())
+    await session.execute(left)
+    theirs = update(DELIVERY).where(DELIVERY.c.subscriber_id == one, ~has_left())
     await session.execute(theirs.values(handed_at=now))
 
 

@@ -17,7 +17,8 @@ LARGE = BigInteger().with_variant(Integer, "sqlite")
 class Readdressed(SQLModel, table=True):
     """A message that goes to another address than its subscriber's: the new one that is asked, or the old one.
 
-    `done_at` is when the new one said yes. `address` is "" once it is kept no longer.
+    `done_at` is when the new one said yes. `address` is "" once it is kept no longer. `handed_at`: a merge brought the
+    row to its subscriber, who did not move then themselves.
     """
 
     __tablename__ = "readdressed"
@@ -27,6 +28,7 @@ class Readdressed(SQLModel, table=True):
     address: str
     asked_at: datetime = moment()
     done_at: datetime | None = moment(nullable=True)
+    handed_at: datetime | None = moment(nullable=True)
 
 
 class Bounce(SQLModel, table=True):

@@ -53,6 +53,7 @@ class Subscriber(SQLModel, table=True):
     `state` is active or paused; a paused one (blocked the bot, bounced, asked for it) keeps its subscriptions. A pause
     that was asked for has its reason (`people.ASKED`) and perhaps an end, `resume_at`. `quiet` are the hours in which
     only what is urgent is sent, as `domain.quiet` writes them; "" for none. `text_only`: their mails have no HTML.
+    `heard_at` is when they showed last that mail reaches them (`coming_back`).
     """
 
     __tablename__ = "subscriber"
@@ -84,6 +85,7 @@ class Subscriber(SQLModel, table=True):
     quiet: str = long_text()
     text_only: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     resume_at: datetime | None = moment(nullable=True)
+    heard_at: datetime | None = moment(nullable=True)
     created_at: datetime = moment()
 
 
@@ -194,8 +196,9 @@ class Batch(SQLModel, table=True):
 class Delivery(SQLModel, table=True):
     """The ledger: one row per (message, subscriber), whatever happens.
 
-    `handed_at` is when a merge made the row its subscriber's, who then had the address that it went to. `tried_at`
-    is when it was put off first, for a reason that counts; of its `attempts`, `slowed` ended with a wish to slow down.
+    `handed_at` is when a merge made the row its subscriber's, who then had the address that it went to; `left_at`,
+    when who was merged had left the address that it went to before. `tried_at` is when it was put off first, for a
+    reason that counts; of its `attempts`, `slowed` ended with a wish to slow down.
     """
 
     __tablename__ = "delivery"
@@ -234,6 +237,7 @@ class Delivery(SQLModel, table=True):
     tried_at: datetime | None = moment(nullable=True)
     slowed: int = whole()
     handed_at: datetime | None = moment(nullable=True)
+    left_at: datetime | None = moment(nullable=True)
     resent: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     reason: str = long_text()
     answer: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))

@@ -52,6 +52,10 @@ async def published(press, key="fees"):
     return {one.address: one for one in press.mail.sent[before:]}
 
 
+def _nobody_at(letter):
+    return Report(Whom(letter.delivery), (Failure((letter.address,), HARD),))
+
+
 # -- what comes back late
 @pytest.mark.parametrize("also_named", [True, False])
 async def test_a_complaint_about_what_came_before_a_merge_ends_all_and_keeps_the_address_out(
@@ -67,11 +71,55 @@ async def test_a_complaint_about_what_came_before_a_merge_ends_all_and_keeps_the
 
 
 @on_one
-async def test_a_mailbox_that_turns_out_dead_after_a_merge_is_paused(press, movers, returning):
+async def test_a_mailbox_that_said_yes_to_a_merge_is_paused_for_a_mail_sent_since_and_for_no_older_one(
+    press, movers, returning
+):
     who, _ = await movers.join(OLD, "topic=visas"), await movers.join(NEW)
     letter = (await published(press))[NEW]
     await movers.moves(who)
-    assert await returning.take(Report(Whom(letter.delivery), (Failure((NEW,), HARD),)), press.now) == "hard"
+    for one, is_paused in ((letter, False), ((await published(press, "two"))[NEW], True)):
+        assert await returning.take(_nobody_at(one), press.now) == "hard"
+        assert (await movers.account(who)).subscriber.is_paused is is_paused
+
+
+@on_one
+async def test_a_late_report_about_the_old_address_excuses_no_mail_to_the_new_one(press, movers, returning):
+    who = await movers.join()
+    late = (await published(press))[OLD]
+    await movers.moves(who)
+    new = (await published(press, "two"))[NEW]
+    await returning.take(_nobody_at(late), press.now)
+    press.now += MINUTE
+    await returning.take(_nobody_at(new), press.now)
+    assert (await movers.account(who)).subscriber.is_paused
+
+
+@on_one
+async def test_a_late_report_after_resuming_excuses_no_mail_sent_since(press, movers, returning):
+    who = await movers.join()
+    first, late = (await published(press))[OLD], (await published(press, "two"))[OLD]
+    await returning.take(_nobody_at(first), press.now)
+    press.now += MINUTE
+    await press.subscribing.resume(await movers.account(who), now=press.now)
+    new = (await published(press, "three"))[OLD]
+    await returning.take(_nobody_at(late), press.now)
+    assert not (await movers.account(who)).subscriber.is_paused
+    press.now += MINUTE
+    await returning.take(_nobody_at(new), press.now)
+    assert (await movers.account(who)).subscriber.is_paused
+
+
+@on_one
+async def test_a_file_that_names_them_again_excuses_no_mail_sent_before(press, movers, returning):
+    who = await movers.join()
+    letter = (await published(press))[OLD]
+    press.now += MINUTE
+    wish = {"language": "az", "timezone": "Asia/Baku", "filter": parse("topic=refugees"), "cadence": Cadence.IMMEDIATE}
+    consent = Consent(press.now - timedelta(days=400), "form", "yes")
+    row = Row(channel=ChannelKind.EMAIL, address=OLD, **wish, consent=consent, line=2)
+    assert await import_rows(press.database, [row], press.now, tokens=press.tokens) == []
+    press.now += MINUTE
+    await returning.take(_nobody_at(letter), press.now)
     assert (await movers.account(who)).subscriber.is_paused
 
 
@@ -107,6 +155,37 @@ async def test_what_went_to_two_addresses_of_one_who_was_merged_is_told_apart(pr
         (who, NEW, True),
         (who, NEW, True),
     ]
+
+
+@on_one
+async def test_a_move_of_who_was_merged_is_none_of_who_they_are_now(press, movers):
+    who, there = await movers.join(OLD), await movers.join("first@example.org")
+    both = await published(press)
+    await movers.moves(there, NEW)
+    press.now += timedelta(hours=1, seconds=1)
+    await movers.moves(who, NEW)
+    press.now += timedelta(hours=1, seconds=1)
+    await movers.moves(who, "last@example.org")
+    first = await _whose(press, both[OLD])
+    assert (first.subscriber, first.address, first.is_theirs) == (who, OLD, False)
+
+
+@on_one
+async def test_what_was_left_before_two_merges_is_about_the_address_that_was_left(press, movers):
+    one, two = await movers.join("a1@example.org"), await movers.join("b1@example.org", "topic=visas")
+    three, letter = await movers.join("c1@example.org", "topic=visas"), (await published(press))["a1@example.org"]
+    for who, address in ((one, "a2@example.org"), (three, "c2@example.org"), (two, "a2@example.org")):
+        press.now += timedelta(hours=1, seconds=1)
+        await movers.moves(who, address)
+    press.now += timedelta(hours=1, seconds=1)
+    await movers.moves(three, "a2@example.org")
+    found = await _whose(press, letter)
+    assert (found.subscriber, found.address, found.is_theirs) == (three, "a1@example.org", False)
+
+
+async def _whose(press, letter):
+    async with press.database.writing() as session:
+        return await bounces.of_delivery(session, letter.delivery)
 
 
 # -- who may not be asked
@@ -232,7 +311,9 @@ async def test_a_question_of_who_was_merged_meanwhile_revives_no_shell(press, mo
     press.now += MINUTE
     merging = await movers.asks(two, "a@example.org")
     late = await movers.asks(one, "d@example.org")
-    await press.subscribing.move(merging.confirm_token, press.now)
+    for _ in range(2):  # although the other one brings a newer question along
+        merged = await press.subscribing.move(merging.confirm_token, press.now)
+        assert (merged.account.subscriber.id, merged.address, merged.is_done) == (two, "a@example.org", True)
     assert await press.subscribing.move(early.confirm_token, press.now) is None, "the newest counts"
     moved = await press.subscribing.move(late.confirm_token, press.now)
     assert (moved.account.subscriber.id, moved.account.subscriber.address) == (two, "d@example.org")
