@@ -69,7 +69,8 @@ _RELAYING_SAID = re.compile(
     re.IGNORECASE,
 )
 _BLOCKED_SAID = re.compile(
-    r"blocked using|(block|black|deny) ?list|listed (at|in|by|on)\b|client host|reverse dns|\bspamhaus\b", re.IGNORECASE
+    r"blocked using|(block|black|deny) ?list|(?<!not )listed (at|in|by|on)\b|client host|reverse dns|\bspamhaus\b",
+    re.IGNORECASE,
 )
 _SIZE_SAID = re.compile(
     r"too (large|big)|message size|size (limit|exceed)|maximum (message )?size|exceeds? .*\bsize", re.IGNORECASE

@@ -73,7 +73,7 @@ _US_SAID = re.compile(  # of us: our address, host and name
     r"|\bverification failed for\b|\bhelo\b|\behlo\b|\byour (ip|host|server|network|domain)\b"
     r"|\bspf\b|\bdkim\b|\bdmarc\b|\breverse dns\b|\bclient host\b|administrative(ly)? prohibit(ed|ion)"
     r"|\bspam(haus|cop)\b|\bbarracuda\b|\bdnsbl\b|\brbl\b"
-    r"|\b(block|black|deny) ?list(ed)?\b|\bblocked using\b|listed (at|in|by|on)\b",
+    r"|\b(block|black|deny) ?list(ed)?\b|\bblocked using\b|(?<!not )listed (at|in|by|on)\b",
     re.IGNORECASE,
 )
 _MAIL_SAID = re.compile(  # of this mail, and of how much there is of it

@@ -35,6 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import DeliveryState, MessageKind, Release, Standing, SubscriberRole, Urgency
 from syndicator.domain.topics import Taxonomy
 from syndicator.domain.visibility import standing
+from syndicator.store.batching import ANEW
 from syndicator.store.digesting import runs_about, write_digest
 from syndicator.store.following import write_followers
 from syndicator.store.indexed import has_answer
@@ -212,6 +213,6 @@ async def _revive(session: AsyncSession, step: Step) -> int:
             ~DELIVERY.c.resent,
             ~has_answer(),
         )
-        .values(state=DeliveryState.DEFERRED, due_at=step.now, settled_at=None, batch_id=None, reason="")
+        .values(state=DeliveryState.DEFERRED, due_at=step.now, settled_at=None, batch_id=None, **ANEW)
     )
     return int((await session.execute(held)).rowcount)  # type: ignore[attr-defined]  # an UPDATE has one

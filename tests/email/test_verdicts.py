@@ -23,6 +23,7 @@ HARD, SOFT, POLICY = BounceKind.HARD, BounceKind.SOFT, BounceKind.POLICY
     [
         # Gmail
         (RCPT, 550, "5.1.1 The account does not exist. NoSuchUser", Gone, Whom.MAILBOX, Heard.REFUSED, HARD),
+        (RCPT, 550, "5.1.1 User a.reader not listed in the directory", Gone, Whom.MAILBOX, Heard.REFUSED, HARD),
         (RCPT, 550, "5.2.1 The account is disabled", Gone, Whom.MAILBOX, Heard.REFUSED, HARD),
         (RCPT, 452, "4.2.2 The recipient's inbox is out of storage", Later, Whom.MAILBOX, Heard.LATER, SOFT),
         (RCPT, 552, "5.2.2 The recipient's inbox is out of storage", Later, Whom.MAILBOX, Heard.LATER, SOFT),
