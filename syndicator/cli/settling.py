@@ -68,9 +68,9 @@ def deliveries_resume(
     look: Annotated[bool, typer.Option("--look", help="Only show them.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
 ) -> None:
-    """End the long pauses that receivers of mail, or the relay, asked for: one mail goes first, then the rest.
+    """End the long pauses that receivers of mail, or the relay, asked for: of new mail one goes first, then the rest.
 
-    A running service follows within seconds; what its relay said since it started ends with a restart.
+    What was put off until a pause's end keeps its time: `deliveries retry --state deferred` sends it now. A running service follows within seconds; what its relay said since it started ends with a restart.
     """
 
     async def work(desk: Desk) -> Sequence[tuple[str, datetime, str]]:
