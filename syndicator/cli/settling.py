@@ -70,7 +70,8 @@ def deliveries_resume(
 ) -> None:
     """End the long pauses that receivers of mail, or the relay, asked for: of new mail one goes first, then the rest.
 
-    What was put off until a pause's end keeps its time: `deliveries retry --state deferred` sends it now. A running service follows within seconds; what its relay said since it started ends with a restart.
+    What was put off until a pause's end keeps its time: `deliveries retry --state deferred` sends it now.
+    A running service follows within seconds; what its relay said since it started ends with a restart.
     """
 
     async def work(desk: Desk) -> Sequence[tuple[str, datetime, str]]:
