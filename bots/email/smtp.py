@@ -4,7 +4,7 @@ Rules, in order:
 
 1. Each mail asks the pace of its domain first; one that must wait is `Later` at once, until its turn. So is one whose
    domain is silent, or new while silent ones hold their share of the connections (`relay.queue`): no mail waits here
-   for another's domain, and none is sent behind one of a domain that may be silent.
+   for another's domain longer than moments, and none is sent behind one of a domain that may be silent.
 2. A relay that cannot be reached, or that says in mid-session that it is busy (421, 454) or wants another login, is
    closed for a while; until then every mail is `Later` at once, and no attempt is used up.
 3. After that, and at the start, one mail goes first; the others follow only when the relay has dealt with it.

@@ -97,14 +97,10 @@ class _Held:
 
 @dataclass(slots=True)
 class Waiting:
-    """Jobs that wait. Times are the event loop's seconds; a domain that says nothing for `quiet` of them is silent.
-
-    `is_blocked`: some wait for their domain, or for the share of those in doubt.
-    """
+    """Jobs that wait. Times are the event loop's seconds; a domain that says nothing for `quiet` of them is silent."""
 
     connections: int
     quiet: float
-    is_blocked: bool = False
     jobs: deque[Job] = field(default_factory=deque)
     _held: dict[str, _Held] = field(default_factory=dict)
     _usual: float = float("inf")  # seconds that an answer takes, lately
@@ -125,7 +121,6 @@ class Waiting:
                 held.mails += 1
                 job.taken_at = now
                 return job
-            self.is_blocked = True
         return None
 
     def is_shut(self, domain: str, now: float) -> bool:
@@ -167,7 +162,6 @@ class Waiting:
         shut = {one for one in waiting if self.is_shut(one, now) or (is_full and not self._may_go(one, now))}
         out = [job for job in self.jobs if job.domain in shut]
         self.jobs = deque(job for job in self.jobs if job.domain not in shut)
-        self.is_blocked = any(not self._may_go(job.domain, now) for job in self.jobs)
         return out
 
     def doubts(self, domain: str, now: float) -> bool:
