@@ -73,8 +73,8 @@ async def test_answers_of_a_shared_transaction_that_fails_are_written_alone(pres
     assert not press.settler.owes
 
 
-async def test_what_is_claimed_for_a_lane_that_was_told_to_stop_is_given_back_untouched(press, reader, monkeypatch):
-    [number] = await batches(press, reader, releases=1)
+async def claiming(press, number, monkeypatch):
+    """A lane in the middle of its claim, and the event that lets the transaction go on."""
     claim_each, begun, go_on = ledger.claim_each, asyncio.Event(), asyncio.Event()
 
     async def slow(session, wishes, now):
@@ -85,6 +85,12 @@ async def test_what_is_claimed_for_a_lane_that_was_told_to_stop_is_given_back_un
     monkeypatch.setattr(ledger, "claim_each", slow)
     lane = asyncio.create_task(press.settler.claim(Wish(number, 20)))
     await begun.wait()
+    return lane, go_on
+
+
+async def test_what_is_claimed_for_a_lane_that_was_told_to_stop_is_given_back_untouched(press, reader, monkeypatch):
+    [number] = await batches(press, reader, releases=1)
+    lane, go_on = await claiming(press, number, monkeypatch)
     lane.cancel()
     await asyncio.sleep(0)
     assert not lane.done()  # it ends with the transaction that it had a part in
@@ -169,16 +175,7 @@ async def test_a_lane_that_leaves_while_others_are_given_back_keeps_no_rows_eith
 
 async def test_a_lane_that_is_told_twice_to_stop_keeps_no_rows(press, reader, monkeypatch):
     [number] = await batches(press, reader, releases=1)
-    claim_each, begun, go_on = ledger.claim_each, asyncio.Event(), asyncio.Event()
-
-    async def slow(session, wishes, now):
-        begun.set()
-        await go_on.wait()
-        return await claim_each(session, wishes, now)
-
-    monkeypatch.setattr(ledger, "claim_each", slow)
-    lane = asyncio.create_task(press.settler.claim(Wish(number, 20)))
-    await begun.wait()
+    lane, go_on = await claiming(press, number, monkeypatch)
     for _ in range(2):
         lane.cancel()
         await asyncio.sleep(0)
