@@ -19,11 +19,13 @@ from syndicator.domain.site import Site
 from syndicator.domain.tokens import CONFIRM_FOR
 
 __all__ = [
+    "AlertSettings",
     "BadSettings",
     "DigestSettings",
     "DirectorySource",
     "EmailSettings",
     "FeedSettings",
+    "MonitoringSettings",
     "OutgoingSettings",
     "Settings",
     "SqlSource",
@@ -178,11 +180,34 @@ class DigestSettings(Section):
 
 
 class EngineSettings(Section):
-    """Where jobs run."""
+    """Where jobs run: in the one process there is, or by a queue in PostgreSQL that any number of machines work on."""
 
-    kind: Literal["embedded"] = "embedded"
+    kind: Literal["embedded", "procrastinate"] = "embedded"
     announce_hours: float = Field(default=72, gt=0, description="what became public earlier is not announced")
     max_attempts: int = Field(default=12, ge=1, le=100)
+
+
+class AlertSettings(Section):
+    """Whom to tell that something needs a person, and after how long a public release should have reached a channel.
+
+    `telegram` is a chat that the bot may write to; what is told also stands in the log and in the metrics.
+    """
+
+    email: Mailbox = ""
+    telegram: str = ""
+    after_minutes: float = Field(default=15, ge=1, le=1440)
+
+    @property
+    def after(self) -> timedelta:
+        """How long a release may take to reach a channel, and a feed to be behind."""
+        return timedelta(minutes=self.after_minutes)
+
+
+class MonitoringSettings(Section):
+    """Where a process without the role `web` answers `/healthz`, `/readyz` and `/metrics`; port 0: nowhere."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
 
 
 class MediaSettings(Section):
@@ -219,6 +244,8 @@ class Settings(Section):
     email: EmailSettings = EmailSettings()
     digests: DigestSettings = DigestSettings()
     engine: EngineSettings = EngineSettings()
+    alerts: AlertSettings = AlertSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     media: MediaSettings = MediaSettings()
     retention: RetentionSettings = RetentionSettings()
 
@@ -227,6 +254,10 @@ class Settings(Section):
         names = [source.name for source in self.sources]
         if len(set(names)) < len(names):
             raise ValueError("sources: each needs a name of its own")
+        if self.engine.kind == "procrastinate" and not self.database.url.startswith("postgresql:"):
+            raise ValueError("engine.kind procrastinate needs a database.url of the form postgresql://USER@HOST/NAME")
+        if self.alerts.telegram and not self.telegram.token:
+            raise ValueError("telegram.token is needed with alerts.telegram")
         if self.email.transport == "smtp" and not self.email.sender:
             raise ValueError("email.from is needed with transport smtp")
         if self.telegram.mode == "webhook" and self.telegram.token and not self.telegram.webhook_secret:

@@ -20,6 +20,7 @@ from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind
 __all__ = [
     "Again",
     "Answered",
+    "Attendance",
     "Channel",
     "Clock",
     "Done",
@@ -32,6 +33,7 @@ __all__ = [
     "Job",
     "MediaStore",
     "Overlapping",
+    "Part",
     "Pending",
     "Source",
     "SourceItem",
@@ -196,8 +198,12 @@ class Workplace(Protocol):
 class Engine(Protocol):
     """Runs jobs: on one machine inside the process, on many by a queue. It stores no truth of its own."""
 
-    async def submit(self, job: Job) -> None:
-        """Ask for a job; one of the same key that still waits is the same job, at the earlier due time."""
+    async def submit(self, job: Job, occurrence: datetime | None = None) -> None:
+        """Ask for a job; one of the same key that still waits is the same job, at the earlier due time.
+
+        With an `occurrence` (a turn of a timetable) whoever asks for it first has asked for all: on however many
+        machines a timetable runs, each turn is one job.
+        """
         ...
 
     def wake(self) -> None:
@@ -210,6 +216,31 @@ class Engine(Protocol):
 
     async def stop(self, grace: float) -> None:
         """Take no new job; let running ones finish their chunk, at most `grace` seconds; then cancel them."""
+        ...
+
+
+class Part(Protocol):
+    """Something that runs: the engine, the clockwork, the web server, the bot."""
+
+    async def start(self) -> None:
+        """Begin. Raises OSError where the outside does not allow it (a taken port)."""
+        ...
+
+    async def stop(self) -> None:
+        """End; safe to call twice."""
+        ...
+
+
+class Attendance(Protocol):
+    """Whether this process counts as alive with all others, and as whom it claims deliveries."""
+
+    @property
+    def number(self) -> int | None:
+        """Under which claims are made; None where one process has the database to itself."""
+        ...
+
+    def is_sure(self) -> bool:
+        """Whether nobody can have taken this process for dead; if not, nothing that is claimed may be sent."""
         ...
 
 

@@ -12,6 +12,7 @@ Rules, in order:
 4. A job that raises is logged and stays away for a growing while, an urgent one never for long; it is no reason for
    another to wait.
 5. `stop` starts nothing new, lets running chunks finish for `grace` seconds, then cancels.
+6. A turn of a timetable (`occurrence`) that was asked for already is not asked for again.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class EmbeddedEngine:
         self._running: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failures = _Failures()
+        self._occurred: dict[str, datetime] = {}  # by key, the latest turn of its timetable
         self._changed = asyncio.Event()
         self._ask = True
         self._found: set[str] = set()  # keys that the last answer of `pending` named
@@ -102,14 +104,18 @@ class EmbeddedEngine:
         self._loop: asyncio.Task[None] | None = None
 
     # -- the port
-    async def submit(self, job: Job) -> None:
-        """Ask for a job; see rule 2.
+    async def submit(self, job: Job, occurrence: datetime | None = None) -> None:
+        """Ask for a job; see rules 2 and 6.
 
         Raises:
             KeyError: no handler has that name.
         """
         if job.name not in self._handlers:
             raise KeyError(f"no handler for job {job.name!r}")
+        if occurrence is not None and self._occurred.get(job.key) == occurrence:
+            return
+        if occurrence is not None:
+            self._occurred[job.key] = occurrence
         self._wait(job)
         self._changed.set()
 

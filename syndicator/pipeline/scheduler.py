@@ -20,8 +20,8 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from syndicator.domain.jobs import harvest_job
 from syndicator.domain.ports import Clock, Engine, Source
-from syndicator.pipeline.work import harvest_job
 from syndicator.store import ledger, subscriptions
 from syndicator.store.database import Database
 

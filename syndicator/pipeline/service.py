@@ -16,9 +16,10 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
+
+from syndicator.domain.ports import Part
 
 __all__ = ["GRACE", "SENDING", "Guard", "Part", "Running", "in_turn", "nothing", "serve"]
 
@@ -26,18 +27,6 @@ log = structlog.get_logger()
 
 GRACE = 30.0  # seconds from the signal to the end of the process
 SENDING = 16.0  # seconds of them for what is being sent
-
-
-class Part(Protocol):
-    """Something that runs: the engine, the clockwork, the web server, the bot."""
-
-    async def start(self) -> None:
-        """Begin. Raises OSError where the outside does not allow it (a taken port)."""
-        ...
-
-    async def stop(self) -> None:
-        """End; safe to call twice."""
-        ...
 
 
 async def nothing() -> None:

@@ -20,6 +20,7 @@ from datetime import datetime
 
 import structlog
 
+from syndicator.domain.jobs import deliver_job, fanout_job
 from syndicator.domain.model import ChannelKind, Priority
 from syndicator.domain.ports import Clock, Done, FeedPublisher, Handler, Job, Source, Turn, Verdict, Workplace
 from syndicator.pipeline.delivery import Delivery
@@ -29,21 +30,11 @@ from syndicator.pipeline.settling import Settler
 from syndicator.store import ledger, releases
 from syndicator.store.database import Database
 
-__all__ = ["Work", "harvest_job", "lane_of"]
+__all__ = ["Work"]
 
 log = structlog.get_logger()
 
 PASS_SECONDS = 900  # a source that hangs is left alone and asked again; what was taken stays
-
-
-def harvest_job(source: str, now: datetime) -> Job:
-    """A pass over a source."""
-    return Job("harvest", f"harvest:{source}", Priority.NORMAL, now, lane=f"source:{source}", args={"source": source})
-
-
-def lane_of(channel: ChannelKind, priority: Priority) -> str:
-    """The lane that a channel's batch runs in; that of what failed before has one worker."""
-    return f"{channel.value}-later" if priority >= Priority.LATER else channel.value
 
 
 class Work:
@@ -101,19 +92,9 @@ class Work:
             jobs.append(Job("open", "open", Priority.URGENT, due, lane="open"))
         if await self._publisher.stale():
             jobs.append(Job("feeds", "feeds", Priority.URGENT, now, lane="feeds"))
+        jobs += [fanout_job(m.id, m.priority, m.again_at or now) for m in messages]
         jobs += [
-            Job("fanout", f"fanout:{m.id}", m.priority, m.again_at or now, lane="fanout", args={"message": m.id})
-            for m in messages
-        ]
-        jobs += [
-            Job(
-                "deliver",
-                f"deliver:{b.id}",
-                b.priority,
-                self._delivery.ready_at(b.channel, now),
-                lane=lane_of(b.channel, b.priority),
-                args={"batch": b.id, "channel": b.channel.value},
-            )
+            deliver_job(b.id, b.channel, b.priority, self._delivery.ready_at(b.channel, now))
             for b in batches
             if b.channel in self._channels
         ]

@@ -31,6 +31,8 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from syndicator.store.wanted import Post, posted
+
 __all__ = [
     "CONNECT",
     "Collided",
@@ -97,7 +99,12 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._path else nullcontext()
         self._probed = False
         self._watch: AsyncConnection | None = None
+        self._post: Post | None = None
         self._watching = asyncio.Lock()
+
+    def attach(self, post: Post) -> None:
+        """From now on, what transactions want done (`store.wanted`) is posted with them."""
+        self._post = post
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -125,6 +132,7 @@ class Database:
             async with session:
                 yield session
                 await session.flush()
+                await posted(session, self._post)
 
     async def again(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """`work` in one transaction as by `writing`, repeated where it collided with others'.

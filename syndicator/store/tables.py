@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 from syndicator.store.columns import UtcTime
 from syndicator.store.tables_asking import Application, Letterbox
+from syndicator.store.tables_cluster import Alarm, MediaFile, Rate
 from syndicator.store.tables_content import (
     Counter,
     MediaUse,
@@ -43,6 +44,7 @@ from syndicator.store.tables_people import (
 )
 
 __all__ = [
+    "ALARM",
     "APPLICATION",
     "ASKED_FILTER",
     "BATCH",
@@ -59,10 +61,12 @@ __all__ = [
     "LETTERBOX",
     "MAIL_DAY",
     "MATCH",
+    "MEDIA_FILE",
     "MEDIA_USE",
     "MESSAGE",
     "META",
     "PAUSE",
+    "RATE",
     "READDRESSED",
     "RELEASE",
     "RELEASE_TOPIC",
@@ -75,6 +79,7 @@ __all__ = [
     "TELEGRAM_CHAT",
     "TELEGRAM_FILE",
     "VARIANT",
+    "Alarm",
     "Application",
     "AskedFilter",
     "Batch",
@@ -91,10 +96,12 @@ __all__ = [
     "Letterbox",
     "MailDay",
     "Match",
+    "MediaFile",
     "MediaUse",
     "Message",
     "Meta",
     "Pause",
+    "Rate",
     "Readdressed",
     "Release",
     "ReleaseTopic",
@@ -110,6 +117,7 @@ __all__ = [
     "Variant",
 ]
 
+ALARM: Table = SQLModel.metadata.tables["alarm"]
 APPLICATION: Table = SQLModel.metadata.tables["application"]
 ASKED_FILTER: Table = SQLModel.metadata.tables["asked_filter"]
 BATCH: Table = SQLModel.metadata.tables["batch"]
@@ -126,10 +134,12 @@ HUB_TOPIC: Table = SQLModel.metadata.tables["hub_topic"]
 LETTERBOX: Table = SQLModel.metadata.tables["letterbox"]
 MAIL_DAY: Table = SQLModel.metadata.tables["mail_day"]
 MATCH: Table = SQLModel.metadata.tables["match"]
+MEDIA_FILE: Table = SQLModel.metadata.tables["media_file"]
 MEDIA_USE: Table = SQLModel.metadata.tables["media_use"]
 MESSAGE: Table = SQLModel.metadata.tables["message"]
 META: Table = SQLModel.metadata.tables["meta"]
 PAUSE: Table = SQLModel.metadata.tables["pause"]
+RATE: Table = SQLModel.metadata.tables["rate"]
 READDRESSED: Table = SQLModel.metadata.tables["readdressed"]
 RELEASE: Table = SQLModel.metadata.tables["release"]
 RELEASE_TOPIC: Table = SQLModel.metadata.tables["release_topic"]

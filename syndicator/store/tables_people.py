@@ -196,6 +196,7 @@ class Batch(SQLModel, table=True):
 class Delivery(SQLModel, table=True):
     """The ledger: one row per (message, subscriber), whatever happens.
 
+    `claimed_by` is the process that sends it, where there are several (`domain.ports.Attendance`).
     `handed_at` is when a merge made the row its subscriber's, who then had the address that it went to; `left_at`,
     when who was merged had left the address that it went to before. `tried_at` is when it was put off first, for a
     reason that counts; of its `attempts`, `slowed` ended with a wish to slow down.
@@ -233,6 +234,7 @@ class Delivery(SQLModel, table=True):
     crashes: int = whole()
     due_at: datetime = moment()
     claimed_at: datetime | None = moment(nullable=True)
+    claimed_by: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     settled_at: datetime | None = moment(nullable=True)
     tried_at: datetime | None = moment(nullable=True)
     slowed: int = whole()

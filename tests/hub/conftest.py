@@ -21,6 +21,7 @@ from feeds.hub_routes import hub_routes
 from feeds.hub_topics import Topics
 from feeds.websub import WebSubChannel
 from syndicator.domain.filters import BadFilter, canonical
+from syndicator.domain.jobs import lane_of
 from syndicator.domain.model import ChannelKind
 from syndicator.domain.ports import Job
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
@@ -29,7 +30,6 @@ from syndicator.metrics import Metrics
 from syndicator.net import Outgoing
 from syndicator.pipeline.delivery import Delivery
 from syndicator.pipeline.settling import Settler
-from syndicator.pipeline.work import lane_of
 from syndicator.store import ledger
 from syndicator.store.hub_requests import Bounds
 from syndicator.store.tables import HUB_LEASE, HUB_REQUEST, HUB_TOPIC, MESSAGE

@@ -15,6 +15,7 @@ from typing import Any
 from bots.telegram.opening import open_telegram
 from config.settings import DigestSettings, TelegramSettings
 from syndicator.domain.filters import parse
+from syndicator.domain.jobs import harvest_job
 from syndicator.domain.model import Cadence, Change, ChannelKind, State, SubscriptionState, Urgency
 from syndicator.domain.ports import Again
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
@@ -29,7 +30,7 @@ from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
-from syndicator.pipeline.work import Work, harvest_job
+from syndicator.pipeline.work import Work
 from syndicator.store import subscriptions
 from syndicator.store.database import Database
 from tests.whole.house import FakeSource, Never

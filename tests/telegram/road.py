@@ -16,6 +16,7 @@ from bots.telegram.options import ChatOptions
 from bots.telegram.pauses import DatabasePauses
 from bots.telegram.records import Records, Watch
 from syndicator.domain.filters import parse
+from syndicator.domain.jobs import harvest_job
 from syndicator.domain.model import (
     Attachment,
     Cadence,
@@ -35,7 +36,7 @@ from syndicator.pipeline.fanout import Fanout
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.settling import Settler
-from syndicator.pipeline.work import Work, harvest_job
+from syndicator.pipeline.work import Work
 from syndicator.store import subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent

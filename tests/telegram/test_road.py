@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from telegram.ext import ExtBot
 
 from bots.telegram.transport import AiohttpRequest
+from syndicator.domain.jobs import harvest_job
 from syndicator.domain.model import ChannelKind, DeliveryState
-from syndicator.pipeline.work import harvest_job
 from syndicator.store import ledger
 from tests.offices import settings_of
 from tests.telegram.road import Road, doubled
