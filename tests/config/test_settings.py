@@ -83,7 +83,7 @@ def test_a_secret_can_come_as_a_file_and_never_shows_in_the_settings_text(tmp_pa
         ("[email]\ntransport = 'smtp'\n", ("email.from is needed",)),
         ("[webhooks]\n", ("webhooks", "not part of this version")),
         ("[telegram]\nchannels = [{ chat = '@a', flter = '' }]\n", ("telegram.channels.0.flter", "chat, filter")),
-        ("[engine]\nkind = 'procrastinate'\n", ("engine.kind", "'embedded'")),
+        ("[engine]\nkind = 'celery'\n", ("engine.kind", "'embedded'")),
         ("port = \n", ("is not TOML",)),
     ],
 )
