@@ -29,6 +29,7 @@ from bots.telegram.outbox import FileTelegram
 from config.settings import FeedSettings, OutgoingSettings
 from feeds.room import FeedRoom
 from syndicator.domain.filters import parse
+from syndicator.domain.jobs import harvest_job
 from syndicator.domain.model import Cadence, Change, ChannelKind, Problem, SubscriptionState
 from syndicator.domain.ports import Again, SourceItem
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
@@ -44,7 +45,7 @@ from syndicator.pipeline.intake import Intake, Tally
 from syndicator.pipeline.media import MediaFolder
 from syndicator.pipeline.settling import Settler
 from syndicator.pipeline.subscribing import Subscribing
-from syndicator.pipeline.work import Work, harvest_job
+from syndicator.pipeline.work import Work
 from syndicator.store import releases, sourcing, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent
