@@ -18,7 +18,9 @@ from syndicator.domain.letters import Letter, Outcome
 from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind, Priority, Problem
 
 __all__ = [
+    "ALONE",
     "Again",
+    "Alone",
     "Answered",
     "Attendance",
     "Channel",
@@ -242,6 +244,19 @@ class Attendance(Protocol):
     def is_sure(self) -> bool:
         """Whether nobody can have taken this process for dead; if not, nothing that is claimed may be sent."""
         ...
+
+
+class Alone:
+    """The attendance of a process that has the database to itself."""
+
+    number: int | None = None
+
+    def is_sure(self) -> bool:
+        """Nobody is there who could take it for dead."""
+        return True
+
+
+ALONE: Attendance = Alone()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Kept:
         """What these letters are about, where all of it is kept and the claims say that it still stands so."""
         found: dict[int, Release] = {}
         for one in claimed:
-            if one.message.kind is not MessageKind.RELEASE or one.message.release is None or one.change is None:
+            if one.message.kind is not MessageKind.RELEASE or one.message.release is None or not one.certain:
                 return None
             release = self._releases.get(one.message.release)
             if release is None or release.change != one.change:

@@ -10,7 +10,9 @@ Rules, in order:
    chunk that are slow, where their channel can do so: those are settled when they answer (`flights`). So is what is
    under way when the ledger is in trouble, or at a stop; what no channel was given yet then waits, untouched.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
-5. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
+5. What is claimed is sent only while this process is sure to count as alive with all others, under the number that
+   it was claimed by (`domain.ports.Attendance`): else its rows may be another's by now. They go back, uncounted.
+6. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +27,19 @@ import structlog
 
 from syndicator.domain.letters import Later, Letter, Outcome, Unknown
 from syndicator.domain.model import ChannelKind, MessageKind
-from syndicator.domain.ports import Again, Answered, Channel, Clock, Done, Job, Overlapping, Turn, Verdict
+from syndicator.domain.ports import (
+    ALONE,
+    Again,
+    Answered,
+    Attendance,
+    Channel,
+    Clock,
+    Done,
+    Job,
+    Overlapping,
+    Turn,
+    Verdict,
+)
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
 from syndicator.pipeline.composing import Background, Kept, letter_of, look_up, with_revision
 from syndicator.pipeline.flights import GRACE, LULL, STOPPED, Flight, Late
@@ -38,6 +52,8 @@ __all__ = ["Delivery"]
 log = structlog.get_logger()
 
 UTC = ZoneInfo("UTC")
+UNSURE_WHOSE = Later("its process was not sure to count as alive", counts=False)
+UNSURE = timedelta(seconds=5)  # until it is looked again whether this process counts as alive
 
 
 class Delivery:
@@ -53,6 +69,7 @@ class Delivery:
         *,
         tokens: Tokens,
         settler: Settler,
+        attendance: Attendance = ALONE,
         clock: Clock,
         wake: Callable[[], None],
         confirm_for: timedelta = CONFIRM_FOR,
@@ -62,6 +79,7 @@ class Delivery:
         self._channels = channels
         self._tokens = tokens
         self._settler = settler
+        self._attendance = attendance
         self._clock = clock
         self._wake = wake
         self._confirm_for = confirm_for
@@ -83,6 +101,8 @@ class Delivery:
                 now = self._clock()
                 if (ready := self.ready_at(channel.kind, now)) > now:
                     return Again(ready)
+                if not self._attendance.is_sure():
+                    return Again(now + UNSURE)
                 claimed = await self._settler.claim(self._wish(channel, batch))
             if not claimed:
                 break
@@ -148,7 +168,7 @@ class Delivery:
     ) -> Sequence[Claimed] | None:
         """The next chunk; None where only the settling could be done now."""
         now = self._clock()
-        if self.ready_at(channel.kind, now) > now:
+        if self.ready_at(channel.kind, now) > now or not self._attendance.is_sure():
             await self._settler.settle(channel.kind, claimed, outcomes)
             return None
         return await self._settler.settle(channel.kind, claimed, outcomes, self._wish(channel, batch))
@@ -163,6 +183,11 @@ class Delivery:
             self._kept.keep(background)
         return [letter_of(c, background, self._tokens, self._confirm_for) for c in claimed]
 
+    def _are_ours(self, claimed: Sequence[Claimed]) -> bool:
+        """Rule 5."""
+        number = self._attendance.number
+        return self._attendance.is_sure() and all(one.claimed_by == number for one in claimed)
+
     async def _send(self, channel: Channel, claimed: Sequence[Claimed], answered: Answered) -> Sequence[Outcome]:
         try:
             letters = await self._compose(claimed)
@@ -171,7 +196,8 @@ class Delivery:
         except Exception as error:
             log.exception("letters could not be composed", channel=channel.kind.value)
             return [Later(f"not composed: {type(error).__name__}", counts=False)] * len(claimed)
-
+        if not self._are_ours(claimed):
+            return [UNSURE_WHOSE] * len(claimed)
         early: dict[int, Outcome] = {}
 
         def told(place: int, outcome: Outcome) -> None:

@@ -7,7 +7,8 @@ Rules, in order:
 2. First the answers of all are written, then the next rows of each are claimed.
 3. A transaction that fails is not written. Where the database is in trouble, all who shared it are told. Anything else
    lies with one of them (a row that cannot be read, say): each is written alone then, and only that one is told.
-4. A lane that is told to stop takes nothing from the others. It ends when the transaction that it had a part in has
+4. Rows are claimed under the number by which this process counts as alive with all others (`domain.ports.Attendance`).
+5. A lane that is told to stop takes nothing from the others. It ends when the transaction that it had a part in has
    ended; what was claimed for it is given back, untouched, at whatever moment it left.
 """
 
@@ -22,10 +23,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
-from syndicator.domain.ports import Clock
+from syndicator.domain.ports import Attendance, Clock
 from syndicator.store import ledger
 from syndicator.store.database import Database
-from syndicator.store.ledger import Claimed, Settlement, Wish
+from syndicator.store.ledger import Claimed, Wish
 
 __all__ = ["Asked", "Grouping"]
 
@@ -56,10 +57,12 @@ class Grouping(Generic[Answers]):
         database: Database,
         note: Callable[[AsyncSession, Sequence[Answers]], Awaitable[None]],
         clock: Clock,
+        attendance: Attendance,
     ) -> None:
         self._database = database
         self._note = note
         self._clock = clock
+        self._attendance = attendance
         self._queue: list[Asked[Answers]] = []
         self._writing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -112,23 +115,26 @@ class Grouping(Generic[Answers]):
                 one.given.set_result(claimed)
 
     async def _transaction(self, group: Sequence[Asked[Answers]]) -> Sequence[Sequence[Claimed]]:
-        async with self._database.writing() as session:
+        async def write(session: AsyncSession) -> Sequence[Sequence[Claimed]]:
             if answers := [one.answers for one in group if one.answers is not None]:
                 await self._note(session, answers)
             wanted = [None if one.left else one.wish for one in group]
             wishes = [wish for wish in wanted if wish is not None]
-            rows = iter(await ledger.claim_each(session, wishes, self._clock()) if wishes else ())
-            found = [() if wish is None else next(rows) for wish in wanted]
+            by = self._attendance.number
+            rows = iter(await ledger.claim_each(session, wishes, self._clock(), by=by) if wishes else ())
+            return [() if wish is None else next(rows) for wish in wanted]
+
+        found = await self._database.again(write)
         for one in group:
             one.written = True
         return found
 
     async def _leave(self, asked: Asked[Answers]) -> None:
-        """Rule 4: what nobody waits for any more goes back, once it is known what that is."""
+        """Rule 5: what nobody waits for any more goes back, once it is known what that is."""
         await asyncio.wait([asked.given])
         if asked.given.exception() is not None or not (claimed := asked.given.result()):
             return
-        back = [Settlement(one.id, DeliveryState.DUE, counted=False) for one in claimed]
+        back = [one.settled(DeliveryState.DUE, counted=False) for one in claimed]
         try:
             async with self._database.writing() as session:
                 await ledger.settle(session, back, self._clock())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from config.settings import Settings
 from syndicator.domain.model import ChannelKind
-from syndicator.domain.ports import Channel, Clock, FeedPublisher, Source, Workplace
+from syndicator.domain.ports import ALONE, Attendance, Channel, Clock, FeedPublisher, Source, Workplace
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
@@ -58,15 +58,24 @@ def open_stories(
     workplaces: Sequence[Workplace],
     clock: Clock,
     wake: Callable[[], None],
+    attendance: Attendance = ALONE,
 ) -> Stories:
     """What the settings ask for; `workplaces` are those of the rooms, `wake` tells the engine that something is due."""
     consequences = Consequences(tokens)
-    settler = Settler(database, policies=policies(settings), clock=clock, metrics=metrics, consequences=consequences)
+    settler = Settler(
+        database,
+        policies=policies(settings),
+        clock=clock,
+        metrics=metrics,
+        consequences=consequences,
+        attendance=attendance,
+    )
     delivery = Delivery(
         database,
         channels,
         tokens=tokens,
         settler=settler,
+        attendance=attendance,
         clock=clock,
         wake=wake,
         confirm_for=settings.retention.confirm_for,

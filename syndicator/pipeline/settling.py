@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from config.settings import Settings
 from syndicator.domain.letters import Outcome
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, SubscriberRole
-from syndicator.domain.ports import Clock
+from syndicator.domain.ports import ALONE, Attendance, Clock
 from syndicator.domain.retry import Fate, ResendUnknown, RetryPolicy, fate
 from syndicator.metrics import Metrics
 from syndicator.pipeline.grouping import Asked, Grouping
@@ -85,6 +85,7 @@ class Settler:
         clock: Clock,
         metrics: Metrics,
         consequences: Consequences | None = None,
+        attendance: Attendance = ALONE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
@@ -95,7 +96,7 @@ class Settler:
         self._sleep = sleep
         self._owed: deque[_Debt] = deque()
         self._paying = asyncio.Lock()
-        self._grouping = Grouping(database, self._note, clock)
+        self._grouping = Grouping(database, self._note, clock, attendance)
 
     @property
     def owes(self) -> bool:
@@ -181,15 +182,14 @@ class Settler:
         await self._write(debt)
 
     async def _write(self, debt: _Debt) -> None:
-        async with self._database.writing() as session:
-            await self._note(session, [debt])
+        await self._database.again(lambda session: self._note(session, [debt]))
         self._count(debt)
 
     async def _note(self, session: AsyncSession, debts: Sequence[_Debt]) -> None:
         answered = [pair for debt in debts for pair in zip(debt.claimed, debt.fates, strict=True)]
         settlements = [_settlement(c, f) for c, f in answered]
         telling = [(c, f) for c, f in answered if _tells(c, f)]
-        ours = await ledger.being_sent(session, [c.id for c, _ in telling]) if telling else ()
+        ours = await ledger.being_sent(session, [_settlement(c, f) for c, f in telling]) if telling else ()
         await ledger.settle(session, settlements, self._clock())
         for c, f in telling:
             if c.id in ours:
@@ -208,8 +208,7 @@ class Settler:
 
 
 def _settlement(claimed: Claimed, f: Fate) -> Settlement:
-    return Settlement(
-        claimed.id,
+    return claimed.settled(
         f.state,
         answer=f.answer,
         reason=f.reason,

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Cadence
 from syndicator.store.tables import APPLICATION
+from syndicator.store.wanted import tell
 
 __all__ = ["Application", "claim", "done", "forget", "hold", "next_due", "of", "only_newest", "put_off", "write"]
 
@@ -68,6 +69,7 @@ async def write(session: AsyncSession, application: Application) -> None:
         "due_at": application.due_at or application.asked_at,
     }
     await session.execute(insert(APPLICATION).values(values))
+    tell(session)
 
 
 async def only_newest(session: AsyncSession, subscriber: int) -> None:
@@ -100,6 +102,7 @@ async def hold(session: AsyncSession, claimed: Application) -> Application | Non
 
 async def put_off(session: AsyncSession, number: int, until: datetime) -> None:
     """Its turn comes then."""
+    tell(session)
     await session.execute(update(APPLICATION).where(APPLICATION.c.id == number).values(due_at=until, has_turn=True))
 
 

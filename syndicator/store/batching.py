@@ -9,6 +9,8 @@
    from the living, and never stand before fresh news.
 4. The office's own channels come before all people, across messages: a correction that a hundred thousand people are
    told for an hour keeps no post from them. What only edits (`Priority.LATER`) stays behind for them, too.
+5. Whoever makes a batch says so (`called`): a job for it goes into the queue that all processes share, or, where only
+   one of them sends by that channel, they are told to look.
 """
 
 from __future__ import annotations
@@ -20,13 +22,27 @@ from types import MappingProxyType
 from sqlalchemy import ColumnElement, and_, case, delete, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.jobs import deliver_job
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority, SubscriberRole
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
+from syndicator.store.wanted import tell, want
 
-__all__ = ["ANEW", "PAGE", "batch_of", "close_idle", "forget_closed", "priority_of", "regroup", "urgency"]
+__all__ = [
+    "ANEW",
+    "PAGE",
+    "SHARED",
+    "batch_of",
+    "called",
+    "close_idle",
+    "forget_closed",
+    "priority_of",
+    "regroup",
+    "urgency",
+]
 
 PAGE = 32  # deliveries to callbacks in one batch
 CHATS = 50  # deliveries to chats in one
+SHARED = frozenset({ChannelKind.EMAIL})  # by which all processes send, side by side
 ANEW: Mapping[str, object] = MappingProxyType(
     {"attempts": 0, "slowed": 0, "tried_at": None, "crashes": 0, "reason": ""}
 )  # of a row that has all its attempts and time before it again
@@ -57,6 +73,15 @@ def batch_of(channel: str, size: int) -> int:
     return min(size, {ChannelKind.WEBSUB: PAGE, ChannelKind.TELEGRAM: CHATS}.get(ChannelKind(channel), size))
 
 
+def called(session: AsyncSession, batches: Sequence[int], channel: str, priority: int, now: datetime) -> None:
+    """These batches of one channel and priority were made (rule 5)."""
+    if channel in SHARED:
+        kind, urgency_ = ChannelKind(channel), Priority(priority)
+        want(session, *(deliver_job(batch, kind, urgency_, now) for batch in batches))
+    elif batches:
+        tell(session)
+
+
 async def regroup(
     session: AsyncSession,
     rows: Sequence[tuple[int, str, int]],
@@ -82,7 +107,10 @@ async def regroup(
                 .values(state=DeliveryState.DUE, batch_id=made, due_at=now, settled_at=None, claimed_at=None, **values)
                 .returning(DELIVERY.c.id)
             )
-            moved += len((await session.execute(query)).all())
+            filled = len((await session.execute(query)).all())
+            moved += filled
+            if filled:
+                called(session, [made], channel, priority, now)
     return moved
 
 

@@ -23,6 +23,7 @@ from syndicator.domain.model import Cadence, DeliveryState, MessageKind, Subscri
 from syndicator.domain.windows import Window
 from syndicator.store.digests import close, opened
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIPTION, VARIANT
+from syndicator.store.wanted import tell
 
 __all__ = ["catch_up", "make_up", "reopen"]
 
@@ -114,4 +115,6 @@ async def reopen(session: AsyncSession, people: Sequence[int], now: datetime, re
             .values(fanned_out_at=None, again_at=None)
         )
         opened += len((await session.execute(put_by.returning(MESSAGE.c.id))).all())
+    if opened:
+        tell(session)
     return opened

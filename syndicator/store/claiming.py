@@ -8,8 +8,10 @@ Rules, in order:
    unsubscribing counts from its commit on. What another subscription of the same person still wants goes out by that
    one (`heirs`).
 3. What follows a release is claimed knowing all that the ledger has about it and this reader (`told`).
-4. A claim says at which change its release stands, where nobody can have changed it before the claim is committed: with
-   SQLite's one writer. What is changed after that finds the row `sending`, and follows it (`following`).
+4. A claim says at which change its release stands, and whether nobody can have changed it before the claim is
+   committed: with SQLite's one writer. What is changed after that finds the row `sending`, and follows it
+   (`following`). With several writers whoever sends looks again once it is committed (`pipeline.delivery`).
+5. A row says by which process it was claimed, where there are several: what a dead one held is found by that.
 """
 
 from __future__ import annotations
@@ -21,16 +23,16 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import TextClause, bindparam, select, text
+from sqlalchemy import BigInteger, TextClause, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import Cadence, ChannelKind, MessageKind, SubscriptionState
+from syndicator.domain.model import Cadence, ChannelKind, DeliveryState, MessageKind, SubscriptionState
 from syndicator.store import digests
 from syndicator.store.batching import close_idle
 from syndicator.store.heirs import inherit
 from syndicator.store.holding import held_back, is_hushed, nothing_left
 from syndicator.store.messages import Message, message_of, overtaken
-from syndicator.store.sending import settle
+from syndicator.store.sending import Settlement, settle
 from syndicator.store.tables import (
     DELIVERY,
     FILTER,
@@ -71,9 +73,15 @@ class Claimed:
     text_only: bool = False
     hushed: bool = False  # they have left, or asked for a pause: their copies follow without a word
     told: Sequence[Told] = ()  # what they have of the release, of what follows one; oldest first
-    change: int | None = None  # of its release (rule 4); None: not certain, or no release
+    change: int | None = None  # of its release when it was claimed (rule 4); None: no release
+    certain: bool = False  # whether it still was so when the claim was committed
     slowed: int = 0  # attempts that ended with a wish to slow down
     tried_at: datetime | None = None  # when it was put off first
+    claimed_by: int | None = None  # rule 5
+
+    def settled(self, state: DeliveryState, **values: Any) -> Settlement:
+        """What became of it, as whoever made this claim says."""
+        return Settlement(self.id, state, attempts=self.attempts, claimed_by=self.claimed_by, **values)
 
 
 UTC = ZoneInfo("UTC")
@@ -95,7 +103,7 @@ _PICKED = """SELECT id FROM (
 ) AS picked{n}"""
 _CLAIM = """
 WITH picked (chosen) AS MATERIALIZED ({parts})
-UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now
+UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now, claimed_by = :by
 FROM picked WHERE delivery.id = picked.chosen RETURNING delivery.id, delivery.batch_id
 """
 LOCKS = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED"}
@@ -105,6 +113,7 @@ _READERS = (
     select(
         DELIVERY.c.id.label("delivery"),
         *(DELIVERY.c[name] for name in ("message_id", "subscriber_id", "lang", "attempts", "slowed", "tried_at")),
+        DELIVERY.c.claimed_by,
         *(DELIVERY.c[name] for name in ("resent", "answer")),
         DELIVERY.c.subscription_id.label("delivery_subscription"),
         *(SUBSCRIBER.c[name] for name in ("channel", "resolved", "role", "language", "timezone", "text_only")),
@@ -147,15 +156,24 @@ Facts = dict[str, Any]
 
 
 async def claim(
-    session: AsyncSession, batch: int, now: datetime, limit: int, *, edits: bool = False, zone: ZoneInfo = UTC
+    session: AsyncSession,
+    batch: int,
+    now: datetime,
+    limit: int,
+    *,
+    edits: bool = False,
+    zone: ZoneInfo = UTC,
+    by: int | None = None,
 ) -> Sequence[Claimed]:
     """As `claim_each`, of one batch."""
-    [found] = await claim_each(session, [Wish(batch, limit, edits, zone)], now)
+    [found] = await claim_each(session, [Wish(batch, limit, edits, zone)], now, by=by)
     return found
 
 
-async def claim_each(session: AsyncSession, wishes: Sequence[Wish], now: datetime) -> Sequence[Sequence[Claimed]]:
-    """For each wish, move rows of its batch from due to sending, oldest first, attempts + 1.
+async def claim_each(
+    session: AsyncSession, wishes: Sequence[Wish], now: datetime, *, by: int | None = None
+) -> Sequence[Sequence[Claimed]]:
+    """For each wish, move rows of its batch from due to sending, oldest first, attempts + 1; `by` whom: rule 5.
 
     Rows that may not be sent any more become `suppressed`, those that must wait `deferred`, and others take their
     places. Empty: nothing was due; the batch is closed then, unless rows of it are still being sent.
@@ -164,7 +182,7 @@ async def claim_each(session: AsyncSession, wishes: Sequence[Wish], now: datetim
     open_ = dict(enumerate(wishes))
     while open_:
         asked = {wish.batch: place for place, wish in reversed(open_.items())}  # a batch once: whoever asked first
-        picked = await _pick(session, [wishes[place] for place in asked.values()], now)
+        picked = await _pick(session, [wishes[place] for place in asked.values()], now, by)
         for batch in asked.keys() - set(picked.values()):
             await close_idle(session, now, batch)
             del open_[asked[batch]]
@@ -175,9 +193,9 @@ async def claim_each(session: AsyncSession, wishes: Sequence[Wish], now: datetim
     return found
 
 
-async def _pick(session: AsyncSession, wishes: Sequence[Wish], now: datetime) -> Mapping[int, int]:
+async def _pick(session: AsyncSession, wishes: Sequence[Wish], now: datetime, by: int | None) -> Mapping[int, int]:
     """The rows that are `sending` now, by id, each with its batch."""
-    values: Facts = {"now": now}
+    values: Facts = {"now": now, "by": by}
     for n, wish in enumerate(wishes):
         values |= {f"batch{n}": wish.batch, f"limit{n}": wish.limit}
     connection = await session.connection()
@@ -188,7 +206,9 @@ async def _pick(session: AsyncSession, wishes: Sequence[Wish], now: datetime) ->
 @cache
 def _claim(parts: int, dialect: str) -> TextClause:
     picked = " UNION ALL ".join(_PICKED.format(n=n, lock=LOCKS[dialect]) for n in range(parts))
-    return text(_CLAIM.format(parts=picked)).bindparams(bindparam("now", type_=UtcTime))
+    return text(_CLAIM.format(parts=picked)).bindparams(
+        bindparam("now", type_=UtcTime), bindparam("by", type_=BigInteger)
+    )
 
 
 async def _sendable(
@@ -213,11 +233,11 @@ async def _sendable(
         else:
             held.append(kept)
     await settle(session, held, now)
-    alone = session.get_bind().dialect.name == "sqlite"
+    certain = session.get_bind().dialect.name == "sqlite"
     messages = {row["id"]: row for row in going}
     said = {number: message_of(row) for number, row in messages.items()}
     return [
-        (_claimed(row, said[row["id"]], told.get(row["delivery"], ()), alone=alone), picked[row["delivery"]])
+        (_claimed(row, said[row["id"]], told.get(row["delivery"], ()), certain=certain), picked[row["delivery"]])
         for row in going
     ]
 
@@ -253,7 +273,7 @@ def _has_ended(row: Facts) -> bool:
     return inherited and row["subscription_state"] != SubscriptionState.ACTIVE
 
 
-def _claimed(row: Facts, message: Message, told: Sequence[Told], *, alone: bool) -> Claimed:
+def _claimed(row: Facts, message: Message, told: Sequence[Told], *, certain: bool) -> Claimed:
     return Claimed(
         id=row["delivery"],
         message=message,
@@ -274,7 +294,9 @@ def _claimed(row: Facts, message: Message, told: Sequence[Told], *, alone: bool)
         text_only=row["text_only"],
         hushed=is_hushed(row),
         told=[one for one in told if one.is_answered],
-        change=row["change"] if alone else None,
+        change=row["change"],
+        certain=certain,
         slowed=row["slowed"],
         tried_at=row["tried_at"],
+        claimed_by=row["claimed_by"],
     )

@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.jobs import fanout_job
 from syndicator.domain.model import Cadence, MessageKind, Priority, State, SubscriberRole
 from syndicator.domain.windows import Window
 from syndicator.store.catalogue import shown
@@ -49,6 +50,7 @@ from syndicator.store.tables import (
     VARIANT,
 )
 from syndicator.store.upsert import insert_for
+from syndicator.store.wanted import want
 
 __all__ = [
     "bare",
@@ -150,6 +152,8 @@ async def close(
         return None
     run = {"message_id": made, "cadence": cadence, "zone": zone}
     await session.execute(insert(DIGEST_RUN).values(**run, begins_at=window.begins_at, ends_at=window.ends_at))
+    if not put_by:
+        want(session, fanout_job(made, Priority.DIGEST, now))
     return len(numbers)
 
 

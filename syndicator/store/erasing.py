@@ -158,6 +158,7 @@ async def _forget_deliveries(session: AsyncSession, subscriber: int) -> int:
         "crashes": 0,
         "due_at": its_own,
         "claimed_at": None,
+        "claimed_by": None,
         "settled_at": its_own,
         "tried_at": None,
         "slowed": 0,

@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Priority, SubscriberRole
 from syndicator.store import people, resting
 from syndicator.store.batching import PAGE as BATCH_SIZE
+from syndicator.store.batching import called
 from syndicator.store.holding import OVERTAKEN
 from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, HUB_TOPIC, MESSAGE, SUBSCRIBER
@@ -202,6 +203,7 @@ async def _deliver(
 ) -> None:
     batch = {"channel": ChannelKind.WEBSUB, "priority": priority, "created_at": now}
     made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()
+    called(session, [made], ChannelKind.WEBSUB, priority, now)
     due = {"state": DeliveryState.DUE, "due_at": now, "batch_id": made}
     await session.execute(insert(DELIVERY), [_row(message, who) | due for who in group])
 

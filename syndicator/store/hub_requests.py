@@ -24,6 +24,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.store import wanted
 from syndicator.store.tables import HUB_LEASE, HUB_REQUEST
 
 __all__ = [
@@ -144,6 +145,7 @@ async def tell(session: AsyncSession, wish: Wish, challenge: str, *, now: dateti
         "created_at": now,
     }
     await session.execute(insert(HUB_REQUEST).values(values))
+    wanted.tell(session)
 
 
 async def due_requests(

@@ -8,7 +8,8 @@ may be called twice. In the order of a release's way:
 2. `write_matches` (matching) and `fan_out` (fanout) write to whom.
 3. `open_batches`, `settle`, `being_sent`, `sweep`, `next_deferred`, `end_quiet` (sending) and `claim`, `claim_each`
    (claiming) move it out.
-4. `recover`, `retry`, `reopened` (recovery) set going again what stands still; `forget_closed` (batching) tidies.
+4. `recover`, `recover_dead`, `retry`, `reopened` (recovery) set going again what stands still; `forget_closed`
+   (batching) tidies.
 5. `listing`, `streamed`, `counts`, `oldest_due` (looking) show it.
 """
 
@@ -29,7 +30,7 @@ from syndicator.store.messages import (
     was_told,
     welcome,
 )
-from syndicator.store.recovery import recover, reopened, retry
+from syndicator.store.recovery import recover, recover_dead, reopened, retry
 from syndicator.store.sending import (
     OpenBatch,
     Settlement,
@@ -65,6 +66,7 @@ __all__ = [
     "open_batches",
     "open_messages",
     "recover",
+    "recover_dead",
     "reopened",
     "retry",
     "settle",

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, exists, insert, or_, select
+from sqlalchemy import ColumnElement, RowMapping, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.jobs import fanout_job
 from syndicator.domain.model import DeliveryState, MessageKind, Priority
+from syndicator.store.batching import called
 from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, READDRESSED, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
+from syndicator.store.wanted import tell, want
 
 __all__ = [
     "FORGOTTEN",
@@ -76,9 +79,15 @@ async def announce(
     if langs:
         values["matched"] = {"langs": sorted(langs)}
     insert_new = insert_for(session, MESSAGE).values(**values, cursor=0, created_at=now)
+    query = insert_new.on_conflict_do_nothing(index_elements=["key"]).returning(*MESSAGE.c)
+    made = (await session.execute(query)).mappings().one_or_none()
+    if made is not None:
+        want(session, fanout_job(made["id"], priority, now))
+        return message_of(made)
     again = {"cursor": 0, "fanned_out_at": None, "again_at": None}
-    query = insert_new.on_conflict_do_update(index_elements=["key"], set_=again).returning(*MESSAGE.c)
-    return message_of((await session.execute(query)).mappings().one())
+    reopen = update(MESSAGE).where(MESSAGE.c.key == key).values(again).returning(*MESSAGE.c)
+    tell(session)  # a job for it may be waiting in the queue, and is the same one
+    return message_of((await session.execute(reopen)).mappings().one())
 
 
 async def confirmation(
@@ -173,12 +182,14 @@ async def _to_one(
         "fanned_out_at": now,
     }
     made = (await session.execute(insert(MESSAGE).values(message).returning(*MESSAGE.c))).mappings().one()
-    batch = {"channel": who["channel"], "priority": Priority.CONFIRMATION, "created_at": now}
+    values = {"channel": who["channel"], "priority": Priority.CONFIRMATION, "created_at": now}
+    batch = (await session.execute(insert(BATCH).values(values).returning(BATCH.c.id))).scalar_one()
+    called(session, [batch], who["channel"], Priority.CONFIRMATION, now)
     delivery: dict[str, Any] = {
         "message_id": made["id"],
         "subscriber_id": who["id"],
         "subscription_id": subscription,
-        "batch_id": (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one(),
+        "batch_id": batch,
         "lang": lang or who["language"],
         "state": DeliveryState.DUE,
         "attempts": 0,

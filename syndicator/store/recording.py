@@ -32,6 +32,7 @@ from syndicator.store.consensus import Said, agree
 from syndicator.store.loading import attachments_json, many, revision_of
 from syndicator.store.tables import COUNTER, RELEASE, RELEASE_TOPIC, REVISION, VARIANT
 from syndicator.store.upsert import insert_for
+from syndicator.store.wanted import tell
 
 __all__ = ["Draft", "Recorded", "lock_changes", "next_change", "open_variants", "record"]
 
@@ -138,6 +139,7 @@ async def lock_changes(session: AsyncSession) -> None:
 
 async def next_change(session: AsyncSession) -> int:
     """The next change number; its row stays locked until the transaction ends, so numbers grow in commit order."""
+    tell(session)  # feeds follow, and embargoes have times
     query = update(COUNTER).where(COUNTER.c.name == "change").values(value=COUNTER.c.value + 1)
     return int((await session.execute(query.returning(COUNTER.c.value))).scalar_one())
 

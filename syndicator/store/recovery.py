@@ -1,6 +1,8 @@
 """After a crash, and by an operator's hand: what stands still is set going again.
 
 1. Rows left `sending` by a dead process are sent again, once a crash: nobody may be missed, so a repeat is risked.
+   At the start of the only process those are all there are; among several, those of processes that are registered no
+   more (`domain.ports.Attendance`), and of one that had the database to itself before.
    They are marked, for the channel to use the same ids. One that was being sent at five crashes is likely what brings
    the process down: it stands `unknown` then, for people to see. Waits for a busy relay do not count.
 2. An operator may send again what failed, what nobody can tell, and what waits.
@@ -12,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import case, literal_column, select, true, update
+from sqlalchemy import ColumnElement, case, column, exists, literal_column, or_, select, table, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, SubscriberRole
@@ -20,12 +22,14 @@ from syndicator.domain.places import Place
 from syndicator.store.batching import ANEW, close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
+from syndicator.store.wanted import tell
 
-__all__ = ["recover", "reopened", "retry"]
+__all__ = ["recover", "recover_dead", "reopened", "retry"]
 
 RETRIED = (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
 BATCH_SIZE = 500
 MAX_CRASHES = 5
+WORKERS = table("procrastinate_workers", column("id"))  # the queue's own: a row for each process that counts as alive
 
 
 async def recover(session: AsyncSession, now: datetime) -> int:
@@ -33,10 +37,24 @@ async def recover(session: AsyncSession, now: datetime) -> int:
 
     One that was in flight at the fifth crash becomes unknown instead. Returns how many rows were found.
     """
+    return await _recover(session, true(), now)
+
+
+async def recover_dead(session: AsyncSession, now: datetime) -> int:
+    """Beside other processes: the same for rows whose process is registered no more. Costs little where there are none.
+
+    Whoever is registered keeps its rows, fresh or not: that it is dead is for whoever strikes it off to judge.
+    """
+    alive = exists().where(WORKERS.c.id == DELIVERY.c.claimed_by)
+    return await _recover(session, or_(DELIVERY.c.claimed_by.is_(None), ~alive), now)
+
+
+async def _recover(session: AsyncSession, whose: ColumnElement[bool], now: datetime) -> int:
     spent = DELIVERY.c.crashes + 1 >= MAX_CRASHES
+    held = select(DELIVERY.c.id).where(in_state(DeliveryState.SENDING), whose).order_by(DELIVERY.c.id)
     query = (
         update(DELIVERY)
-        .where(in_state(DeliveryState.SENDING))
+        .where(DELIVERY.c.id.in_(held.with_for_update(skip_locked=True)), in_state(DeliveryState.SENDING))
         .values(
             state=case((spent, str(DeliveryState.UNKNOWN)), else_=str(DeliveryState.DUE)),
             reason=case(
@@ -45,15 +63,19 @@ async def recover(session: AsyncSession, now: datetime) -> int:
             settled_at=case((spent, now), else_=None),
             due_at=now,
             claimed_at=None,
+            claimed_by=None,
             resent=true(),
             crashes=DELIVERY.c.crashes + 1,
         )
         .returning(DELIVERY.c.batch_id)
     )
     batches = list(await session.scalars(query))
+    if not batches:
+        return 0
     opened = update(BATCH).where(BATCH.c.id.in_(set(batches) - {None})).values(done_at=None)
     await session.execute(opened)
     await close_idle(session, now)
+    tell(session)
     return len(batches)
 
 

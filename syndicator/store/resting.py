@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.store.people import ACTIVE, ASKED, ERASED, PAUSED, put
 from syndicator.store.tables import SUBSCRIBER
+from syndicator.store.wanted import tell
 
 __all__ = ["back", "next_resume", "pause", "rest", "rests", "resume", "resume_due"]
 
@@ -47,6 +48,7 @@ async def rest(session: AsyncSession, subscriber: int, until: datetime | None) -
     ours = (SUBSCRIBER.c.state == PAUSED) & reason.not_in(("", ASKED))
     why = case((ours & reason.endswith(WHILE_RESTING), reason), (ours, reason + WHILE_RESTING), else_=ASKED)
     await put(session, subscriber, state=PAUSED, state_reason=why, resume_at=until)
+    tell(session)
 
 
 async def resume(session: AsyncSession, subscriber: int) -> None:

@@ -2,25 +2,28 @@
 
 Rules, in order:
 
-1. Settling moves only rows that are `sending`; a second settling finds none.
+1. Settling moves only rows that are `sending`, and by the same claim: by whom it was made, and which attempt it was.
+   A second settling finds none, and what a process answers that was taken for dead meanwhile moves nothing.
 2. A deferred row leaves its batch; when its time has come, the sweep puts it into a new one. What is held for
    a reader's quiet hours comes due when they are changed, and is looked at again.
+3. What becomes due within the minute is told to whoever plans; the rest they find when they look next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Integer, String, bindparam, exists, func, select, text, update
+from sqlalchemy import JSON, BigInteger, Integer, String, bindparam, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority
 from syndicator.store.batching import close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER, UtcTime
+from syndicator.store.wanted import tell
 
 __all__ = [
     "QUIET",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 QUIET = "quiet hours"  # why a row waits
+SOON = timedelta(minutes=1)
 STEP = 20_000  # rows that one sweep moves; the rest are as overdue, and the next call takes them
 
 
@@ -42,7 +46,8 @@ STEP = 20_000  # rows that one sweep moves; the rest are as overdue, and the nex
 class Settlement:
     """What became of a claimed delivery. `due_at` is set for deferred; `counted` False gives the attempt back.
 
-    `slowed` says that it was told to slow down: the attempt counts, and makes no later wait longer.
+    `slowed` says that it was told to slow down: the attempt counts, and makes no later wait longer. `attempts` and
+    `claimed_by` are those of the claim that it answers (rule 1); without `attempts` whoever settles holds the row.
     """
 
     delivery: int
@@ -53,6 +58,8 @@ class Settlement:
     counted: bool = True
     resent: bool | None = None
     slowed: bool = False
+    attempts: int | None = None
+    claimed_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,11 @@ class OpenBatch:
     priority: Priority
 
 
-SETTLE = text("""
+_OURS = """id = :delivery AND state = 'sending' AND attempts = COALESCE(:attempts, attempts)
+    AND COALESCE(claimed_by, 0) = COALESCE(:claimed_by, claimed_by, 0)"""
+_CLAIMED = (bindparam("attempts", type_=Integer), bindparam("claimed_by", type_=BigInteger))
+
+SETTLE = text(f"""
 UPDATE delivery SET
     state = :state,
     reason = :reason,
@@ -76,9 +87,11 @@ UPDATE delivery SET
     due_at = COALESCE(:due_at, due_at),
     settled_at = :settled_at,
     claimed_at = NULL,
+    claimed_by = NULL,
     batch_id = CASE WHEN :leaves = 1 THEN NULL ELSE batch_id END
-WHERE id = :delivery AND state = 'sending'
-""").bindparams(
+WHERE {_OURS}
+""").bindparams(  # noqa: S608  # constants
+    *_CLAIMED,
     bindparam("answer", type_=JSON),
     bindparam("due_at", type_=UtcTime),
     bindparam("settled_at", type_=UtcTime),
@@ -88,10 +101,11 @@ WHERE id = :delivery AND state = 'sending'
 )
 
 # Nearly all rows come to this, and a row of many parameters costs more than its UPDATE.
-SENT = text("""
-UPDATE delivery SET state = 'sent', reason = '', answer = :answer, settled_at = :settled_at, claimed_at = NULL
-WHERE id = :delivery AND state = 'sending'
-""").bindparams(bindparam("answer", type_=JSON), bindparam("settled_at", type_=UtcTime))
+SENT = text(f"""
+UPDATE delivery
+SET state = 'sent', reason = '', answer = :answer, settled_at = :settled_at, claimed_at = NULL, claimed_by = NULL
+WHERE {_OURS}
+""").bindparams(bindparam("answer", type_=JSON), bindparam("settled_at", type_=UtcTime), *_CLAIMED)  # noqa: S608
 
 
 async def open_batches(session: AsyncSession) -> Sequence[OpenBatch]:
@@ -106,23 +120,33 @@ async def open_batches(session: AsyncSession) -> Sequence[OpenBatch]:
 
 
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], now: datetime) -> int:
-    """Move rows from sending to their outcomes; one that is not `sending` is left alone. Returns rows moved."""
-    sent = [
-        {"delivery": one.delivery, "answer": one.answer, "settled_at": now} for one in settlements if _is_plain(one)
-    ]
+    """Move rows from sending to their outcomes; those that are not `sending` by that claim are left alone (rule 1).
+
+    Returns rows moved.
+    """
+    sent = [{"answer": one.answer, "settled_at": now, **_claim_of(one)} for one in settlements if _is_plain(one)]
     rest = [_settling(one, now) for one in settlements if not _is_plain(one)]
     connection = await session.connection()
     moved = 0
     for query, values in ((SENT, sent), (SETTLE, rest)):
         if values:
             moved += (await connection.execute(query, values)).rowcount
+    if any(one.due_at is not None and one.due_at < now + SOON for one in settlements):
+        tell(session)
     return moved
 
 
-async def being_sent(session: AsyncSession, deliveries: Sequence[int]) -> Collection[int]:
-    """Those of them that are `sending`; nobody else settles them before the transaction ends."""
-    query = select(DELIVERY.c.id).where(DELIVERY.c.id.in_(list(deliveries)), DELIVERY.c.state == DeliveryState.SENDING)
-    return set(await session.scalars(query.with_for_update()))
+async def being_sent(session: AsyncSession, settlements: Sequence[Settlement]) -> Collection[int]:
+    """The deliveries that these will move; nobody else settles them before the transaction ends."""
+    asked = {one.delivery: one for one in settlements}
+    query = (
+        select(DELIVERY.c.id, DELIVERY.c.attempts, DELIVERY.c.claimed_by)
+        .where(DELIVERY.c.id.in_(list(asked)), DELIVERY.c.state == DeliveryState.SENDING)
+        .order_by(DELIVERY.c.id)
+        .with_for_update()
+    )
+    rows = await session.execute(query)
+    return {number for number, attempts, by in rows if _is_of(asked[number], attempts, by)}
 
 
 async def end_quiet(session: AsyncSession, subscriber: int, now: datetime) -> None:
@@ -130,6 +154,7 @@ async def end_quiet(session: AsyncSession, subscriber: int, now: datetime) -> No
     held = (DELIVERY.c.subscriber_id == subscriber) & (DELIVERY.c.reason == QUIET) & (DELIVERY.c.due_at > now)
     query = update(DELIVERY).where(held, DELIVERY.c.state == DeliveryState.DEFERRED)
     await session.execute(query.values(due_at=now))
+    tell(session)
 
 
 async def sweep(session: AsyncSession, now: datetime, batch_size: int = 500) -> int:
@@ -160,6 +185,15 @@ async def next_deferred(session: AsyncSession) -> datetime | None:
     return found
 
 
+def _claim_of(one: Settlement) -> dict[str, Any]:
+    by = None if one.attempts is None else one.claimed_by or 0
+    return {"delivery": one.delivery, "attempts": one.attempts, "claimed_by": by}
+
+
+def _is_of(one: Settlement, attempts: int, claimed_by: int | None) -> bool:
+    return one.attempts is None or (one.attempts, one.claimed_by) == (attempts, claimed_by)
+
+
 def _is_plain(one: Settlement) -> bool:
     plain = one.state is DeliveryState.SENT and one.counted and not one.reason
     return plain and one.answer is not None and one.resent is None
@@ -168,7 +202,7 @@ def _is_plain(one: Settlement) -> bool:
 def _settling(one: Settlement, now: datetime) -> dict[str, Any]:
     again = one.state in (DeliveryState.DUE, DeliveryState.DEFERRED)
     return {
-        "delivery": one.delivery,
+        **_claim_of(one),
         "state": str(one.state),
         "reason": one.reason,
         "back": 0 if one.counted else 1,

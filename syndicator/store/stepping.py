@@ -23,7 +23,7 @@ from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole
-from syndicator.store.batching import batch_of, priority_of
+from syndicator.store.batching import batch_of, called, priority_of
 from syndicator.store.messages import Message
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, UtcTime
 
@@ -137,7 +137,11 @@ async def write_step(
     statement = typed(INSERT.format(recipients=recipients.format(people=people)), {**given, "batches": made})
     written = await session.execute(statement)
     empty = ~exists().where(DELIVERY.c.batch_id == BATCH.c.id)
-    await session.execute(delete(BATCH).where(BATCH.c.id.in_(made), empty))
+    query = delete(BATCH).where(BATCH.c.id.in_(made), empty).returning(BATCH.c.id)
+    filled = set(made) - set(await session.scalars(query))
+    for channel, _ in counts:
+        ours = [number for number, row in zip(made, rows, strict=True) if row["channel"] == channel]
+        called(session, [number for number in ours if number in filled], channel, priority, step.now)
     return int(written.rowcount)  # type: ignore[attr-defined]  # an INSERT has one
 
 

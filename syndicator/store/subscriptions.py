@@ -40,6 +40,7 @@ from syndicator.store.people import (
 )
 from syndicator.store.resting import back, next_resume, pause, rest, resume, resume_due
 from syndicator.store.tables import FILTER, MESSAGE, SUBSCRIBER, SUBSCRIPTION
+from syndicator.store.wanted import tell
 
 __all__ = [
     "ASKED",
@@ -146,6 +147,8 @@ async def subscribe(
         **_consent(consent),
     }
     made = await session.scalar(insert(SUBSCRIPTION).values(values).returning(SUBSCRIPTION.c.id))
+    if cadence is not Cadence.IMMEDIATE:
+        tell(session)  # it may bring digest windows that nobody waited for before
     return await _sure(session, int(made or 0))
 
 
@@ -154,6 +157,7 @@ async def confirm(session: AsyncSession, subscription: int, now: datetime) -> Su
     pending = (SUBSCRIPTION.c.id == subscription) & (SUBSCRIPTION.c.state == SubscriptionState.PENDING)
     values = {"state": SubscriptionState.ACTIVE, "confirmed_at": now}
     await session.execute(update(SUBSCRIPTION).where(pending).values(values))
+    tell(session)
     return await _one(session, (SUBSCRIPTION.c.id == subscription) & LIVE)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from syndicator.domain.letters import Sent
 from syndicator.domain.model import ChannelKind
+from syndicator.domain.ports import ALONE
 from syndicator.pipeline.grouping import Asked, Grouping
 from syndicator.store import ledger
 from syndicator.store.ledger import Wish
@@ -59,11 +60,11 @@ async def test_answers_of_a_shared_transaction_that_fails_are_written_alone(pres
     claim_each = ledger.claim_each
     broken: list[int] = []
 
-    async def fails(session, wishes, now):
+    async def fails(session, wishes, now, **by):
         if len(wishes) > 1:
             broken.append(len(wishes))
             raise OSError("the disk is slow")
-        return await claim_each(session, wishes, now)
+        return await claim_each(session, wishes, now, **by)
 
     monkeypatch.setattr(ledger, "claim_each", fails)
     settled = [press.settler.settle(MAIL, c, [Sent()] * 2, Wish(n, 20)) for n, c in zip(numbers, chunks, strict=True)]
@@ -77,10 +78,10 @@ async def claiming(press, number, monkeypatch):
     """A lane in the middle of its claim, and the event that lets the transaction go on."""
     claim_each, begun, go_on = ledger.claim_each, asyncio.Event(), asyncio.Event()
 
-    async def slow(session, wishes, now):
+    async def slow(session, wishes, now, **by):
         begun.set()
         await go_on.wait()
-        return await claim_each(session, wishes, now)
+        return await claim_each(session, wishes, now, **by)
 
     monkeypatch.setattr(ledger, "claim_each", slow)
     lane = asyncio.create_task(press.settler.claim(Wish(number, 20)))
@@ -125,7 +126,7 @@ async def test_whoever_leaves_before_their_turn_comes_is_not_written(press, read
         noted.extend(answers)
         await asyncio.sleep(0.01)
 
-    grouping: Grouping[str] = Grouping(press.database, note, lambda: press.now)
+    grouping: Grouping[str] = Grouping(press.database, note, lambda: press.now, ALONE)
     first = asyncio.create_task(grouping.ask(Asked("first", Wish(number, 1))))
     await asyncio.sleep(0)
     late = Asked("late", None)
@@ -142,7 +143,7 @@ async def test_whoever_leaves_before_their_turn_comes_is_not_written(press, read
 async def test_a_lane_that_leaves_between_the_commit_and_its_waking_keeps_no_rows_either(press, reader):
     numbers = await batches(press, reader, releases=2)
     asked = [Asked(None, Wish(number, 20)) for number in numbers]
-    grouping: Grouping[str] = Grouping(press.database, nothing, lambda: press.now)
+    grouping: Grouping[str] = Grouping(press.database, nothing, lambda: press.now, ALONE)
     stays, leaves = (asyncio.create_task(grouping.ask(one)) for one in asked)
     asked[1].given.add_done_callback(lambda _: leaves.cancel())
     with pytest.raises(asyncio.CancelledError):
@@ -156,9 +157,9 @@ async def test_a_lane_that_leaves_while_others_are_given_back_keeps_no_rows_eith
     numbers = await batches(press, reader, releases=2)
     claim_each, settle, lanes = ledger.claim_each, ledger.settle, []
 
-    async def claims(session, wishes, now):
+    async def claims(session, wishes, now, **by):
         lanes[0].cancel()
-        return await claim_each(session, wishes, now)
+        return await claim_each(session, wishes, now, **by)
 
     async def settles(session, settlements, now):
         lanes[1].cancel()
@@ -190,9 +191,9 @@ async def test_what_cannot_be_given_back_fails_nobody_whose_rows_are_claimed(pre
     numbers = await batches(press, reader, releases=2)
     claim_each, lanes = ledger.claim_each, []
 
-    async def claims(session, wishes, now):
+    async def claims(session, wishes, now, **by):
         lanes[0].cancel()
-        return await claim_each(session, wishes, now)
+        return await claim_each(session, wishes, now, **by)
 
     async def broken(*_):
         raise ValueError("no way back")
@@ -210,8 +211,8 @@ async def test_a_batch_that_cannot_be_claimed_is_nobody_elses_trouble(press, rea
     chunks = await asyncio.gather(*(press.settler.claim(Wish(number, 1)) for number in numbers))
     claim_each = ledger.claim_each
 
-    async def poisoned(session, wishes, now):
-        found = await claim_each(session, wishes, now)
+    async def poisoned(session, wishes, now, **by):
+        found = await claim_each(session, wishes, now, **by)
         if any(wish.batch == numbers[1] for wish in wishes):
             raise KeyError("a language of which nobody knows")
         return found

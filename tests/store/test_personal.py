@@ -246,7 +246,7 @@ async def test_what_is_left_of_an_erased_person_is_what_they_were_told_and_nothi
             for sent in await rows(session, DELIVERY, subscriber_id=who):
                 (message,) = await rows(session, MESSAGE, id=sent["message_id"])
                 counted = {"state": "sent", "due_at": message["created_at"], "settled_at": message["created_at"]}
-                counted |= dict.fromkeys(("subscription_id", "batch_id", "claimed_at", "tried_at"))
+                counted |= dict.fromkeys(("subscription_id", "batch_id", "claimed_at", "claimed_by", "tried_at"))
                 counted |= dict.fromkeys(("handed_at", "left_at"))
                 counted |= {"lang": "", "reason": "", "answer": {}, "attempts": 0, "crashes": 0}
                 counted |= {"slowed": 0, "resent": False}
