@@ -10,8 +10,9 @@ Rules, in order:
    that fails later (locked, disk full, server lost) is a `DatabaseTrouble`: one line, and nothing of it was written.
    Where PostgreSQL finds that two transactions wait for each other, one of them is `Collided`: `again` repeats it.
 5. A session stays inside its block; no network call is made while one is open.
-6. Nothing waits for ever: a server has 10 seconds to answer, a statement 30 (reading) or 60 (writing); a migration may
-   take its time.
+6. Nothing waits for ever: a server has 4 seconds to open, a statement 30 (reading) or 60 (writing); a migration may
+   take its time. A server or a line that gives no answer is noticed within 10 (`patience`): the block that waits ends
+   with `DatabaseTrouble`, its connection is thrown away, and the next block opens a new one.
 7. No error's text says what was to be written: it may be an address.
 """
 
@@ -29,6 +30,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from syndicator.store.wanted import Post, posted
@@ -59,12 +61,17 @@ PRAGMAS = (
 ONCE = ("PRAGMA journal_mode=WAL",)
 NO_WRITES = ("PRAGMA query_only=ON",)
 SQLITE = "sqlite"
-CONNECT = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
+CONNECT = {  # libpq's, in seconds but for `tcp_user_timeout`: a line that is cut is noticed in about eight
+    "connect_timeout": 4,
+    "tcp_user_timeout": 8000,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
 }
+# What the server does with us when we are gone without a word: it lets go of what we have locked.
+FAREWELL = "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4"
+IDLE_WRITER = "-c idle_in_transaction_session_timeout=60s"
+FREE_SECONDS = 10  # to wait for a connection of one's own
 STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
 
 DEADLOCK = "40P01"  # PostgreSQL's deadlock_detected
@@ -202,6 +209,8 @@ class Database:
             self._probed = True
         try:
             return await engine.connect()
+        except NoneFree:
+            raise DatabaseTrouble(f"{shown(self.url)}: no connection became free in time") from None
         except (OperationalError, OSError) as error:
             raise MissingDatabase(f"{shown(self.url)}: the database cannot be opened: {_reason(error)}") from None
 
@@ -301,11 +310,19 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
         raise MissingDatabase("database.url: it is not an address of the form postgresql://USER@HOST/NAME") from None
-    patience = f"-c statement_timeout={STATEMENT_SECONDS[use]}s"
-    asked = {**CONNECT, "options": f"{patience} {parsed.query.get('options', '')}".strip()}  # the configured one wins
-    asked = {name: value for name, value in asked.items() if name == "options" or name not in parsed.query}
+    from syndicator.patience import PatientConnection  # noqa: PLC0415  # it loads the driver
+
+    patience = f"-c statement_timeout={STATEMENT_SECONDS[use]}s {FAREWELL} {IDLE_WRITER if use == 'write' else ''}"
+    asked: dict[str, Any] = {name: value for name, value in CONNECT.items() if name not in parsed.query}
+    asked["options"] = f"{patience} {parsed.query.get('options', '')}".strip()  # the configured one wins
     engine = create_async_engine(
-        parsed, connect_args=asked, pool_pre_ping=True, pool_size=READERS, max_overflow=READERS, hide_parameters=True
+        parsed,
+        connect_args={**asked, "async_creator_fn": PatientConnection.connect},
+        pool_pre_ping=True,
+        pool_size=READERS,
+        max_overflow=READERS,
+        pool_timeout=FREE_SECONDS,
+        hide_parameters=True,
     )
     event.listen(engine.sync_engine, "handle_error", _without_values)
     if use != "read":
