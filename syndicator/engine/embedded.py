@@ -25,16 +25,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Clock, Handler, Job, Pending
+from syndicator.engine.failing import seconds_away
 from syndicator.metrics import Metrics
 
 __all__ = ["EmbeddedEngine"]
 
 log = structlog.get_logger()
-
-LONGEST_COOLDOWN = 300.0  # seconds; a job that keeps failing is tried again at least this often
-URGENT_COOLDOWN = 5.0  # the same for embargoes, feeds and urgent messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +53,9 @@ class _Failures:
     away: dict[str, tuple[datetime, timedelta]] = field(default_factory=dict)
 
     def note(self, job: Job, now: datetime) -> float:
-        key, longest = job.key, URGENT_COOLDOWN if job.priority <= Priority.URGENT else LONGEST_COOLDOWN
-        self.counts[key] += 1
-        seconds = min(2.0 ** min(self.counts[key] - 1, 20), longest)
-        self.away[key] = now, timedelta(seconds=seconds)
+        self.counts[job.key] += 1
+        seconds = seconds_away(self.counts[job.key], job.priority)
+        self.away[job.key] = now, timedelta(seconds=seconds)
         return seconds
 
     def clear(self, key: str) -> None:

@@ -1,0 +1,96 @@
+"""Who is here: this process's row among Procrastinate's workers, and its signs of life.
+
+Rules, in order:
+
+1. A process has one row; its number is what it claims deliveries and jobs under.
+2. It is sure of itself for a while after its last sign of life was on its way, by a clock that nobody sets. A row that a
+   judge has taken away is found missing at the next one: it registers anew, under another number.
+3. At its end it takes its row away itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from time import monotonic
+
+import structlog
+from procrastinate import PsycopgConnector
+from procrastinate.manager import JobManager
+
+from syndicator.engine.line import plainly
+from syndicator.engine.rhythm import Rhythm
+
+__all__ = ["Attended"]
+
+log = structlog.get_logger()
+
+BEAT = "UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(number)s RETURNING id"
+SOON = 1.0  # seconds after a sign that failed
+
+
+class Attended:
+    """See the module's rules, and `domain.ports.Attendance`."""
+
+    def __init__(self, connector: PsycopgConnector, rhythm: Rhythm) -> None:
+        self._connector = connector
+        self._manager = JobManager(connector)
+        self._rhythm = rhythm
+        self._number: int | None = None
+        self._beaten = -rhythm.sure
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def number(self) -> int | None:
+        """Under which claims are made; it changes after this process was taken for dead."""
+        return self._number
+
+    def is_sure(self) -> bool:
+        """Whether nobody can have taken this process for dead."""
+        return self._number is not None and monotonic() - self._beaten < self._rhythm.sure
+
+    async def start(self) -> None:
+        """Register, and go on giving signs of life.
+
+        Raises:
+            QueueTrouble: the database cannot be reached.
+        """
+        await self._beat()
+        self._task = asyncio.create_task(self._run(), name="attendance")
+
+    async def stop(self) -> None:
+        """Take the row away; safe to call twice. If the database is gone, the others find out by themselves."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        number, self._number = self._number, None
+        if number is not None:
+            with suppress(OSError):
+                async with plainly():
+                    await self._manager.unregister_worker(number)
+
+    async def _run(self) -> None:
+        pause, failing = self._rhythm.beat, False
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self._beat()
+            except OSError as error:
+                if not failing:
+                    log.warning("no sign of life can be given; tried again", reason=str(error))
+                pause, failing = min(SOON, self._rhythm.beat), True
+            else:
+                pause, failing = self._rhythm.beat, False
+
+    async def _beat(self) -> None:
+        begun = monotonic()  # not when it was answered: others count from the moment it was written
+        async with plainly():
+            if self._number is not None:
+                rows = await self._connector.execute_query_all_async(BEAT, number=self._number)
+                if not rows:
+                    log.warning("this process was taken for dead; it registers anew", number=self._number)
+                    self._number = None
+            if self._number is None:
+                self._number = await self._manager.register_worker()
+        self._beaten = begun

@@ -1,0 +1,237 @@
+"""The cluster's engine: jobs of all machines in one queue, Procrastinate's, on PostgreSQL.
+
+Rules, in order:
+
+1. The ledger stays the truth: every job follows from rows. Who plans (`plans`) asks for what is pending and sees to it
+   that the queue has it; what a transaction makes due goes into the queue with it (`post`).
+2. Equal keys are one job, on however many machines: one waits at most, and one runs.
+3. A process takes jobs of its own lanes (`works_on`), as many side by side as each lane has workers.
+4. Whoever dies is found by its missing signs of life, and its jobs are done anew (`judge`). Whoever was only frozen
+   finds that out before anything else (`attendance`).
+5. A database that is gone stops nothing for good: everything here goes on by itself once it is back.
+6. `stop` starts nothing new, lets running chunks finish, then cancels; what was cancelled goes back into the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+from procrastinate.worker import Worker
+
+from syndicator.domain.ports import Clock, Handler, Job, Part, Pending
+from syndicator.engine.attendance import Attended
+from syndicator.engine.crew import Crew, app_for
+from syndicator.engine.judge import Judge
+from syndicator.engine.line import Listener, connector_for
+from syndicator.engine.planner import Planner
+from syndicator.engine.queue import Post, Queue
+from syndicator.engine.rhythm import Rhythm
+from syndicator.engine.seats import Seats
+from syndicator.metrics import Metrics
+
+__all__ = ["ClusterEngine", "open_post"]
+
+log = structlog.get_logger()
+
+ALL = 1000  # jobs side by side, of all lanes: each lane has its own limit
+LONGEST_PAUSE = 5.0  # seconds before a worker that ended by itself is begun again
+GOODBYE = 5.0  # seconds for the database to hear that this process leaves
+
+for noisy in ("procrastinate", "psycopg.pool"):  # what matters of it is said here, in one line
+    logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def open_post(clock: Clock = _now) -> Post:
+    """For commands: puts jobs into the queue with a transaction, and tells all processes; see `Database.attach`."""
+    return Post(clock)
+
+
+async def _nobody() -> None:
+    """Where nobody keeps a ledger."""
+
+
+class ClusterEngine:
+    """See the module's rules. Give `post` to `Database.attach`, and `attendance` to whoever claims deliveries.
+
+    Args:
+        url: postgresql://…, migrated, with Procrastinate's schema (`engine.schema`).
+        handlers: this process's jobs by name; one that is not there goes back into the queue.
+        pending: what is unfinished and shared; asked only where `plans`.
+        clock: the program's.
+        metrics: counts jobs.
+        lanes: how many jobs of a lane run side by side here; a lane not named has one.
+        works_on: whether this process takes jobs of that lane.
+        plans: whether it plans and judges: the role `scheduler`.
+        seats: what one process of all may run, by name; see `engine.seats`.
+        heard: is called whenever any process told something, and after words may have been missed.
+        bereaved: is called where `plans`, after processes died and from time to time: rows that they had claimed are due.
+        rhythm: the times that all processes agree on.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        handlers: Mapping[str, Handler],
+        pending: Pending,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        lanes: Mapping[str, int] | None = None,
+        works_on: Callable[[str], bool] = lambda _: True,
+        plans: bool = True,
+        seats: Mapping[str, Part] | None = None,
+        heard: Callable[[], None] = lambda: None,
+        bereaved: Callable[[], Awaitable[None]] = _nobody,
+        rhythm: Rhythm | None = None,
+    ) -> None:
+        self._rhythm = rhythm or Rhythm()
+        self._connector = connector_for(url)
+        self._queue = Queue(self._connector, clock)
+        self.post = Post(clock)
+        self.attendance = Attended(self._connector, self._rhythm)
+        self._seats = Seats(seats or {}, self._queue, self.attendance)
+        self._handlers = {**handlers, **self._seats.handlers()}
+        self._crew = Crew(
+            self._connector,
+            self._queue,
+            self.attendance,
+            self._handlers,
+            lanes=dict(lanes or {}),
+            works_on=lambda lane: self._seats.wants(lane) or (not lane.startswith("seat:") and works_on(lane)),
+            clock=clock,
+            metrics=metrics,
+            rhythm=self._rhythm,
+        )
+        self._planner = Planner(self._queue, pending, clock, self._rhythm) if plans else None
+        self._judge = Judge(self._connector, self._rhythm, lambda: self.attendance.number, bereaved) if plans else None
+        self._heard = heard
+        self._listener = Listener(url, told=self._told, moved=self._crew.nudge)
+        self._worker: Worker | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening = asyncio.Lock()
+        self._stopping = asyncio.Event()
+
+    # -- the port
+    async def submit(self, job: Job, occurrence: datetime | None = None) -> None:
+        """Ask for a job; see `domain.ports.Engine`.
+
+        Raises:
+            KeyError: no handler has that name here.
+            QueueTrouble: the database fails; nobody was asked.
+        """
+        if job.name not in self._handlers:
+            raise KeyError(f"no handler for job {job.name!r}")
+        await self._opened()
+        if occurrence is None:
+            await self._queue.put([job])
+        else:
+            await self._queue.put_turn(job, occurrence)
+
+    def wake(self) -> None:
+        """Something was written: ask the database for pending work now, if this process plans."""
+        if self._planner is not None:
+            self._planner.wake()
+
+    async def start(self) -> None:
+        """Register, and begin with what the database says is unfinished.
+
+        Raises:
+            QueueTrouble: the database cannot be reached.
+        """
+        self._stopping.clear()
+        self._crew.stopping = False
+        await self._opened()
+        await self.attendance.start()
+        await self._listener.start()
+        if self._planner is not None:
+            await self._planner.start()
+        if self._judge is not None:
+            await self._judge.start()
+        await self._seats.start()
+        self._tasks = [
+            asyncio.create_task(self._work(), name="worker"),
+            asyncio.create_task(self._pay(), name="given back later"),
+        ]
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing new; let running jobs finish their chunk within `grace` seconds, then cancel them."""
+        self._stopping.set()
+        self._crew.stopping = True
+        for part in (self._planner, self._judge, self._seats):
+            if part is not None:
+                await part.stop()
+        if self._worker is not None:
+            self._worker.shutdown_graceful_timeout = grace
+            self._worker.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace + GOODBYE)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = []
+        await self._listener.stop()
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self._leave()
+        except (OSError, TimeoutError) as error:
+            log.warning("the others find out by themselves that this process has ended", reason=str(error))
+        await self._connector.close_async()
+
+    # -- within
+    def _told(self) -> None:
+        """A word of some process."""
+        self.wake()
+        self._seats.wake()
+        self._crew.nudge()
+        self._heard()
+
+    async def _opened(self) -> None:
+        async with self._opening:
+            await self._connector.open_async()
+
+    async def _work(self) -> None:
+        """Procrastinate's worker; one that ends by itself is begun again, after a growing while."""
+        pause = 0.1
+        app = app_for(self._connector, self._crew, self._handlers)
+        while not self._stopping.is_set():
+            self._worker = Worker(
+                app,
+                name="syndicator",
+                concurrency=ALL,
+                fetch_job_polling_interval=self._rhythm.poll,
+                install_signal_handlers=False,
+                delete_jobs="always",
+            )
+            try:
+                await self._worker.run()
+            except Exception as error:
+                log.exception("the worker ended; begun again", again_in_seconds=pause, reason=str(error))
+            if self._stopping.is_set():
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _pay(self) -> None:
+        """What could not be given back is, as soon as that goes."""
+        while not self._stopping.is_set():
+            try:
+                await asyncio.wait_for(self._stopping.wait(), self._rhythm.look)
+            except TimeoutError:
+                try:
+                    await self._crew.pay()
+                except OSError:
+                    continue  # said when it first failed
+
+    async def _leave(self) -> None:
+        await self._crew.pay()
+        if self._seats.handlers():
+            await self._queue.tell()
+        await self.attendance.stop()

@@ -1,0 +1,140 @@
+"""The lines to PostgreSQL that a cluster's engine has: a small pool, and one line that listens.
+
+Rules, in order:
+
+1. No wait for the server takes longer than `PATIENCE`: then the line is cut, and who waits gets an error. A server (or a
+   network) that hangs is so a server that fails.
+2. A process has at most `MOST` lines and the listening one, whatever it works on.
+3. Words: 'syndicator' says that somebody wrote something that others may have to act on; Procrastinate's own channel
+   that a job was put into the queue; 'syndicator_queue' that one which waits has become due or more important. None
+   says more than that it was said. After a line was lost everything counts as said.
+4. What fails is a `QueueTrouble`: one line, nothing of a job's arguments in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import psycopg
+import psycopg_pool
+import structlog
+from procrastinate import PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+
+__all__ = ["Listener", "QueueTrouble", "connector_for", "plainly"]
+
+log = structlog.get_logger()
+
+PATIENCE = 9.0  # seconds for one answer
+MOST = 4
+HERE: dict[str, Any] = {"connect_timeout": 8, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+TOLD = "syndicator"
+PUT = "procrastinate_any_queue_v1"
+MOVED = "syndicator_queue"
+PULSE = 5.0  # seconds of silence after which the listening line is tried
+LONGEST_PAUSE = 5.0  # seconds between tries to listen again
+
+
+class QueueTrouble(OSError):
+    """The queue cannot be reached or refuses; nothing was changed, and it may be tried again."""
+
+
+class Line(psycopg.AsyncConnection[Any]):
+    """A connection that is cut where the server does not answer (rule 1)."""
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """See `psycopg.AsyncConnection.wait`: all that it ever waits for, it waits for here."""
+        cut = asyncio.get_running_loop().call_later(PATIENCE, self._cut)
+        try:
+            return await super().wait(*args, **kwargs)
+        finally:
+            cut.cancel()
+
+    def _cut(self) -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+
+def connector_for(url: str) -> PsycopgConnector:
+    """Procrastinate's connector, over lines of ours. Opened and closed by whoever runs."""
+    return PsycopgConnector(
+        conninfo=url,
+        connection_class=Line,
+        kwargs={**HERE, "application_name": "syndicator queue"},
+        min_size=1,
+        max_size=MOST,
+        timeout=PATIENCE,
+        reconnect_timeout=2.0,  # who asks for a line then makes the next try
+    )
+
+
+@asynccontextmanager
+async def plainly() -> AsyncIterator[None]:
+    """The libraries' errors as one line.
+
+    Raises:
+        QueueTrouble: instead of theirs.
+    """
+    try:
+        yield
+    except (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed) as error:
+        cause = error.__cause__ if isinstance(error, ConnectorException) and error.__cause__ else error
+        diagnosis = getattr(getattr(cause, "diag", None), "message_primary", None)  # without DETAIL and its values
+        said = diagnosis or str(cause).strip() or type(cause).__name__
+        raise QueueTrouble(f"queue: {said.splitlines()[0]}") from None
+
+
+class Listener:
+    """Hears what is said (rule 3): `told` for words of transactions, `moved` for the queue."""
+
+    def __init__(self, url: str, *, told: Callable[[], None], moved: Callable[[], None]) -> None:
+        self._url = url
+        self._told = told
+        self._moved = moved
+        self._task: asyncio.Task[None] | None = None
+        self.listens = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to listen; what is said before is not heard."""
+        self._task = asyncio.create_task(self._run(), name="listen")
+
+    async def stop(self) -> None:
+        """End; safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                async with plainly():
+                    await self._listen()
+            except OSError as error:
+                if self.listens.is_set():
+                    log.warning("the line that listens is lost; tried again", reason=str(error))
+                self.listens.clear()
+            else:
+                pause = 0.1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _listen(self) -> None:
+        async with await Line.connect(
+            self._url, autocommit=True, **HERE, application_name="syndicator listens"
+        ) as line:
+            for channel in (TOLD, PUT, MOVED):
+                await line.execute(f'LISTEN "{channel}"')  # three constants
+            self.listens.set()
+            self._told()
+            self._moved()
+            while True:
+                async for word in line.notifies(timeout=PULSE):
+                    (self._told if word.channel == TOLD else self._moved)()
+                await line.execute("SELECT 1")

@@ -1,0 +1,115 @@
+"""The planner: asks the database what is unfinished, and puts what is due into the queue.
+
+Rules, in order:
+
+1. It asks on every word, soon after each other but not at once, and every `sweep` seconds.
+2. What is due goes into the queue, but for what waits there already just as well. What is due later waits here for its
+   time by the program's clock; each answer takes the place of the one before.
+3. Two planners do no harm: the keys are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import structlog
+
+from syndicator.domain.ports import Clock, Job, Pending
+from syndicator.engine.queue import Queue
+from syndicator.engine.rhythm import Rhythm
+
+__all__ = ["Planner"]
+
+log = structlog.get_logger()
+
+
+class Planner:
+    """See the module's rules."""
+
+    def __init__(self, queue: Queue, pending: Pending, clock: Clock, rhythm: Rhythm) -> None:
+        self._queue = queue
+        self._pending = pending
+        self._clock = clock
+        self._rhythm = rhythm
+        self._later: dict[str, Job] = {}
+        self._ask = True
+        self._asked_at: float | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be asked and nothing is due."""
+        now = self._clock()
+        return not self._ask and not any(job.due <= now for job in self._later.values())
+
+    def wake(self) -> None:
+        """Something was written."""
+        self._ask = True
+        self._changed.set()
+
+    async def start(self) -> None:
+        """Begin with a question."""
+        self._ask = True
+        self._task = asyncio.create_task(self._run(), name="planner")
+
+    async def stop(self) -> None:
+        """End; safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        failing = False
+        while True:
+            self._changed.clear()
+            try:
+                await self._plan()
+                failing = False
+            except OSError as error:
+                if not failing:
+                    log.warning("pending work could not be planned; asked again soon", reason=str(error))
+                failing = self._again()
+            except Exception:
+                log.exception("pending work could not be planned; asked again soon")
+                failing = self._again()
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout=1.0 if failing else self._pause())
+            except TimeoutError:
+                continue
+            await asyncio.sleep(self._rest())
+
+    def _again(self) -> bool:
+        self._ask = True
+        return True
+
+    async def _plan(self) -> None:
+        if self._ask or self._until_sweep() <= 0:
+            self._ask = False
+            self._asked_at = monotonic()
+            found = {job.key: job for job in await self._pending(self._clock())}
+        else:
+            found = self._later
+        now = self._clock()
+        due = [job for job in found.values() if job.due <= now]
+        if due:
+            waiting = await self._queue.waiting()
+            await self._queue.put(
+                [job for job in due if not (known := waiting.get(job.key)) or not known.is_as_good_as(job)]
+            )
+        self._later = {key: job for key, job in found.items() if job.due > now}
+
+    def _until_sweep(self) -> float:
+        return 0.0 if self._asked_at is None else self._asked_at + self._rhythm.sweep - monotonic()
+
+    def _rest(self) -> float:
+        """Words come in crowds: one question answers many."""
+        return 0.0 if self._asked_at is None else max(0.0, self._asked_at + self._rhythm.settle - monotonic())
+
+    def _pause(self) -> float:
+        now = self._clock()
+        soonest = min((job.due for job in self._later.values()), default=None)
+        until_sweep = max(self._until_sweep(), 0.01)
+        return until_sweep if soonest is None else min(max((soonest - now).total_seconds(), 0.001), until_sweep)
