@@ -6,8 +6,9 @@ Rules, in order:
    it ends (`trouble`); meanwhile the bot waits and tries again, however long that lasts.
 2. One desk handles what is heard (`desk`), whether it was polled for (`polling`) or brought to us (`webhook`).
 3. Answers to people have connections of their own: a broadcast, however large or stalled, holds up no dialogue.
-4. One sender per bot: another process with our token shows as a second poller or another webhook, and is told at once.
-   On one database the service's own lock lets nobody else begin.
+4. One sender per bot: another program with our token shows as a second poller or another webhook, and is told at once.
+   On one database the service's own lock lets nobody else begin, or one process at a time has the bot's seat (`seat`):
+   the others keep quiet (`tenure`).
 5. The library gets no scheduler, no updater and no rate limiter: there is one loop, one schedule and one pace, ours.
 """
 
@@ -25,6 +26,7 @@ from telegram.ext import Application, ApplicationBuilder, ExtBot
 
 from bots.telegram.desk import Desk
 from bots.telegram.dialogue import Chats, Dialogue
+from bots.telegram.door import WEBHOOK_PATH
 from bots.telegram.introducing import introduce
 from bots.telegram.limits import Pacer
 from bots.telegram.pace import Pace
@@ -34,10 +36,11 @@ from bots.telegram.sizing import LANES, most
 from bots.telegram.standing import Reopened, Standing
 from bots.telegram.talk.turns import Part
 from bots.telegram.talk.waiting import Answers
+from bots.telegram.tenure import Tenure
 from bots.telegram.transport import AiohttpRequest, hide_token
 from bots.telegram.trouble import Trouble, fault
 from bots.telegram.turnstile import Turnstile
-from bots.telegram.webhook import WEBHOOK_PATH, Webhook
+from bots.telegram.webhook import Webhook
 from config.settings import DigestSettings, TelegramSettings
 from syndicator.domain.ports import Clock
 from syndicator.domain.site import Site
@@ -50,6 +53,8 @@ from syndicator.pipeline.digests import schedule_of
 __all__ = ["TelegramBot"]
 
 ANSWERS, BROADCASTS, POLLS = 8, 16, 1  # connections
+Named = Callable[[str], Awaitable[None]]
+"""Told the bot's public name; never raises."""
 
 log = structlog.get_logger()
 
@@ -75,6 +80,8 @@ class TelegramBot:
         more: Sequence[Part] = (),
         metrics: Metrics | None = None,
         reopened: Reopened | None = None,
+        tenure: Tenure | None = None,
+        named: Named | None = None,
         poll_for: timedelta = LONG_POLL,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -86,7 +93,7 @@ class TelegramBot:
         self._metrics = metrics
         self.pacer = Pacer(settings.per_second, begun=clock())
         self.pace = Pace(self.pacer, pauses, metrics=metrics)
-        self._requests = answers, broadcasts, polls = _connections(settings)
+        self._requests = answers, broadcasts, polls = _connections(settings, tenure or Tenure())
         self.bot, self.sender = (_line(settings, token, one, polls) for one in (answers, broadcasts))
         self._answers = Answers(
             gone=lambda chat, reason: chats.blocked(chat, reason=reason), slowed=self._slowed, told=self._answered
@@ -105,21 +112,27 @@ class TelegramBot:
         ours = [*(channel.chat for channel in settings.channels), settings.audit_chat]
         self._standing = Standing(ours, reopened)
         self._trouble = Trouble(clock, self.pacer.hold)
-        self._desk = Desk(self._handle, turnstile=Turnstile(ours), slow=self._dialogue.slow)
-        self._polling = Polling(self.bot, self._desk, self._trouble, poll_for=poll_for, sleep=sleep)
+        self.desk = Desk(self._handle, turnstile=Turnstile(ours), slow=self._dialogue.slow)
+        self._polling = Polling(self.bot, self.desk, self._trouble, poll_for=poll_for, sleep=sleep)
         self._webhook = self._hooked(settings)
         self._task: asyncio.Task[None] | None = None
+        self._named = named
         self._ready = False
 
     def _hooked(self, settings: TelegramSettings) -> Webhook:
         secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
         url = self._site.base_url + WEBHOOK_PATH
-        return Webhook(self.bot, self._desk, self._trouble, url=url, secret=secret, sleep=self._sleep)
+        return Webhook(self.bot, self.desk, self._trouble, url=url, secret=secret, sleep=self._sleep)
 
     @property
     def username(self) -> str:
         """The bot's public name without @; "" until Telegram has told it."""
         return self.bot.username if self._ready else ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it can answer: Telegram knows it, and it was not stopped."""
+        return self._ready
 
     @property
     def trouble(self) -> str:
@@ -141,7 +154,7 @@ class TelegramBot:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await self._desk.close(GRACE)
+        await self.desk.close(GRACE)
         await self._answers.close()
         if self._ready:
             self._ready = False
@@ -153,6 +166,8 @@ class TelegramBot:
         try:
             await self._until_done(self._come_up)
             self._ready = True
+            if self._named is not None:
+                await self._named(self.bot.username)
             listening = asyncio.create_task(self._listen(), name="telegram-listening")
             try:
                 await introduce(self.bot, self._dialogue, self._site.languages, self._site.default_language)
@@ -217,10 +232,11 @@ def _token(settings: TelegramSettings) -> str:
     return token
 
 
-def _connections(settings: TelegramSettings) -> tuple[AiohttpRequest, AiohttpRequest, AiohttpRequest]:
+def _connections(settings: TelegramSettings, tenure: Tenure) -> tuple[AiohttpRequest, AiohttpRequest, AiohttpRequest]:
     """For answers, broadcasts and polls."""
-    side_by_side = max(BROADCASTS, LANES * most(settings.per_second))
-    return AiohttpRequest(pool=ANSWERS), AiohttpRequest(pool=side_by_side), AiohttpRequest(pool=POLLS)
+    pools = ANSWERS, max(BROADCASTS, LANES * most(settings.per_second)), POLLS
+    answers, broadcasts, polls = (AiohttpRequest(pool=pool, may=tenure.holds) for pool in pools)
+    return answers, broadcasts, polls
 
 
 def _line(settings: TelegramSettings, token: str, request: AiohttpRequest, polls: AiohttpRequest) -> ExtBot[None]:

@@ -162,6 +162,14 @@ class TelegramChannel:
         ends = (self._pacer.held_until(now), self._reach.held_until(now))
         return max((one for one in ends if one is not None), default=None)
 
+    async def begin(self, now: datetime) -> None:
+        """This process sends from now on, after another perhaps: what that one kept is taken up."""
+        await self._pace.restore(now)
+
+    async def keep(self) -> None:
+        """Another may send from now on: what it has to know is kept."""
+        await self._pace.flush()
+
     async def send(self, letters: Sequence[Letter], now: datetime) -> Sequence[Outcome]:
         """Send each letter; see `domain.ports.Channel`."""
         await self._pace.restore(now)

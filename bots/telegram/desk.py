@@ -58,6 +58,10 @@ class Desk:
         """The lowest number that is still being handled, or None."""
         return min(self._under_way, default=None)
 
+    def knows(self, number: int) -> bool:
+        """Whether it was handled lately."""
+        return number in self._known
+
     def take(self, update: Update) -> None:
         """Begin with it, unless it is known."""
         number = update.update_id

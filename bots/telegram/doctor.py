@@ -19,9 +19,9 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from bots.telegram.asking import Line, RefusedCall
+from bots.telegram.door import WEBHOOK_PATH
 from bots.telegram.places import Place
 from bots.telegram.rights import trouble_with
-from bots.telegram.webhook import WEBHOOK_PATH
 from config.settings import TelegramSettings
 from syndicator.domain.places import place_address
 from syndicator.domain.ports import Clock

@@ -8,8 +8,8 @@ Rules, in order:
 3. The bot sends `per_second` messages on average, with a small burst, and in no second more than it may (`ceiling`).
 4. Where several wait, the more important goes first (`Rank`), then the one that asked first. A slot is taken at the
    moment it is granted, so lanes that run side by side cannot share one.
-5. A new process does not know what the one before sent in its last second: it lets a second pass. What a crowd got in
-   its last minute is kept (`spent`), since that second is not enough there.
+5. A new process does not know what the one before sent in its last second: it lets a second pass, and so does one that
+   takes over from another. What a crowd got in its last minute is kept (`spent`): that second is not enough there.
 6. A clock that is set back takes everything with it that was noted here: a second stays a second, and a pause as long
    as it was. What was kept by a process before it holds no longer than it was made for (`kept`).
 

@@ -6,7 +6,8 @@ Rules, in order:
    that the ledger keeps the row and not a worker.
 2. What a crowd is about to get is kept before it goes out: a restart then keeps its pace too.
 3. A 429 pauses what it must, at once here and then in the database, before the caller hears of it.
-4. Answers in a dialogue do not pass here; they are noted (`Pacer.note`), and a 429 to one is told by `flooded`: it is
+4. What could not be kept is kept when it can be: with the next one, or at the end (`flush`), for who comes after us.
+5. Answers in a dialogue do not pass here; they are noted (`Pacer.note`), and a 429 to one is told by `flooded`: it is
    counted and kept like every other.
 """
 
@@ -65,6 +66,12 @@ class Pace:
         self._metrics = metrics
         self._restored = False
         self._restoring = asyncio.Lock()
+        self._owed: dict[str, Pause] = {}  # by scope, what could not be kept yet
+
+    async def flush(self) -> None:
+        """Keep what could not be kept yet; what still cannot is said."""
+        for pause in list(self._owed.values()):
+            await self._keep(pause)
 
     async def restore(self, now: datetime | None = None) -> None:
         """Take up what was kept, once; where it cannot be read it is tried again at the next call."""
@@ -133,7 +140,11 @@ class Pace:
             await self._keep(pause)
 
     async def _keep(self, pause: Pause) -> None:
+        owed, self._owed = {**self._owed, pause.scope: pause}, {}
         try:
-            await self._pauses.keep(pause)
-        except OSError as error:  # it holds in memory; only a restart would forget it
+            for one in list(owed.values()):
+                await self._pauses.keep(one)
+                del owed[one.scope]
+        except OSError as error:  # it holds in memory; only another process would not know
+            self._owed = {**owed, **self._owed}
             log.warning("a pause of telegram cannot be kept", scope=pause.scope.partition(":")[0], reason=str(error))

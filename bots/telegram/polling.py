@@ -6,7 +6,9 @@ Rules, in order:
    it. While a slow one holds the offset, what comes behind it is asked for again and again, and heard.
 2. Whatever Telegram or the line does, the bot waits and asks again (`trouble`).
 3. A webhook keeps a poll from hearing anything; it is taken away, and that is said: somebody set it.
-4. What was handled is confirmed when the bot goes down, so that the next start does not repeat it.
+4. What was handled is confirmed when the bot goes down, so that the next start does not repeat it. The poll
+   that was under way is over before that: whoever polls next meets no other.
+5. A process that speaks for the bot no longer (`tenure`) asks nothing, and says nothing of it: that is no trouble.
 
 https://core.telegram.org/bots/api#getupdates: updates are kept for 24 hours; what an outage of days swallowed is gone.
 """
@@ -22,6 +24,7 @@ from telegram import Bot, Update
 from telegram.error import Conflict
 
 from bots.telegram.desk import Desk
+from bots.telegram.transport import NotOurs
 from bots.telegram.trouble import Trouble
 
 __all__ = ["ALLOWED_UPDATES", "LONG_POLL", "Polling", "Sleep"]
@@ -48,7 +51,7 @@ class Polling:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        tries = 0
+        tries, self._behind = 0, None  # numbers begin anew after a quiet week, and others may have polled meanwhile
         try:
             while True:
                 try:
@@ -79,6 +82,8 @@ class Polling:
 
     async def _recovered(self, error: Exception, tries: int) -> float:
         """Seconds to wait before the next poll."""
+        if isinstance(error, NotOurs):
+            return 1.0
         if isinstance(error, Conflict) and "webhook is active" in error.message:
             try:
                 await self._bot.delete_webhook()

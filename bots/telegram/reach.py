@@ -21,7 +21,7 @@ from typing import TypeVar
 import structlog
 from telegram.error import NetworkError, TelegramError
 
-from bots.telegram.transport import Lost, LostInTime, NotSent, TooLarge
+from bots.telegram.transport import Lost, LostInTime, NotOurs, NotSent, TooLarge
 
 __all__ = ["LONGEST", "Reach"]
 
@@ -71,6 +71,8 @@ class Reach:
     async def _tried(self, send: Callable[[], Awaitable[T]], moment: Callable[[], datetime]) -> T:
         try:
             answer = await send()
+        except NotOurs:  # it is not the line's fault
+            raise
         except NotSent as error:
             self._down(error, moment())
             raise

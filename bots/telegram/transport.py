@@ -9,20 +9,28 @@ Rules, in order:
 3. 429 is `Flooded`, with the seconds from the body, else from Retry-After, else half a minute.
 4. A 2xx that is the Bot API's JSON but brings no result is `Lost` too: something was done, and nobody can tell what.
 5. An address holds the token, so no exception of the library below passes: each becomes one of ours, in our words.
+6. Who may not speak for the bot any more (`tenure`) says nothing: asked before the call, and again once there is a
+   connection, with nothing but the writing still to come.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from telegram.error import NetworkError, RetryAfter, TelegramError, TimedOut
 from telegram.request import BaseRequest, RequestData
 
-__all__ = ["AiohttpRequest", "Flooded", "Lost", "LostInTime", "NotSent", "TooLarge", "hide_token"]
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+__all__ = ["AiohttpRequest", "Flooded", "Lost", "LostInTime", "NotOurs", "NotSent", "TooLarge", "hide_token"]
 
 _DEFAULT_WAIT = 30
 _TOO_LARGE = 413
@@ -40,6 +48,15 @@ class NotSent(NetworkError):
     """Nothing was sent."""
 
     __slots__ = ()
+
+
+class NotOurs(NotSent):
+    """Another process may be the bot by now; nothing was sent."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("this process speaks for the bot no longer")
 
 
 class TooLarge(NetworkError):
@@ -76,13 +93,23 @@ class Flooded(RetryAfter):
         return self._retry_after.total_seconds()
 
 
-class AiohttpRequest(BaseRequest):
-    """One pool of connections; `total` and `connect` are seconds. Opens itself at the first request."""
+def _always() -> bool:
+    return True
 
-    def __init__(self, *, pool: int = 8, total: float = 30, connect: float = 10) -> None:
+
+class AiohttpRequest(BaseRequest):
+    """One pool of connections; `total` and `connect` are seconds. Opens itself at the first request.
+
+    `may` says whether this process speaks for the bot (rule 6).
+    """
+
+    def __init__(
+        self, *, pool: int = 8, total: float = 30, connect: float = 10, may: Callable[[], bool] = _always
+    ) -> None:
         self._pool = pool
         self._total = total
         self._connect = connect
+        self._may = may
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -112,8 +139,10 @@ class AiohttpRequest(BaseRequest):
         """One call; see BaseRequest.
 
         Raises:
-            NotSent, TooLarge, Lost, LostInTime, Flooded: see the module's rules.
+            NotSent, NotOurs, TooLarge, Lost, LostInTime, Flooded: see the module's rules.
         """
+        if not self._may():
+            raise NotOurs
         total = read_timeout if isinstance(read_timeout, int | float) else self._total
         timeout = aiohttp.ClientTimeout(total=total + self._connect, connect=self._connect, sock_read=total)
         try:
@@ -145,9 +174,29 @@ class AiohttpRequest(BaseRequest):
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=self._pool, keepalive_timeout=15)
+            connector = _Gate(self._may, limit=self._pool, keepalive_timeout=15)
             self._session = aiohttp.ClientSession(connector=connector)
         return self._session
+
+
+class _Gate(aiohttp.TCPConnector):
+    """Gives a connection to whom may still speak when there is one (rule 6)."""
+
+    def __init__(self, may: Callable[[], bool], *, limit: int, keepalive_timeout: float) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        self._may = may
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  # the library's name
+        """A connection.
+
+        Raises:
+            NotOurs: there is one, and nothing may be said.
+        """
+        connection = await super().connect(req, traces, timeout)
+        if not self._may():
+            connection.release()
+            raise NotOurs
+        return connection
 
 
 def _body(data: RequestData | None) -> tuple[aiohttp.FormData | bytes | None, dict[str, str]]:
@@ -210,14 +259,14 @@ class _Veil(logging.Filter):
 
     def __init__(self, secret: str) -> None:
         super().__init__()
-        self._secret = secret
+        self.secret = secret
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record when the secret is in it; a traceback that tells it is dropped."""
         message = record.getMessage()
-        if self._secret in message:
-            record.msg, record.args = message.replace(self._secret, "<token>"), ()
-        if record.exc_info and self._secret in logging.Formatter().formatException(record.exc_info):
+        if self.secret in message:
+            record.msg, record.args = message.replace(self.secret, "<token>"), ()
+        if record.exc_info and self.secret in logging.Formatter().formatException(record.exc_info):
             record.exc_info = record.exc_text = None
         return True
 
@@ -225,4 +274,6 @@ class _Veil(logging.Filter):
 def hide_token(token: str) -> None:
     """Keep the token out of the library's own log lines."""
     for name in _LIBRARY_LOGGERS:
-        logging.getLogger(name).addFilter(_Veil(token))
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, _Veil) and one.secret == token for one in logger.filters):
+            logger.addFilter(_Veil(token))

@@ -2,38 +2,36 @@
 
 Rules, in order:
 
-1. A call without our secret is 403, compared in constant time; a body that is too large is 413.
-2. What has our secret and is no update is 400. An update that cannot be read is 200: as an error it would come again
-   for a day, and be read no better. Each is one line in the log.
+1. Who may call, and what is an update, says `door`.
+2. An update that cannot be read is 200: as an error it would come again for a day, and be read no better. It is one
+   line in the log.
 3. 2xx is answered after the update was handled, so a crash brings it again. What takes long is 503 with Retry-After,
    and goes on meanwhile: the repetition finds it under way, or done.
 4. The webhook is looked at now and then: somebody who set another, or took it away, is told to the operator, and ours
    is set again; so is what Telegram says of deliveries that failed.
+5. On many machines `door` takes the calls, and only rule 4 is ours.
 
 https://core.telegram.org/bots/api#setwebhook
 """
 
 from __future__ import annotations
 
-import hmac
-import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from aiohttp import web
 from telegram import Bot, Update, WebhookInfo
 
 from bots.telegram.desk import Desk
+from bots.telegram.door import LATER, admitted, read
 from bots.telegram.polling import ALLOWED_UPDATES, Sleep
 from bots.telegram.trouble import Trouble, fault
 
-__all__ = ["WEBHOOK_PATH", "Webhook"]
+__all__ = ["Webhook", "as_update"]
 
-WEBHOOK_PATH = "/telegram/webhook"
 LOOK_EVERY = timedelta(minutes=5)
 PATIENCE = 20.0
-_MAX_BODY = 1_000_000
-_LATER = {"Retry-After": "5"}
 
 log = structlog.get_logger()
 
@@ -97,42 +95,27 @@ class Webhook:
 
     async def receive(self, request: web.Request) -> web.Response:
         """One call of Telegram's."""
-        secret = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "").encode(errors="surrogateescape")
-        if not self._secret or not hmac.compare_digest(secret, self._secret.encode()):
-            return web.Response(status=403)
-        body = await _bounded(request)
-        if body is None:
-            return web.Response(status=413)
+        body = await admitted(request, self._secret)
+        if isinstance(body, int):
+            return web.Response(status=body)
         if not self.open:
-            return web.Response(status=503, headers=_LATER)
-        update = self._read(body)
-        if not isinstance(update, Update):
-            return web.Response(status=update)
+            return web.Response(status=503, headers=LATER)
+        found = read(body)
+        if found is None:
+            return web.Response(status=400)
+        update = as_update(*found, self._bot)
+        if update is None:
+            return web.Response()
         self._desk.take(update)
         if not await self._desk.done([update.update_id], PATIENCE):
-            return web.Response(status=503, headers=_LATER)
+            return web.Response(status=503, headers=LATER)
         return web.Response()
 
-    def _read(self, body: bytes) -> Update | int:
-        """The update, or the status of one that cannot be read."""
-        try:
-            given = json.loads(body)
-            number = int(given["update_id"])
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            log.warning("telegram: a call to our webhook is no update", error=fault(error))
-            return 400
-        try:
-            return Update.de_json(given, self._bot)
-        except Exception as error:  # noqa: BLE001  # whatever such numbers do to the library
-            log.warning("telegram: an update cannot be read, and is passed over", update=number, error=fault(error))
-            return 200
 
-
-async def _bounded(request: web.Request) -> bytes | None:
-    if (request.content_length or 0) > _MAX_BODY:
-        return None
+def as_update(number: int, given: dict[str, Any], bot: Bot) -> Update | None:
+    """The update; None, and a line in the log, if it cannot be read (rule 2)."""
     try:
-        body = await request.read()  # the application has read it already, in bounded time; streams are read once only
-    except web.HTTPRequestEntityTooLarge:
+        return Update.de_json(given, bot)
+    except Exception as error:  # noqa: BLE001  # whatever such numbers do to the library
+        log.warning("telegram: an update cannot be read, and is passed over", update=number, error=fault(error))
         return None
-    return body if len(body) <= _MAX_BODY else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.store.database import Database
 from syndicator.store.tables import META
-from syndicator.store.upsert import insert_for
+from syndicator.store.upsert import insert_for, upsert
 
-__all__ = ["authority", "get", "secret"]
+__all__ = ["authority", "get", "put", "secret"]
 
 SECRET = "secret"  # noqa: S105  # the name of the row, not what is in it
 AUTHORITY = "authority"
@@ -21,6 +21,16 @@ async def get(session: AsyncSession, name: str) -> str | None:
     """The value of that name, or None."""
     found: str | None = await session.scalar(select(META.c.value).where(META.c.name == name))
     return found
+
+
+async def put(session: AsyncSession, name: str, value: str) -> None:
+    """That value stands under that name from now on."""
+    await upsert(session, META, {"name": name}, {"value": value})
+
+
+async def forget(session: AsyncSession, *names: str) -> None:
+    """Nothing stands under these names any more."""
+    await session.execute(delete(META).where(META.c.name.in_(names)))
 
 
 async def secret(database: Database) -> bytes:

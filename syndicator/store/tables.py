@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 
 from syndicator.store.columns import UtcTime
 from syndicator.store.tables_asking import Application, Letterbox
-from syndicator.store.tables_cluster import Alarm, MediaFile, Rate
+from syndicator.store.tables_cluster import Alarm, MediaFile, Rate, TelegramUpdate
 from syndicator.store.tables_content import (
     Counter,
     MediaUse,
@@ -78,6 +78,7 @@ __all__ = [
     "SUPPRESSION",
     "TELEGRAM_CHAT",
     "TELEGRAM_FILE",
+    "TELEGRAM_UPDATE",
     "VARIANT",
     "Alarm",
     "Application",
@@ -113,6 +114,7 @@ __all__ = [
     "Suppression",
     "TelegramChat",
     "TelegramFile",
+    "TelegramUpdate",
     "UtcTime",
     "Variant",
 ]
@@ -151,4 +153,5 @@ SUBSCRIPTION: Table = SQLModel.metadata.tables["subscription"]
 SUPPRESSION: Table = SQLModel.metadata.tables["suppression"]
 TELEGRAM_CHAT: Table = SQLModel.metadata.tables["telegram_chat"]
 TELEGRAM_FILE: Table = SQLModel.metadata.tables["telegram_file"]
+TELEGRAM_UPDATE: Table = SQLModel.metadata.tables["telegram_update"]
 VARIANT: Table = SQLModel.metadata.tables["variant"]

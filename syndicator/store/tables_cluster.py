@@ -1,15 +1,17 @@
-"""Tables that several machines share: budgets, files, and what the operator was told."""
+"""Tables that several machines share: budgets, files, what the operator was told, and what Telegram told a machine."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, LargeBinary
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 from syndicator.store.columns import long_text, moment
 
-__all__ = ["Alarm", "MediaFile", "Rate"]
+__all__ = ["Alarm", "MediaFile", "Rate", "TelegramUpdate"]
+
+_WAITS = text("done_at IS NULL")
 
 
 class Rate(SQLModel, table=True):
@@ -38,3 +40,17 @@ class Alarm(SQLModel, table=True):
     since: datetime = moment()
     told_at: datetime | None = moment(nullable=True)
     over_at: datetime | None = moment(nullable=True)
+
+
+class TelegramUpdate(SQLModel, table=True):
+    """An update that a web machine took, by the bot and Telegram's own number; handled, its body is gone."""
+
+    __tablename__ = "telegram_update"
+    __table_args__ = (
+        Index("ix_telegram_update_waiting", "bot", "number", postgresql_where=_WAITS, sqlite_where=_WAITS),
+    )
+    bot: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    body: str = long_text()
+    came_at: datetime = moment()
+    done_at: datetime | None = moment(nullable=True, index=True)

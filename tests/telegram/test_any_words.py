@@ -36,7 +36,7 @@ async def agency(sqlite_url, tmp_path, site, taxonomy, texts, now):
     clock = Clock(now)
     async with TelegramDouble(clock=clock.seconds) as double:
         opened = Agency(sqlite_url, tmp_path, double, clock, site=site, taxonomy=taxonomy, texts=texts)
-        opened.bot._desk._turnstile = Turnstile([7])  # one person says all that many would
+        opened.bot.desk._turnstile = Turnstile([7])  # one person says all that many would
         await opened.open()
         await opened.write(7, "/start")
         await opened.press(7, "English")
