@@ -10,7 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from syndicator import patience
+from syndicator.store import locks
 from syndicator.store.database import DatabaseTrouble
+from syndicator.store.locks import AlreadyRunning, SingleRun
+from tests.faulty.proxy import ProxyThread, server_of, through
 
 NOTICED = 10.0  # seconds, at most
 ONE = text("SELECT 1")
@@ -167,3 +170,24 @@ async def test_who_finds_no_free_connection_is_told_in_time(line, behind, monkey
     for block in blocks:
         await block.__aexit__(None, None, None)
     assert await read(behind) == 1
+
+
+async def test_the_lock_of_a_process_outlives_a_server_that_is_away_and_a_line_that_is_dead(
+    postgresql_url, monkeypatch
+):
+    monkeypatch.setattr(locks, "PATIENCE", 0.5)
+    monkeypatch.setattr(locks, "CONNECT", {"connect_timeout": 2})
+    with (
+        ProxyThread(server_of(postgresql_url)) as line,
+        SingleRun(through(postgresql_url, line.port)) as lock,
+    ):
+        line.tell("refuse")
+        assert await lock.held(), "nobody can have taken it"
+        line.tell("mend")
+        assert await lock.held()
+        line.tell("hang", for_good=True)
+        line.tell("mend")
+        async with alive():
+            assert await lock.held(), "the server thinks that the dead line still has it"
+        with pytest.raises(AlreadyRunning):
+            SingleRun(postgresql_url).__enter__()

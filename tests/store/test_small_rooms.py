@@ -11,7 +11,7 @@ from sqlalchemy import text
 from syndicator.domain.model import Problem
 from syndicator.pipeline.service import Guard, serve
 from syndicator.store import meta, pauses, sourcing
-from syndicator.store.database import MissingDatabase
+from syndicator.store.database import Database, MissingDatabase
 from syndicator.store.locks import AlreadyRunning, SingleRun
 
 HOUR = timedelta(hours=1)
@@ -85,17 +85,37 @@ def test_a_second_process_is_refused_through_a_link_too(sqlite_url, tmp_path):
         SingleRun(f"sqlite:///{link}").__enter__()
 
 
-async def test_a_lock_is_held_until_its_connection_is_cut(database, database_url):
+END = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+
+
+async def test_a_lock_whose_connection_is_cut_is_taken_again(database, database_url):
     with SingleRun(database_url) as lock:
         assert await lock.held()
-        if database_url.startswith("sqlite"):
-            return
+        if database_url.startswith("postgresql"):
+            async with database.writing() as session:
+                await session.execute(END)
+            assert await lock.held()
+        with pytest.raises(AlreadyRunning):
+            SingleRun(database_url).__enter__()
+
+
+async def test_a_lock_that_another_has_taken_meanwhile_is_lost(postgresql_url):
+    database = Database(postgresql_url)
+    with SingleRun(postgresql_url) as lock:
         async with database.writing() as session:
-            await session.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
-            )
-        assert not await lock.held()
-        assert "\n" not in str(lock.lost())
+            await session.execute(END)
+        with SingleRun(postgresql_url):
+            assert not await lock.held()
+            assert "\n" not in str(lock.lost())
+    await database.close()
+
+
+def test_those_that_share_a_database_and_the_one_that_has_it_alone_refuse_each_other(postgresql_url):
+    beside = SingleRun(postgresql_url, shared=True)
+    with SingleRun(postgresql_url, shared=True), beside, pytest.raises(AlreadyRunning, match="another syndicator runs"):
+        SingleRun(postgresql_url).__enter__()
+    with SingleRun(postgresql_url), pytest.raises(AlreadyRunning):
+        SingleRun(postgresql_url, shared=True).__enter__()
 
 
 async def test_a_service_that_has_lost_its_lock_stops_by_itself():
