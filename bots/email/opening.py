@@ -17,6 +17,7 @@ from bots.email.channel import EmailChannel
 from bots.email.compile import Compiler
 from bots.email.headers import own_host
 from bots.email.outbox import FileTransport
+from bots.email.pace.budget import SharedRate
 from bots.email.pace.keeper import Keeper
 from bots.email.pace.limits import Limits
 from bots.email.pace.pace import Pace
@@ -34,15 +35,18 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.service import Part
 from syndicator.store.database import Database
 
+FETCHED = ("pop3", "imap")
+
 __all__ = ["Email", "open_compiler", "open_email", "open_relay"]
 
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """The way out, parts that run beside it, and work of their own."""
+    """The way out, parts that run beside it, and work of their own. `fetching` is for one process at a time."""
 
     channel: EmailChannel
     parts: Sequence[Part] = ()
+    fetching: Sequence[Part] = ()
     workplaces: Sequence[Workplace] = ()
 
 
@@ -67,9 +71,10 @@ def open_email(
     parts: list[Part] = []
     way: Transport = FileTransport(Path(email.outbox))
     if email.transport == "smtp":
-        pace = Pace(Limits.of(email, site.zone))
-        way = open_relay(email, site, pace)
-        parts.append(Keeper(pace, database, clock=clock, metrics=metrics))
+        rate = SharedRate(email.per_second, database) if settings.engine.kind == "procrastinate" else None
+        pace = Pace(Limits.of(email, site.zone), shared=rate)
+        way = open_relay(email, site, pace, rate)
+        parts.append(Keeper(pace, database, clock=clock, metrics=metrics, rate=rate))
     if email.dkim is not None:
         from bots.email.dkim import Signer, SigningTransport  # noqa: PLC0415  # see rule 3
 
@@ -80,6 +85,8 @@ def open_email(
     from bots.email.inbound.opening import open_inbound  # noqa: PLC0415  # see rule 3
 
     inbound = open_inbound(email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake)
+    if email.inbound.kind in FETCHED:
+        return Email(channel, parts, inbound)
     return Email(channel, [*parts, *inbound])
 
 
@@ -107,8 +114,10 @@ def open_compiler(settings: Settings, *, site: Site, texts: Texts, taxonomy: Tax
         raise BadSettings(str(error)) from None
 
 
-def open_relay(email: EmailSettings, site: Site, pace: Pace | None = None) -> SmtpTransport:
-    """The way to the relay; without `pace` everything may go at once."""
+def open_relay(
+    email: EmailSettings, site: Site, pace: Pace | None = None, rate: SharedRate | None = None
+) -> SmtpTransport:
+    """The way to the relay; without `pace` everything may go at once. See `SmtpTransport` for `rate`."""
     return SmtpTransport(
         email.host,
         email.port,
@@ -119,4 +128,5 @@ def open_relay(email: EmailSettings, site: Site, pace: Pace | None = None) -> Sm
         connections=email.connections,
         timeout=email.timeout,
         pace=pace,
+        rate=rate,
     )

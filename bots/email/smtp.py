@@ -27,6 +27,7 @@ from aiosmtplib import SMTP
 
 from bots.email.compile import Mail
 from bots.email.pace import Heard, Pace
+from bots.email.pace.budget import SharedRate
 from bots.email.relay.breaker import Breaker
 from bots.email.relay.connecting import Access, Opened, Tls, Trouble, open_connection
 from bots.email.relay.desk import Broken
@@ -51,6 +52,7 @@ HEARD: dict[Broken | None, Heard] = {
     Broken.HUNG_UP: Heard.BROKEN,
     Broken.CONFUSED: Heard.BROKEN,
 }
+STOPPED = Later("stopped before it was sent", counts=False)
 DRAIN = 2.0  # seconds for answers that are under way when we are told to stop
 
 log = structlog.get_logger()
@@ -61,6 +63,7 @@ class SmtpTransport:
 
     `local_hostname` is what we call ourselves in EHLO. `timeout` is for each reply, in seconds. `tls_context` replaces
     the system's certificates, for a relay with an authority of its own. `pace` says who may go; without it all may.
+    `rate` is that of all mail, where it is kept together with other processes.
     """
 
     def __init__(
@@ -76,9 +79,11 @@ class SmtpTransport:
         timeout: float = 60,
         tls_context: ssl.SSLContext | None = None,
         pace: Pace | None = None,
+        rate: SharedRate | None = None,
     ) -> None:
         self.connections = connections
         self.pace = pace
+        self._rate = rate
         self._access = Access(host, port, local_hostname, tls, user, password, tls_context)
         self._timeout = timeout
         self._waiting = Waiting(connections, min(QUIET, timeout / 4))
@@ -108,19 +113,11 @@ class SmtpTransport:
         batch = Batch(len(mails), now, answered)
         jobs = [Job(mail, batch, place, mail.domain, self._timeout) for place, mail in enumerate(mails)]
         try:
-            for job in jobs:
-                self._accept(job)
-            self.staff()
-        except Exception as error:
-            log.exception("mails cannot be given out", relay=self.name, mails=len(mails))
-            later = Later(f"{type(error).__name__} before it was begun")
-            for job in (*self._waiting.drain(batch), *(one for one in jobs if not one.tries)):
-                self._finish(job, later, Heard.NOTHING)
-        try:
+            await self._give_out(batch, jobs)
             await asyncio.wait({batch.done})
         except asyncio.CancelledError:
             await self._stop(batch)
-        return [outcome or Later("stopped before it was sent", counts=False) for outcome in batch.outcomes]
+        return [outcome or STOPPED for outcome in batch.outcomes]
 
     async def close(self) -> None:
         """Say goodbye on every idle connection and leave the others; safe to call twice."""
@@ -129,7 +126,38 @@ class SmtpTransport:
         await self._pool.close()
 
     # -- the queue
-    def _accept(self, job: Job) -> None:
+    async def _give_out(self, batch: Batch, jobs: Sequence[Job]) -> None:
+        """What needs no turn of a shared rate goes first; the rest as soon as it has some."""
+        bulk = [job for job in jobs if self._rate is not None and not (job.mail.urgent or job.mail.to_one)]
+        try:
+            for job in jobs:
+                if job not in bulk:
+                    self._accept(job)
+            self.staff()
+            if self._rate is not None and bulk:
+                await self._give_turns(self._rate, batch, bulk)
+                self.staff()
+        except Exception as error:
+            log.exception("mails cannot be given out", relay=self.name, mails=len(jobs))
+            later = Later(f"{type(error).__name__} before it was begun")
+            for job in (*self._waiting.drain(batch), *(one for one in jobs if not one.tries)):
+                self._finish(job, later, Heard.NOTHING)
+
+    async def _give_turns(self, rate: SharedRate, batch: Batch, jobs: Sequence[Job]) -> None:
+        """Told to stop, it gives out nothing."""
+        try:
+            turns = await rate.turns(len(jobs))
+        except asyncio.CancelledError:
+            for job in jobs:
+                job.settle(STOPPED)
+            raise
+        batch.now = self.moment()
+        for job in jobs:
+            self._accept(job, has_turn=turns > 0)
+            turns -= job.admitted
+        rate.give_back(turns)
+
+    def _accept(self, job: Job, *, has_turn: bool = False) -> None:
         now = job.batch.now
         closed = self._breaker.closed(now)
         if closed is not None:
@@ -139,7 +167,7 @@ class SmtpTransport:
             job.settle(self._silent(job, now))
             return
         if self.pace is not None:
-            turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent, to_one=job.mail.to_one)
+            turn = self.pace.admit(job.domain, now, urgent=job.mail.urgent, to_one=job.mail.to_one, has_turn=has_turn)
             if turn is not None:
                 job.settle(Later("its turn comes later", not_before=turn, counts=False))
                 return
@@ -190,7 +218,7 @@ class SmtpTransport:
         """Rule 5."""
         batch.is_stopped = True
         for job in self._waiting.drain(batch):
-            self._finish(job, Later("stopped before it was sent", counts=False), Heard.NOTHING)
+            self._finish(job, STOPPED, Heard.NOTHING)
         try:
             await asyncio.wait({batch.done}, timeout=min(DRAIN, self._timeout))
         finally:
@@ -254,7 +282,7 @@ class SmtpTransport:
         self._waiting.back(job)
         now = self.moment()
         if job.batch.is_stopped:
-            later = Later("stopped before it was sent", counts=False)
+            later = STOPPED
         elif (closed := self._breaker.closed(now)) is not None:
             later = closed
         elif job.tries >= TRIES:
@@ -290,7 +318,7 @@ class SmtpTransport:
 
     def unreachable(self, trouble: Later) -> None:
         """No connection could be opened."""
-        self._shut(trouble, self.moment())
+        self._shut(trouble, self.moment(), said=False)
 
     def moment(self) -> datetime:
         """The present, by the newest `now` that we were given, in whole seconds since."""
@@ -314,9 +342,9 @@ class SmtpTransport:
         if self._waiting.jobs and self._pool.has_room:
             self.staff()
 
-    def _shut(self, trouble: Later, now: datetime) -> None:
+    def _shut(self, trouble: Later, now: datetime, *, said: bool = True) -> None:
         """Nothing goes for a while."""
-        told = self._breaker.shut(trouble, now)
+        told = self._breaker.shut(trouble, now, said=said)
         self._pool.forget()
         self._put_off(told)
 

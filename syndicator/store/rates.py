@@ -30,7 +30,7 @@ from syndicator.store.columns import UtcTime
 from syndicator.store.tables import RATE
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Budget", "forget", "reserve", "wait"]
+__all__ = ["Budget", "forget", "later", "present", "reserve", "wait"]
 
 KEPT = timedelta(hours=1)
 
@@ -91,14 +91,16 @@ def _later_on_sqlite(element: _Later, compiler: SQLCompiler, **options: Any) -> 
     return f"strftime('%Y-%m-%d %H:%M:%f', {at}, {seconds} || ' seconds') || '000'"
 
 
-def _after(session: AsyncSession, at: ColumnElement[datetime], span: timedelta) -> ColumnElement[datetime]:
+def later(session: AsyncSession, at: ColumnElement[datetime], span: timedelta) -> ColumnElement[datetime]:
+    """That time, and so long; never less."""
     seconds = span.total_seconds()
     if session.get_bind().dialect.name == "sqlite":
         seconds = ceil(seconds * 1000) / 1000
     return _Later(at, literal(seconds, Float))
 
 
-def _present(now: datetime | None) -> ColumnElement[datetime]:
+def present(now: datetime | None) -> ColumnElement[datetime]:
+    """The time that counts (rule 2)."""
     return func.clock_timestamp(type_=UtcTime()) if now is None else literal(now, UtcTime())
 
 
@@ -114,21 +116,22 @@ async def reserve(session: AsyncSession, budget: Budget, turns: int, now: dateti
     """
     if not 0 < turns <= budget.most:
         raise ValueError(f"budget {budget.name}: {turns} turns together; from 1 to {budget.most} are")
-    moment, stands, taken = _present(now), RATE.c.turn_at, budget.every * turns
-    horizon = _after(session, moment, budget.longest)
+    moment, stands, taken = present(now), RATE.c.turn_at, budget.every * turns
+    horizon = later(session, moment, budget.longest)
     is_astray = stands > horizon
     begins = case((or_(is_astray, stands < moment), moment), else_=stands)
-    row = insert_for(session, RATE).values(name=budget.name, turn_at=_after(session, moment, taken))
+    row = insert_for(session, RATE).values(name=budget.name, turn_at=later(session, moment, taken))
     query = row.on_conflict_do_update(
         index_elements=["name"],
-        set_={"turn_at": _after(session, begins, taken)},
-        where=or_(is_astray, stands <= _after(session, moment, budget.longest - taken)),
+        set_={"turn_at": later(session, begins, taken)},
+        where=or_(is_astray, stands <= later(session, moment, budget.longest - taken)),
     ).returning(stands, moment.label("moment"))
     found = (await session.execute(query)).one_or_none()
     if found is None:
         return None
-    next_turn, present = found
-    return (next_turn - taken) - present - budget.every * (budget.burst - 1)
+    next_turn, moment_then = found
+    first: timedelta = (next_turn - taken) - moment_then - budget.every * (budget.burst - 1)
+    return first
 
 
 async def wait(session: AsyncSession, budget: Budget, now: datetime | None = None) -> timedelta:
@@ -137,12 +140,13 @@ async def wait(session: AsyncSession, budget: Budget, now: datetime | None = Non
     Raises:
         DatabaseTrouble: the database fails.
     """
-    moment = _present(now)
+    moment = present(now)
     query = select(RATE.c.turn_at, moment.label("moment")).where(RATE.c.name == budget.name)
     found = (await session.execute(query)).one_or_none()
     if found is None or found[0] > found[1] + budget.longest:
         return timedelta()
-    return (found[0] - found[1]) - budget.every * (budget.burst - 1)
+    first: timedelta = (found[0] - found[1]) - budget.every * (budget.burst - 1)
+    return first
 
 
 async def forget(session: AsyncSession, now: datetime) -> int:

@@ -203,9 +203,9 @@ class Domain:
         return ceiling if self.rate is None else self.rate if ceiling is None else min(self.rate, ceiling)
 
     def _limit(self) -> int | None:
-        if self.is_probing:
-            return 1
         ceiling = self.ceiling.connections
+        if self.is_probing:
+            return 1 if ceiling is None else min(1, ceiling)
         return ceiling if self.most is None else int(self.most) if ceiling is None else min(int(self.most), ceiling)
 
     def _places(self, rank: Rank) -> float:

@@ -7,32 +7,46 @@ Rules, in order:
 2. Once a second it writes what is new, in one short transaction, and nothing where nothing is. What cannot be written
    is written later.
 3. Every five seconds it reads what other processes sent, while an address is warmed up, and whether an operator has
-   lifted a pause, while one holds that was written down.
+   lifted a pause, while one holds that was written down. Where several processes send, it reads all that every two
+   seconds, and the pauses that the others have written: all know of a pause within five seconds.
 4. Once a minute it compares what came back with what was sent, today and yesterday: an alarm is a line in the log and a
    gauge (`alarm`).
-5. Told to stop, it ends what it is writing: a count that is committed and not taken note of would be written twice.
+5. Where several processes send (`rate`), it says every two seconds that this one is here, and learns who is: that
+   divides what domains and a warm-up's day may get. Who comes to others has no share before they all know (`JOINING`);
+   who could not say so for `BELIEVED` has none any more, before the others count it out (`HERE`).
+6. Told to stop, it ends what it is writing: a count that is committed and not taken note of would be written twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, time, timedelta
+from time import monotonic
+from uuid import uuid4
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bots.email.pace.alarm import Alarms
+from bots.email.pace.budget import SharedRate
 from bots.email.pace.pace import Pace, Pause
+from bots.email.pace.share import NO_SHARE, Share
 from syndicator.domain.ports import Clock
 from syndicator.metrics import Metrics
-from syndicator.store import mail_days, pauses
+from syndicator.store import mail_days, pauses, presence
 from syndicator.store.database import Database
 
 __all__ = ["Keeper"]
 
 TICK = 1.0
 OTHERS = timedelta(seconds=5)
+OTHERS_SHARING = timedelta(seconds=2)
+HERE = timedelta(seconds=15)
+BELIEVED = 11.0  # seconds; what is under way then has had time to be answered
+JOINING = 13.0  # seconds: until then each other has heard of us, or believes no more in the share that it had
+KIND = "mail"
 LOOK = timedelta(minutes=1)
 
 log = structlog.get_logger()
@@ -41,8 +55,23 @@ log = structlog.get_logger()
 class Keeper:
     """A part of the service; see the module."""
 
-    def __init__(self, pace: Pace, database: Database, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        database: Database,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        rate: SharedRate | None = None,
+        ticks: Callable[[], float] = monotonic,
+    ) -> None:
         self._pace = pace
+        self._rate = rate
+        self._ticks = ticks
+        self._others = OTHERS if rate is None else OTHERS_SHARING
+        self._who = uuid4().hex
+        self._shares_from: float | None = None  # by `ticks`; None: nobody knows of us
+        self._seen_at: float | None = None
         self._database = database
         self._clock = clock
         self._metrics = metrics
@@ -69,6 +98,8 @@ class Keeper:
         await asyncio.wait([self._watch])
         self._watch = None
         await self.keep(self._clock())
+        if self._rate is not None:
+            await self._leave()
 
     async def restore(self, now: datetime) -> None:
         """Rule 1."""
@@ -85,14 +116,18 @@ class Keeper:
         warm_up.know(today, taken)
 
     async def keep(self, now: datetime) -> None:
-        """Rules 2 to 4, once."""
+        """Rules 2 to 5, once."""
         try:
             await self._write()
+            await self._divide()
             await self._read(now)
             await self._heed(now)
             await self._look(now)
         except (SQLAlchemyError, OSError) as error:
             log.warning("the pace of mail cannot be kept yet", reason=type(error).__name__)
+        if self._rate is not None and (self._seen_at is None or self._ticks() - self._seen_at > BELIEVED):
+            self._shares_from = None
+            self._pace.share(NO_SHARE)
         for state, number in self._pace.counts(now).items():
             self._metrics.mail_domains.labels(state).set(number)
 
@@ -124,7 +159,7 @@ class Keeper:
 
     async def _read(self, now: datetime) -> None:
         warm_up = self._pace.warm_up
-        if warm_up.is_over(now.timestamp()) or not _is_due(self._read_at, now, OTHERS):
+        if warm_up.is_over(now.timestamp()) or not _is_due(self._read_at, now, self._others):
             return
         self._read_at = now
         today = warm_up.day(now.timestamp())
@@ -133,17 +168,46 @@ class Keeper:
         warm_up.know(today, taken.get(today, 0))
 
     async def _heed(self, now: datetime) -> None:
-        """Rule 3: what an operator has lifted."""
+        """Rule 3: what an operator has lifted, and what others were told."""
         self._kept = {scope: until for scope, until in self._kept.items() if until > now}
-        if not self._kept or not _is_due(self._asked_at, now, OTHERS):
+        if not (self._kept or self._rate) or not _is_due(self._asked_at, now, self._others):
             return
         self._asked_at = now
         async with self._database.reading() as session:
-            hold = {scope for scope, until, _ in await pauses.all(session) if until > now}
+            hold = {one[0]: Pause(*one) for one in await pauses.of_mail(session, now)}
         for scope in self._kept.keys() - hold:
             del self._kept[scope]
             self._pace.lift(scope, now)
             log.info("a pause of mail is lifted", scope=scope)
+        if self._rate is not None:
+            news = [one for scope, one in hold.items() if one.until > self._kept.get(scope, now)]
+            self._pace.restore(news, now)
+            self._kept |= {one.scope: one.until for one in news}
+
+    async def _divide(self) -> None:
+        """Rule 5."""
+        if self._rate is None:
+            return
+        await self._rate.pay()
+        begun = self._ticks()
+        if self._seen_at is not None and begun - self._seen_at < OTHERS_SHARING.total_seconds():
+            return
+        async with self._database.writing() as session:
+            here = await presence.stay(session, KIND, self._who, HERE)
+        self._seen_at = begun
+        if self._shares_from is None:
+            self._shares_from = begun + (JOINING if len(here) > 1 else 0.0)
+        if self._shares_from <= begun:
+            self._pace.share(Share(here.index(self._who), len(here)))
+
+    async def _leave(self) -> None:
+        self._seen_at = self._shares_from = None
+        self._pace.share(NO_SHARE)
+        try:
+            async with self._database.writing() as session:
+                await presence.leave(session, KIND, self._who)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("the others learn later that we send no more", reason=type(error).__name__)
 
     async def _look(self, now: datetime) -> None:
         if not _is_due(self._looked_at, now, LOOK):

@@ -14,7 +14,11 @@ Rules, in order:
    all mail waits for a minute. What a relay says of itself, and one domain's server may say as well, is believed to be
    the relay's when three domains have said it and nobody took anything in between (`is_relays`). Who had said it when
    somebody else took a mail has spoken for itself, and does so until it takes one.
-6. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
+6. Where several processes send (`shared`), the global rate is theirs together: bulk comes with turns that were asked
+   for before (`budget`), and what may not wait is counted there. What each domain may be sent, and the warm-up's cap,
+   are divided among those who are there (`share`); who does not know how many that are sends to no domain with a
+   ceiling. Pauses are worth telling the others sooner.
+7. Domains are bounded in number: the one that was asked for longest ago and remembers nothing goes first, then any that
    has nothing on its way and is not paused. A pause is forgotten only where there are twice as many.
 """
 
@@ -25,11 +29,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Protocol
 
 from bots.email.pace.domain import Domain
 from bots.email.pace.heard import Heard
 from bots.email.pace.limits import Limits
 from bots.email.pace.line import Bucket, Line, Rank
+from bots.email.pace.share import NO_SHARE, Share
 from bots.email.pace.warm_up import WarmUp
 
 __all__ = ["RELAY", "Pace", "Pause"]
@@ -40,7 +46,10 @@ MOST_DOMAINS = 10_000
 LOOKED_AT = 50  # of the oldest, for one that may be forgotten
 AT_MOST = 2  # times as many domains as there should be
 WORTH_KEEPING = 60.0  # seconds; a shorter pause is over when a process has started again
+WORTH_TELLING = 5.0  # seconds; a shorter pause is over when others have heard of it
 OVERDRAWN = 1.0  # seconds' worth of the global rate
+SHARED_AGAIN = timedelta(seconds=3)  # until others have been heard of
+TURN_AGAIN = 1.0  # seconds until bulk that found no turn of a shared rate comes again
 SOON = 0.2  # seconds that mail may be ahead of the global rate before nothing more is claimed
 ALL_OF_THEM = 6  # domains
 SURE = 3  # domains
@@ -58,11 +67,26 @@ class Pause:
     reason: str
 
 
+class GlobalRate(Protocol):
+    """The global rate as one that several processes keep together; see `budget.SharedRate`."""
+
+    def ready_in(self) -> float:
+        """In how many seconds anything may be claimed; 0: now."""
+        ...
+
+    def used(self) -> None:
+        """One went that may not wait."""
+        ...
+
+
 class Pace:
     """See the module. One for each relay and process."""
 
-    def __init__(self, limits: Limits, *, most_domains: int = MOST_DOMAINS) -> None:
+    def __init__(self, limits: Limits, *, most_domains: int = MOST_DOMAINS, shared: GlobalRate | None = None) -> None:
         self._limits = limits
+        self._shared = shared
+        self._share = Share() if shared is None else NO_SHARE
+        self._worth = WORTH_KEEPING if shared is None else WORTH_TELLING
         self._most = most_domains
         self._domains: OrderedDict[str, Domain] = OrderedDict()
         self._all = Bucket()
@@ -72,6 +96,7 @@ class Pace:
         self._suspects: dict[str, float] = {}
         self._to_keep: dict[str, Pause] = {}
         self.warm_up = WarmUp(limits.warm_up, limits.per_second * DAY, limits.zone)
+        self.warm_up.share = self._share
 
     # -- what a transport asks
     def ready_at(self, now: datetime) -> datetime | None:
@@ -79,15 +104,20 @@ class Pace:
         moment = now.timestamp()
         self._mind_the_clock(moment)
         until = max(moment, self._relay_until)
-        if self._all.due > moment + SOON:  # a wait for some mails' worth, not one for each
+        if self._shared is not None:
+            until = max(until, moment + self._shared.ready_in())
+        elif self._all.due > moment + SOON:  # a wait for some mails' worth, not one for each
             until = max(until, self._all.due)
         return datetime.fromtimestamp(until, UTC) if until > moment else None
 
-    def admit(self, domain: str, now: datetime, *, urgent: bool = False, to_one: bool = False) -> datetime | None:
+    def admit(
+        self, domain: str, now: datetime, *, urgent: bool = False, to_one: bool = False, has_turn: bool = False
+    ) -> datetime | None:
         """Ask for a turn for one mail to that domain (ASCII, lower case).
 
         None: it goes now, and `done` must be called for it. A time: it does not; its place comes then. `to_one`: a
-        letter to one person, who waits for it; such a letter is urgent.
+        letter to one person, who waits for it; such a letter is urgent. `has_turn`: it has one of the rate that is
+        shared, which is used only if it goes.
         """
         rank = Rank.TO_ONE if to_one else Rank.URGENT if urgent else Rank.BULK
         moment = now.timestamp()
@@ -95,19 +125,30 @@ class Pace:
         state = self._of(domain, moment)
         if rank is Rank.BULK and self.warm_up.is_full(moment):
             return datetime.fromtimestamp(self.warm_up.book(moment), UTC)
+        if rank is Rank.BULK and self.warm_up.is_used(moment):
+            return now + SHARED_AGAIN
         free = state.free_at(moment, rank)
         when = max(free, self._relay_until)
         if when > moment:
             only_relay = rank is not Rank.BULK and free <= moment
             place = when if only_relay else state.book(moment, when, rank)
             return datetime.fromtimestamp(max(place, moment + 0.001), UTC)
-        rate = self._limits.per_second
-        if rank is Rank.BULK and (free := self._all.free_at(moment, rate, max(1.0, OVERDRAWN * rate))) > moment:
-            return datetime.fromtimestamp(self._line.book(moment, free, 1 / rate), UTC)
+        if rank is Rank.BULK and (free := self._all_free_at(moment, has_turn=has_turn)) > moment:
+            return datetime.fromtimestamp(self._line.book(moment, free, 1 / self._limits.per_second), UTC)
         state.take(moment)
-        self._all.take(moment, rate)
+        if self._shared is None:
+            self._all.take(moment, self._limits.per_second)
+        elif not has_turn:
+            self._shared.used()
         self.warm_up.flying += 1
         return None
+
+    def _all_free_at(self, moment: float, *, has_turn: bool) -> float:
+        """When the rate of all mail lets bulk go."""
+        if self._shared is not None:
+            return moment if has_turn else moment + max(TURN_AGAIN, self._shared.ready_in())
+        rate = self._limits.per_second
+        return self._all.free_at(moment, rate, max(1.0, OVERDRAWN * rate))
 
     def done(self, domain: str, heard: Heard, now: datetime, *, wait: timedelta | None = None) -> None:
         """The turn is over, and this is what the domain said; `wait` is for how long it asked, where it said so."""
@@ -125,7 +166,7 @@ class Pace:
             if len(self._in_a_row) >= ALL_OF_THEM:
                 self._in_a_row.clear()
                 self.relay_paused(now + RELAY_PAUSE, now, "every domain asks to slow down")
-        if state.paused_until > before and state.paused_until - moment >= WORTH_KEEPING:
+        if state.paused_until > before and state.paused_until - moment >= self._worth:
             self._keep(MAIL + self._limits.group_of(domain)[0], state.paused_until, heard.value)
 
     def is_relays(self, domain: str, now: datetime) -> bool:
@@ -143,12 +184,15 @@ class Pace:
         state = self._domains.get(self._limits.group_of(domain)[0])
         return state.patience(self._limits.timeout) if state is not None else self._limits.timeout
 
-    def relay_paused(self, until: datetime, now: datetime, reason: str = "") -> None:
-        """The relay as a whole takes nothing until then; the longer of two holds."""
+    def relay_paused(self, until: datetime, now: datetime, reason: str = "", *, said: bool = True) -> None:
+        """The relay as a whole takes nothing until then; the longer of two holds.
+
+        It has `said` so, or this machine alone may not reach it: the others find that out for themselves.
+        """
         moment = until.timestamp()
         if moment > self._relay_until:
             self._relay_until, self._relay_since = moment, now.timestamp()
-            if moment - now.timestamp() >= WORTH_KEEPING:
+            if moment - now.timestamp() >= self._worth and (said or self._shared is None):
                 self._keep(RELAY, moment, reason or "paused")
 
     def relay_answers(self) -> None:
@@ -180,6 +224,13 @@ class Pace:
         elif (state := self._domains.get(scope.removeprefix(MAIL))) is not None:
             state.lift(now.timestamp())
 
+    def share(self, share: Share) -> None:
+        """How much of what is divided is ours from now on (rule 6)."""
+        if share != self._share:
+            self._share = self.warm_up.share = share
+            for name, state in self._domains.items():
+                state.ceiling = share.of_ceiling(self._limits.group_of(name)[1])
+
     def counts(self, now: datetime) -> Mapping[str, int]:
         """Domains that get less than their ceiling, and those that are left alone now."""
         moment = now.timestamp()
@@ -204,7 +255,7 @@ class Pace:
         if state is None:
             if len(self._domains) >= self._most:
                 self._make_room(now)
-            state = self._domains[name] = Domain(ceiling)
+            state = self._domains[name] = Domain(self._share.of_ceiling(ceiling))
         else:
             self._domains.move_to_end(name)
         return state
@@ -217,7 +268,7 @@ class Pace:
             self._relay_since = now
 
     def _make_room(self, now: float) -> None:
-        """Rule 6. What is not found among those of one look is found at the next one: these go to the end."""
+        """Rule 7. What is not found among those of one look is found at the next one: these go to the end."""
         oldest = list(islice(self._domains, LOOKED_AT))
         free = [name for name in oldest if not self._domains[name].flying]
         idle = [name for name in free if self._domains[name].is_idle(now)]

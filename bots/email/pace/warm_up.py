@@ -6,7 +6,9 @@ Rules, in order:
    is more than can be sent in a day; before `begins` nothing is held back.
 2. What was taken counts, whoever it was for; what is on its way counts as taken. Only bulk is held back.
 3. Who is held back is given a place on the first day that has one, spread over that day's first hours.
-4. What other processes sent counts too: `_total` is what the database says, `_fresh` what it was not told yet.
+4. What other processes sent counts too: `_total` is what the database says, `_fresh` what it was not told yet. What is
+   left of a day is divided among all (`share`), and again whenever more of it is known to be gone: who has used its
+   share waits a moment, not for another day.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from bots.email.pace.limits import WarmUpPlan
+from bots.email.pace.share import Share
 
 __all__ = ["WarmUp"]
 
@@ -34,6 +37,7 @@ class WarmUp:
         self._booked: Counter[date] = Counter()
         self._today: tuple[float, float, date] | None = None
         self.flying = 0
+        self.share = Share()
         self._total: Counter[date] = Counter()
         self._fresh: Counter[date] = Counter()
 
@@ -42,12 +46,21 @@ class WarmUp:
         return self._cap(self.day(now)) is None
 
     def is_full(self, now: float) -> bool:
-        """Whether no bulk may go today any more."""
-        if self._plan is None:
-            return False
+        """Whether no bulk may go today any more, whoever sends it."""
+        cap = self._cap(self.day(now))
+        return cap is not None and self._gone(now) >= cap
+
+    def is_used(self, now: float) -> bool:
+        """Whether our share of what is left of today is gone, and others may have some (rule 4)."""
         day = self.day(now)
         cap = self._cap(day)
-        return cap is not None and self._total[day] + self._fresh[day] + self.flying >= cap
+        if cap is None:
+            return False
+        return self._fresh[day] + self.flying >= self.share.of_places(max(0, cap - self._total[day]))
+
+    def _gone(self, now: float) -> int:
+        day = self.day(now)
+        return self._total[day] + self._fresh[day] + self.flying
 
     def book(self, now: float) -> float:
         """A time on the first day to come that has a place."""

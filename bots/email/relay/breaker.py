@@ -60,8 +60,8 @@ class Breaker:
         closed = self.closed(now)
         return closed.not_before if closed is not None else None
 
-    def shut(self, trouble: Later, now: datetime) -> Later:
-        """The relay takes nothing for a while; what mails are told until then."""
+    def shut(self, trouble: Later, now: datetime, *, said: bool = True) -> Later:
+        """The relay takes nothing for a while, it has `said` so or was not reached; what mails are told until then."""
         closed, reason = self.closed(now), without_addresses(trouble.reason)
         until = closed.not_before if closed is not None else None
         if until is None:
@@ -71,7 +71,7 @@ class Breaker:
             self._wait = (trouble.not_before or now) - now
             self._ends_at = self._ticks() + self._wait.total_seconds()
             if self._pace is not None and trouble.not_before is not None:
-                self._pace.relay_paused(trouble.not_before, now, reason)
+                self._pace.relay_paused(trouble.not_before, now, reason, said=said)
         self.steady = False
         self.closings += 1
         return closed or trouble
