@@ -94,6 +94,12 @@ class Metrics:
         self.source_problems = Gauge(
             "syndicator_source_problems", "Documents that could not be taken", ["source"], registry=self.registry
         )
+        self.alarms = Gauge(
+            "syndicator_alarms",
+            "What an operator was told and is not over, by kind",
+            ["kind"],
+            registry=self.registry,
+        )
         self.telegram_answers = Counter(
             "syndicator_telegram_answers_total",
             "Answers in the bot's dialogue: sent, waited (sent after a 429), lost",
