@@ -9,7 +9,10 @@ Rules, in order:
 3. Which revision was read stands in the channel's answer. Where a later attempt went on with a newer text, `first` is
    the one that it began with; a digest's answer has one for each of its releases, `revisions`: the one that was shown
    first.
-4. A correction is read when its reader was told of it: it was sent, or its word (`reply`) stands, though the rest did
+4. Where several processes write, a release may have changed between the look that the claim took at it and the claim's
+   own commit: then nobody saw the row on its way, and nothing follows it. What has changed since is not composed
+   (`has_moved_on`); it goes back, and is claimed anew. Nor is a digest of which nothing may be shown any more.
+5. A correction is read when its reader was told of it: it was sent, or its word (`reply`) stands, though the rest did
    not arrive. Copies that were edited without that word have told nobody anything.
 """
 
@@ -24,12 +27,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.chat_answers import was_said
 from syndicator.domain.corrections import untold
 from syndicator.domain.letters import Earlier, Item, Letter, Moved, Outcome, Sent
-from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Release, Revision, SubscriberRole
+from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Release, Revision, State, SubscriberRole
 from syndicator.domain.tokens import Tokens
 from syndicator.store import digests, releases
 from syndicator.store.ledger import Claimed, Told
 
-__all__ = ["Background", "Kept", "letter_of", "look_up", "with_revision"]
+__all__ = ["Background", "Kept", "has_moved_on", "letter_of", "look_up", "with_revision"]
 
 MOST_KEPT = 16  # releases; a broadcast is of one
 
@@ -92,6 +95,18 @@ async def look_up(session: AsyncSession, claimed: Sequence[Claimed]) -> Backgrou
     return Background(found, histories, items)
 
 
+def has_moved_on(claimed: Sequence[Claimed], background: Background) -> bool:
+    """Whether any of these is to be claimed anew (rule 4)."""
+    return any(_has_moved_on(one, background) for one in claimed)
+
+
+def _has_moved_on(claimed: Claimed, background: Background) -> bool:
+    if claimed.message.kind is MessageKind.DIGEST:
+        return not any(item.release.state is State.PUBLIC for item in background.items_of(claimed.id))
+    release = background.releases.get(claimed.message.release or 0)
+    return release is not None and not claimed.certain and release.change != claimed.change
+
+
 def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_for: timedelta) -> Letter:
     """One letter."""
     message = claimed.message
@@ -140,7 +155,7 @@ def with_revision(letter: Letter, outcome: Outcome) -> Outcome:
         return outcome
     answer = {**_revisions(letter), **outcome.answer}
     if letter.kind is MessageKind.CORRECTION and not was_said(letter.answer):
-        return replace(outcome, answer=answer)  # rule 4: nothing was told yet
+        return replace(outcome, answer=answer)  # rule 5: nothing was told yet
     began = letter.answer.get("first", letter.answer.get("revision"))
     if isinstance(began, int) and began != answer.get("revision"):
         answer["first"] = began

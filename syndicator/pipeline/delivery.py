@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -41,7 +42,7 @@ from syndicator.domain.ports import (
     Verdict,
 )
 from syndicator.domain.tokens import CONFIRM_FOR, Tokens
-from syndicator.pipeline.composing import Background, Kept, letter_of, look_up, with_revision
+from syndicator.pipeline.composing import Background, Kept, has_moved_on, letter_of, look_up, with_revision
 from syndicator.pipeline.flights import GRACE, LULL, STOPPED, Flight, Late
 from syndicator.pipeline.settling import Settler
 from syndicator.store.database import Database
@@ -52,6 +53,7 @@ __all__ = ["Delivery"]
 log = structlog.get_logger()
 
 UTC = ZoneInfo("UTC")
+CHANGED = Later("it changed while it was claimed", counts=False)
 UNSURE_WHOSE = Later("its process was not sure to count as alive", counts=False)
 UNSURE = timedelta(seconds=5)  # until it is looked again whether this process counts as alive
 
@@ -173,7 +175,8 @@ class Delivery:
             return None
         return await self._settler.settle(channel.kind, claimed, outcomes, self._wish(channel, batch))
 
-    async def _compose(self, claimed: Sequence[Claimed]) -> Sequence[Letter]:
+    async def _compose(self, claimed: Sequence[Claimed]) -> Sequence[Letter] | None:
+        """The letters; None: what they tell has changed since the claim looked at it (rule 4 of `composing`)."""
         if all(c.message.release is None and c.message.kind is not MessageKind.DIGEST for c in claimed):
             return [letter_of(c, Background(), self._tokens, self._confirm_for) for c in claimed]
         background = self._kept.enough_for(claimed)
@@ -181,6 +184,8 @@ class Delivery:
             async with self._database.reading() as session:
                 background = await look_up(session, claimed)
             self._kept.keep(background)
+        if has_moved_on(claimed, background):
+            return None
         return [letter_of(c, background, self._tokens, self._confirm_for) for c in claimed]
 
     def _are_ours(self, claimed: Sequence[Claimed]) -> bool:
@@ -196,8 +201,8 @@ class Delivery:
         except Exception as error:
             log.exception("letters could not be composed", channel=channel.kind.value)
             return [Later(f"not composed: {type(error).__name__}", counts=False)] * len(claimed)
-        if not self._are_ours(claimed):
-            return [UNSURE_WHOSE] * len(claimed)
+        if letters is None or not self._are_ours(claimed):
+            return [UNSURE_WHOSE if letters else replace(CHANGED, not_before=self._clock())] * len(claimed)
         early: dict[int, Outcome] = {}
 
         def told(place: int, outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -64,13 +65,14 @@ class Fanout:
         return Done()
 
     async def _write(self, number: int) -> int | None:
-        async with self._database.writing() as session:
-            return await ledger.fan_out(
-                session,
-                number,
+        return await self._database.again(
+            partial(
+                ledger.fan_out,
+                number=number,
                 taxonomy=self._taxonomy,
                 order=self._site.languages,
                 now=self._clock(),
                 tells=self._tells,
                 settle=SETTLE,
             )
+        )

@@ -22,7 +22,7 @@ from syndicator.domain.model import (
     Problem,
     SubscriptionState,
 )
-from syndicator.domain.ports import Again, Done, Job, SourceItem
+from syndicator.domain.ports import ALONE, Again, Attendance, Done, Job, SourceItem
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
@@ -114,7 +114,14 @@ class Press:
     """The whole pipeline over one database, moved by hand: no engine, no clock but `now`."""
 
     def __init__(
-        self, database: Database, site: Site, taxonomy: Taxonomy, now: datetime, *, telegram: Any = None
+        self,
+        database: Database,
+        site: Site,
+        taxonomy: Taxonomy,
+        now: datetime,
+        *,
+        telegram: Any = None,
+        attendance: Attendance = ALONE,
     ) -> None:
         self.database, self.site, self.taxonomy, self.now = database, site, taxonomy, now
         self.metrics = Metrics()
@@ -150,12 +157,14 @@ class Press:
             metrics=self.metrics,
             consequences=Consequences(self.tokens),
             sleep=self.rest,
+            attendance=attendance,
         )
         self.delivery = Delivery(
             database,
             channels,
             tokens=self.tokens,
             settler=self.settler,
+            attendance=attendance,
             clock=lambda: self.now,
             wake=self.wake,
         )
