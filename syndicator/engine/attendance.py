@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 BEAT = "UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(number)s RETURNING id"
 SOON = 1.0  # seconds after a sign that failed
+STRIKING = 3.0  # seconds for the row to be taken away
 
 
 class Attended:
@@ -58,16 +59,20 @@ class Attended:
         await self._beat()
         self._task = asyncio.create_task(self._run(), name="attendance")
 
-    async def stop(self) -> None:
-        """Take the row away; safe to call twice. If the database is gone, the others find out by themselves."""
+    async def stop(self, *, strike: bool = True) -> None:
+        """Give no more signs of life, and take the row away; safe to call twice.
+
+        Without `strike`, and where the database is gone, the others find out by the silence: something that only the
+        living may do may not have ended yet.
+        """
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         number, self._number = self._number, None
-        if number is not None:
-            with suppress(OSError):
-                async with plainly():
+        if number is not None and strike:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(STRIKING), plainly():
                     await self._manager.unregister_worker(number)
 
     async def _run(self) -> None:

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 ALL = 1000  # jobs side by side, of all lanes: each lane has its own limit
 LONGEST_PAUSE = 5.0  # seconds before a worker that ended by itself is begun again
-GOODBYE = 5.0  # seconds for the database to hear that this process leaves
+GOODBYE = 3.0  # seconds for the database to hear what was cancelled, and that this process leaves
 
 for noisy in ("procrastinate", "psycopg.pool"):  # what matters of it is said here, in one line
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
@@ -162,7 +162,10 @@ class ClusterEngine:
         ]
 
     async def stop(self, grace: float) -> None:
-        """Take nothing new; let running jobs finish their chunk within `grace` seconds, then cancel them."""
+        """Take nothing new; let running jobs finish their chunk within `grace` seconds, then cancel them.
+
+        This process still counts as alive: what its deliveries answer may yet be written. See `leave`.
+        """
         self._stopping.set()
         self._crew.stopping = True
         for part in (self._planner, self._judge, self._seats):
@@ -172,17 +175,24 @@ class ClusterEngine:
             self._worker.shutdown_graceful_timeout = grace
             self._worker.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace + GOODBYE)
-            for task in self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=grace + GOODBYE)
+            for task in late:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if late:
+                await asyncio.wait(late, timeout=GOODBYE)
             self._tasks = []
         await self._listener.stop()
+
+    async def leave(self) -> None:
+        """After `stop`, and after the last answer was written: count as alive no more. Safe to call twice."""
         try:
             async with asyncio.timeout(GOODBYE):
-                await self._leave()
+                await self._crew.pay()
+                if self._seats.handlers() and self.attendance.number is not None:
+                    await self._queue.tell()
         except (OSError, TimeoutError) as error:
             log.warning("the others find out by themselves that this process has ended", reason=str(error))
+        await self.attendance.stop(strike=not self._crew.busy)
         await self._connector.close_async()
 
     # -- within
@@ -229,9 +239,3 @@ class ClusterEngine:
                     await self._crew.pay()
                 except OSError:
                     continue  # said when it first failed
-
-    async def _leave(self) -> None:
-        await self._crew.pay()
-        if self._seats.handlers():
-            await self._queue.tell()
-        await self.attendance.stop()

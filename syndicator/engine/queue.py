@@ -85,8 +85,8 @@ FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock IS NOT NULL
 TELL = f"SELECT pg_notify('{TOLD}', '')"
 ENSURE = """
 INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
-SELECT %(key)s, %(task)s, 0, %(key)s, %(key)s, '{}'
-WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE lock = %(key)s AND status IN ('todo', 'doing'))
+SELECT CAST(%(key)s AS text), CAST(%(task)s AS text), 0, CAST(%(key)s AS text), CAST(%(key)s AS text), '{}'
+WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE lock = CAST(%(key)s AS text) AND status IN ('todo', 'doing'))
 ON CONFLICT DO NOTHING
 """
 

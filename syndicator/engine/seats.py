@@ -5,6 +5,7 @@ Rules, in order:
 1. A seat is one long job with a lock of its own and no future date, in a lane of its own.
 2. Its Part runs until the engine stops, or until this process is not sure of itself any more: then it is stopped at
    once, before anybody can take the seat.
+   It is given back when the Part has stopped, however long that takes.
 3. A Part that cannot start, or that fails at its end, gives the seat back; this process tries again after a growing
    while, another one may at once. A Part may be started again after it was stopped.
 """
@@ -114,7 +115,7 @@ class Seats:
 
     async def _rise(self, lane: str, part: Part, *, began: bool) -> None:
         try:
-            await part.stop()
+            await _whole(asyncio.create_task(part.stop(), name=f"leaving {lane}"))
         except Exception:
             log.exception("the work of a seat did not stop cleanly", seat=lane)
             began = False
@@ -127,3 +128,14 @@ class Seats:
             self._away[lane] = monotonic() + min(2.0 ** (self._failures[lane] - 1), 12 * LONGEST_URGENT)
         self._changed.set()
         log.info("this process has left the seat", seat=lane)
+
+
+async def _whole(ending: asyncio.Task[None]) -> None:
+    """Wait for it though the job is cancelled: a seat is not given back while its Part still runs."""
+    while not ending.done():
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            if ending.cancelled():
+                return
+    ending.result()
