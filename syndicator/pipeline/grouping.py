@@ -10,6 +10,8 @@ Rules, in order:
 4. Rows are claimed under the number by which this process counts as alive with all others (`domain.ports.Attendance`).
 5. A lane that is told to stop takes nothing from the others. It ends when the transaction that it had a part in has
    ended; what was claimed for it is given back, untouched, at whatever moment it left.
+6. Where the line breaks before the server has said that a claim is committed, that is found out before anything else is
+   claimed (`store.doubts`). Nobody knows of such rows, so they go back untouched.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from syndicator.domain.model import DeliveryState
 from syndicator.domain.ports import Attendance, Clock
 from syndicator.store import ledger
 from syndicator.store.database import Database
+from syndicator.store.doubts import Doubt, mark, was_committed
 from syndicator.store.ledger import Claimed, Wish
 
 __all__ = ["Asked", "Grouping"]
@@ -64,6 +67,7 @@ class Grouping(Generic[Answers]):
         self._clock = clock
         self._attendance = attendance
         self._queue: list[Asked[Answers]] = []
+        self._doubts: list[tuple[Doubt, Sequence[Claimed]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -114,20 +118,54 @@ class Grouping(Generic[Answers]):
             for one, claimed in zip(group, found, strict=True):
                 one.given.set_result(claimed)
 
+    @property
+    def doubts(self) -> bool:
+        """Whether there are rows of which nobody knows if they were claimed (rule 6)."""
+        return bool(self._doubts)
+
+    async def clear_up(self) -> None:
+        """Find out about them, and give back what was claimed for nobody.
+
+        Raises:
+            OSError: the database does not say, yet.
+        """
+        if self._doubts:
+            await self._transaction([])
+
     async def _transaction(self, group: Sequence[Asked[Answers]]) -> Sequence[Sequence[Claimed]]:
+        doubted, doubt, claimed = list(self._doubts), None, list[Claimed]()
+
         async def write(session: AsyncSession) -> Sequence[Sequence[Claimed]]:
+            nonlocal doubt, claimed
+            doubt, claimed = None, []
+            await self._give_back(session, doubted)
             if answers := [one.answers for one in group if one.answers is not None]:
                 await self._note(session, answers)
             wanted = [None if one.left else one.wish for one in group]
             wishes = [wish for wish in wanted if wish is not None]
             by = self._attendance.number
-            rows = iter(await ledger.claim_each(session, wishes, self._clock(), by=by) if wishes else ())
-            return [() if wish is None else next(rows) for wish in wanted]
+            rows = await ledger.claim_each(session, wishes, self._clock(), by=by) if wishes else ()
+            claimed = [one for some in rows for one in some]
+            doubt = await mark(session) if claimed else None
+            left = iter(rows)
+            return [() if wish is None else next(left) for wish in wanted]
 
-        found = await self._database.again(write)
+        try:
+            found = await self._database.again(write)
+        except OSError:
+            if doubt is not None:
+                self._doubts.append((doubt, claimed))
+            raise
+        self._doubts = [one for one in self._doubts if one not in doubted]
         for one in group:
             one.written = True
         return found
+
+    async def _give_back(self, session: AsyncSession, doubted: Sequence[tuple[Doubt, Sequence[Claimed]]]) -> None:
+        for doubt, claimed in doubted:
+            if await was_committed(session, doubt):
+                back = [one.settled(DeliveryState.DUE, counted=False) for one in claimed]
+                await ledger.settle(session, back, self._clock())
 
     async def _leave(self, asked: Asked[Answers]) -> None:
         """Rule 5: what nobody waits for any more goes back, once it is known what that is."""

@@ -101,7 +101,7 @@ class Settler:
     @property
     def owes(self) -> bool:
         """Whether answers wait to be written down."""
-        return bool(self._owed)
+        return bool(self._owed) or self._grouping.doubts
 
     async def claim(self, wish: Wish) -> Sequence[Claimed]:
         """As `ledger.claim_each`, in the transaction that all lanes share.
@@ -169,6 +169,7 @@ class Settler:
             while self._owed:
                 await self._pay(self._owed[0])
                 self._owed.popleft()
+            await self._grouping.clear_up()
 
     async def _pay(self, debt: _Debt) -> None:
         for wait in WAITS:
