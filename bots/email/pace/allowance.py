@@ -9,8 +9,8 @@ Rules, in order:
    (`QUARTER`): a busy process asks about four times a second, one that is idle never.
 3. What may not wait takes a turn where there is one, else it owes one (`owed`). What is owed is asked for with the next
    grant and used by nobody; more than `FORGIVEN` seconds' worth is forgiven.
-4. So, of all processes together: in any stretch of time no more bulk goes than the rate gives in it, and three quarters
-   of a second's worth (a quarter at once after a rest, and what a grant may be late).
+4. So, of all processes together: in any stretch of time no more bulk goes than the rate gives in it, and a second's
+   worth (a quarter at once after a rest, half for what a grant may be late, and a quarter while a chunk's are awaited).
 """
 
 from __future__ import annotations

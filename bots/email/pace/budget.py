@@ -92,10 +92,12 @@ class SharedRate:
                 await self._ask(0)
 
     async def _served(self, number: int, deadline: float) -> int:
-        held = 0
+        held, held_since = 0, 0.0
         while True:
             now = self._ticks()
-            held += self.allowance.take(number - held, now)
+            taken = self.allowance.take(number - held, now)
+            held_since = held_since if held else now
+            held += taken
             if held == number:
                 return held
             comes = self.allowance.next_at(now)
@@ -103,7 +105,7 @@ class SharedRate:
                 if await self._ask(self._waiting - held):
                     continue
                 comes = self._ticks() + AGAIN
-            if comes is None or comes > deadline or (held and comes > now + QUARTER):
+            if comes is None or comes > deadline or (held and comes > held_since + QUARTER):
                 return held
             await self._sleep(max(comes - self._ticks(), 0.001))
 

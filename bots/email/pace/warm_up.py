@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from math import ceil
 
 from bots.email.pace.limits import WarmUpPlan
 from bots.email.pace.share import Share
@@ -56,7 +57,10 @@ class WarmUp:
         cap = self._cap(day)
         if cap is None:
             return False
-        return self._fresh[day] + self.flying >= self.share.of_places(max(0, cap - self._total[day]))
+        left = self.share.of_places(max(0, cap - self._total[day]))
+        if self.share.among > 1:
+            left = ceil(left / 2)  # what others have used meanwhile is known only when all have written once more
+        return self._fresh[day] + self.flying >= left
 
     def _gone(self, now: float) -> int:
         day = self.day(now)
