@@ -18,6 +18,7 @@ SECTIONS = (
     "arrival",
     "embargo",
     "fanout",
+    "urgent",
     "email",
     "faults",
     "memory",

@@ -82,21 +82,19 @@ def _distinct(number: int) -> Filter:
     return others[number % 3]
 
 
-async def announce(database: Database, sentences: int = 8) -> int:
+async def announce(
+    database: Database, sentences: int = 8, *, key: str = "permits", priority: Priority = Priority.NORMAL
+) -> int:
     """One release of so many sentences that everybody wants, and its message, open; returns the message's id."""
     texts = {"az": "İcazə permit", "en": "Permits take less time", "ru": "Разрешение permit"}
     async with database.writing() as session:
         for lang, title in texts.items():
             revision = Revision(0, 0, title, "", f"<p>{PARAGRAPH * sentences}</p>", PARAGRAPH * sentences)
             topics = (("t1", "source", ""),)
-            draft = Draft(
-                "desk", "permits", lang, "permits", "news", Urgency.NORMAL, State.PUBLIC, NOW, revision, topics
-            )
+            draft = Draft("desk", key, lang, key, "news", Urgency.NORMAL, State.PUBLIC, NOW, revision, topics)
             recorded = await releases.record(session, draft, site_uids=SITE, now=NOW)
         number = recorded.release.number
-        message = await ledger.announce(
-            session, number, kind=MessageKind.RELEASE, major=0, priority=Priority.NORMAL, now=NOW
-        )
+        message = await ledger.announce(session, number, kind=MessageKind.RELEASE, major=0, priority=priority, now=NOW)
     return message.id
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import arrival, cold, email, fanout, feeds, readers, rendering, serving, telegram
+from tests.bench import arrival, cold, email, fanout, feeds, readers, rendering, serving, telegram, urgent
 from tests.bench.figures import Figure, spread, table
 from tests.program import ROOT
 
@@ -52,8 +52,17 @@ def test_a_release_reaches_feed_channel_and_mail_in_a_newsroom(tmp_path: Path, m
 @pytest.mark.slow
 def test_a_small_crowd_is_told_in_full_and_within_the_limit_of_memory(sqlite_url: str) -> None:
     found = measured(fanout.figures("SQLite", sqlite_url, people=3000, filters=50))
-    assert found["SQLite: peak memory"].ratio < 1
+    assert found["SQLite: 3,000, peak memory"].ratio < 1
     assert "SQLite: 3,000 deliveries written, matches included" in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "database"), [("embedded", "sqlite_url"), ("cluster", "postgresql_url")])
+def test_an_urgent_release_passes_a_backlog(engine: str, database: str, request: pytest.FixtureRequest) -> None:
+    url = str(request.getfixturevalue(database))
+    found = measured(urgent.figures(engine, url, people=4000, warm=40))
+    for kind in ("email", "telegram"):
+        assert found[f"{engine}: urgent behind 4,000 pending, first by {kind}"].ratio < 1
 
 
 @pytest.mark.slow
