@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 gc.disable()
 
@@ -28,40 +29,46 @@ from bots.email.preview import email_preview
 from bots.telegram.doctor import telegram_questions
 from bots.telegram.opening import open_telegram
 from bots.telegram.preview import styles_in_use, telegram_preview
+from bots.watch import open_watchman
 from config.logs import set_up_logs
 from config.settings import Settings
-from config.topics import load_topics
 from feeds.moved import ask_moves
 from feeds.preview import feed_previews
 from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
+from syndicator.cli.opening import open_desk
 from syndicator.domain.model import ChannelKind
-from syndicator.domain.ports import Source
-from syndicator.domain.site import Site
-from syndicator.domain.tokens import Tokens
-from syndicator.domain.topics import Taxonomy
+from syndicator.domain.ports import ALONE, Channel, Engine, Workplace
 from syndicator.engine.embedded import EmbeddedEngine
-from syndicator.i18n import Texts
-from syndicator.metrics import Metrics
-from syndicator.pipeline.bell import Bell
+from syndicator.pipeline.attending import Attending
+from syndicator.pipeline.bell import Bell, Hanging
+from syndicator.pipeline.belt import Belt
 from syndicator.pipeline.channels import configure_channels, public_channels
 from syndicator.pipeline.digests import schedule_of
 from syndicator.pipeline.doctor import questions
-from syndicator.pipeline.intake import Intake
-from syndicator.pipeline.media import MediaFolder
-from syndicator.pipeline.opening import open_stories
+from syndicator.pipeline.office import Office, open_office
+from syndicator.pipeline.opening import Stories
+from syndicator.pipeline.roles import EVERY_ROLE, SEATS, Role, works_on
 from syndicator.pipeline.scheduler import Scheduler
+from syndicator.pipeline.seats import Seat
 from syndicator.pipeline.service import SENDING, Guard, Part, Running, in_turn, serve
-from syndicator.pipeline.subscribing import Subscribing
-from syndicator.sources.opening import open_source, open_sql
-from syndicator.sources.single import DocumentReader
-from syndicator.store import ledger, meta, migrate
+from syndicator.pipeline.work import Work
+from syndicator.pipeline.watchman import Watchman
+from syndicator.sources.opening import open_sql
+from syndicator.store import ledger, migrate, releases
 from syndicator.store.database import Database, MissingDatabase, shown
 from syndicator.store.locks import SingleRun
+from syndicator.store.recovery import recover_dead
 from syndicator.web.app import make_app
+from syndicator.web.health import make_monitor
+from syndicator.web.opening import Wellbeing, open_pages
 from syndicator.web.parts import Parts
 from syndicator.web.server import WebServer
+
+LOOK_SECONDS = 0.5  # between two looks for what commands write, where one process has the database to itself
+BELT_SECONDS = 2.0  # between two looks for what others have changed, beside being told
+ENDING = 2.0  # seconds of a stop for what a process does for itself alone
 
 
 def clock() -> datetime:
@@ -69,172 +76,202 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Office:
-    """What commands and service alike stand on."""
+def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRoom:
+    """The room that keeps feeds in that folder."""
+    return FeedRoom(
+        office.settings.feeds,
+        office.database,
+        site=office.site,
+        taxonomy=office.taxonomy,
+        texts=office.texts,
+        metrics=office.metrics,
+        folder=folder,
+        clock=clock,
+        wake=wake,
+        outgoing=office.settings.outgoing,
+    )
 
-    settings: Settings
-    site: Site
-    texts: Texts
-    taxonomy: Taxonomy
-    database: Database
-    tokens: Tokens
-    metrics: Metrics
-    media: MediaFolder
-    sources: Mapping[str, Source]
-    intake: Intake
-    subscribing: Subscribing
 
-    def feeds(self, folder: Path, wake: Callable[[], None]) -> FeedRoom:
-        """Keeps feeds in that folder."""
-        return FeedRoom(
-            self.settings.feeds,
-            self.database,
-            site=self.site,
-            taxonomy=self.taxonomy,
-            texts=self.texts,
-            metrics=self.metrics,
-            folder=folder,
-            clock=clock,
-            wake=wake,
-            outgoing=self.settings.outgoing,
+class Service:
+    """Every room of one process, put together; `parts` is what is started, in order."""
+
+    def __init__(self, office: Office, bell: Bell, roles: Collection[Role]) -> None:
+        self.office, self.bell, self.roles = office, bell, roles
+        self.shares = office.settings.engine.kind == "procrastinate"
+        self.attending = Attending()
+        self.feeds = open_feeds(office, Path(office.settings.feeds.directory), bell.ring)
+        common: dict[str, Any] = {
+            "site": office.site,
+            "texts": office.texts,
+            "taxonomy": office.taxonomy,
+            "clock": clock,
+        }
+        more: dict[str, Any] = {"metrics": office.metrics, "wake": bell.ring}
+        self.email = open_email(office.settings, office.database, tokens=office.tokens, **common, **more)
+        self.telegram = open_telegram(
+            office.settings.telegram,
+            office.database,
+            chats=office.subscribing,
+            folder=office.media,
+            schedule=schedule_of(office.settings.digests),
+            attendance=self.attending if self.shares else ALONE,
+            **common,
+            **more,
+        )
+        self.websub = self.feeds.channels()[ChannelKind.WEBSUB]
+        ways: list[Channel] = [self.email.channel, self.telegram.channel, self.websub]
+        self.channels = {channel.kind: channel for channel in ways}
+        self.stories = Stories(
+            office,
+            self.feeds.publisher,
+            {ChannelKind.EMAIL: self.email.channel} if self.shares else self.channels,
+            {kind: channel.tells for kind, channel in self.channels.items()},
+            wake=bell.ring,
+            attendance=self.attending,
         )
 
+    def parts(self) -> list[Part]:
+        """The running service, in the order of its start."""
+        return self._among_others() if self.shares else self._alone()
 
-async def open_office(settings: Settings, database: Database, wake: Callable[[], None]) -> Office:
-    """Read what lies beside the settings, and put the common things together."""
-    site = settings.as_site()
-    site = replace(site, minted_under=await meta.authority(database, site.host))
-    taxonomy = load_topics(settings.topics_path)
-    secret = settings.site.secret
-    tokens = Tokens(secret.get_secret_value().encode() if secret else await meta.secret(database))
-    metrics = Metrics()
-    media = MediaFolder(Path(settings.media.directory), settings.media.max_bytes)
-    intake = Intake(
-        database,
-        site=site,
-        taxonomy=taxonomy,
-        media=media,
-        announce_for=timedelta(hours=settings.engine.announce_hours),
-        clock=clock,
-        metrics=metrics,
-        wake=wake,
-    )
-    return Office(
-        settings=settings,
-        site=site,
-        texts=Texts.load(site.languages),
-        taxonomy=taxonomy,
-        database=database,
-        tokens=tokens,
-        metrics=metrics,
-        media=media,
-        sources={source.name: open_source(source, site) for source in settings.sources},
-        intake=intake,
-        subscribing=Subscribing(database, tokens, site=site, wake=wake, reach=settings.digests.reach),
-    )
+    # -- one process that has the database to itself
+    def _alone(self) -> list[Part]:
+        rooms = (*self.feeds.workplaces(), *self.feeds.hub(), *self.telegram.workplaces, *self.email.workplaces)
+        engine = self._engine(self.stories.whole(*rooms), self.channels.values())
+        self.bell.hang(engine.wake)
+        return [
+            Running(begin=self._resume, end=self.office.database.close),
+            *(Running(end=channel.close) for channel in self.channels.values()),
+            self._web(Wellbeing({role: self._stand if role is Role.WEB else lambda: True for role in Role})),
+            Running(begin=lambda: self.feeds.publisher.refresh(clock())),
+            *([self.telegram.bot] if self.telegram.bot else []),  # before the engine, and so after it at the end
+            *self.email.parts,  # before the engine as well: mail keeps the pace that was kept
+            *self.email.fetching,
+            Running(begin=engine.start, end=lambda: in_turn(SENDING, engine.stop, self.stories.delivery.finish)),
+            Belt(self.office.database.data_version, LOOK_SECONDS, engine.wake),
+            self._scheduler(engine),
+            self._watchman(serves=True),
+        ]
 
+    # -- one of many
+    def _among_others(self) -> list[Part]:
+        from syndicator.engine.cluster import ClusterEngine  # noqa: PLC0415  # it comes with an extra
 
-async def parts_of(office: Office, bell: Bell) -> list[Part]:
-    """The running service, in the order of its start."""
-    settings, database = office.settings, office.database
-    feeds = office.feeds(Path(settings.feeds.directory), bell.ring)
-    publisher = feeds.publisher
-    email = open_email(
-        settings,
-        database,
-        site=office.site,
-        texts=office.texts,
-        taxonomy=office.taxonomy,
-        tokens=office.tokens,
-        metrics=office.metrics,
-        clock=clock,
-        wake=bell.ring,
-    )
-    telegram = open_telegram(
-        settings.telegram,
-        database,
-        site=office.site,
-        texts=office.texts,
-        taxonomy=office.taxonomy,
-        chats=office.subscribing,
-        folder=office.media,
-        clock=clock,
-        metrics=office.metrics,
-        wake=bell.ring,
-        schedule=schedule_of(settings.digests),
-    )
-    channels = {ChannelKind.EMAIL: email.channel, ChannelKind.TELEGRAM: telegram.channel, **feeds.channels()}
-    stories = open_stories(
-        settings,
-        database,
-        site=office.site,
-        taxonomy=office.taxonomy,
-        tokens=office.tokens,
-        metrics=office.metrics,
-        sources=office.sources,
-        intake=office.intake,
-        subscribing=office.subscribing,
-        publisher=publisher,
-        channels=channels,
-        workplaces=(*feeds.workplaces(), *telegram.workplaces, *email.workplaces),
-        clock=clock,
-        wake=bell.ring,
-    )
-    engine = EmbeddedEngine(
-        stories.work.handlers(),
-        stories.work.pending,
-        clock=clock,
-        metrics=office.metrics,
-        lanes={kind.value: channel.lanes for kind, channel in channels.items()},
-    )
-    bell.hang(engine.wake)
-    pages = Parts(
-        site=office.site,
-        texts=office.texts,
-        taxonomy=office.taxonomy,
-        database=database,
-        subscribing=office.subscribing,
-        catalogue=feeds,
-        publisher=publisher,
-        media=office.media,
-        metrics=office.metrics,
-        tokens=office.tokens,
-        clock=clock,
-        trusted_proxies=settings.web.trusted_proxies,
-        telegram_name=lambda: telegram.username,
-        contact=settings.site.contact,
-        confirm_for=settings.retention.confirm_for,
-        retention=settings.retention,
-    )
-    app = make_app(pages, [*feeds.routes(), *telegram.routes()], feeds.templates())
-    scheduler = Scheduler(
-        engine,
-        database,
-        sources={s.name: (office.sources[s.name], s.interval) for s in settings.sources},
-        pending_for=settings.retention.confirm_for,
-        clock=clock,
-        hourly=[stories.retention.run],
-    )
-    return [
-        Running(begin=lambda: resume(office), end=database.close),
-        *(Running(end=channel.close) for channel in channels.values()),
-        WebServer(app, settings.web.host, settings.web.port, front=feeds.front()),
-        Running(begin=lambda: publisher.refresh(clock())),
-        *([telegram.bot] if telegram.bot else []),  # before the engine, and so after it at the end: it sends by it
-        *email.parts,  # before the engine as well: mail keeps the pace that was kept
-        Running(begin=engine.start, end=lambda: in_turn(SENDING, engine.stop, stories.delivery.finish)),
-        scheduler,
-    ]
+        is_web, plans = Role.WEB in self.roles, Role.SCHEDULER in self.roles
+        works = Role.WORKER in self.roles
+        rooms = self.feeds.workplaces() if is_web else ()
+        here = self._engine(self.stories.here(*rooms, feeds=is_web, digests=plans), ())
+        shared = self.stories.shared()
+        seats = self._seats()
+        engine = ClusterEngine(
+            self.office.settings.database.url,
+            shared.handlers(),
+            shared.pending,
+            clock=clock,
+            metrics=self.office.metrics,
+            lanes=self._lanes([self.email.channel]),
+            works_on=works_on(self.roles),
+            plans=plans,
+            seats={name: seat for name, seat in seats.items() if SEATS[name] in self.roles},
+            heard=self.bell.ring,
+            bereaved=self._recover_dead,
+        )
+        self.attending.ask(engine.attendance)
+        self.office.database.attach(engine.post)
+        for wake in (here.wake, engine.wake):
+            self.bell.hang(wake)
+        is_well = {Role.WEB: lambda: self._stand() and engine.attendance.is_sure()}
+        well = Wellbeing(
+            {role: is_well.get(role, engine.attendance.is_sure) for role in Role if role in self.roles},
+            {name: partial(getattr, seat, "taken") for name, seat in seats.items()},
+        )
+        return [
+            Running(begin=self._configure, end=self.office.database.close),
+            Running(end=engine.leave),  # counts as alive until the last answer is written
+            *(Running(end=channel.close) for channel in self.channels.values()),
+            *([self._web(well)] if is_web else self._monitor(well)),
+            *([Running(begin=lambda: self.feeds.publisher.refresh(clock()))] if is_web else []),
+            *(self.telegram.lobby.parts() if self.telegram.lobby else []),
+            *(self.email.parts if works else []),
+            Running(begin=here.start, end=lambda: here.stop(ENDING)),
+            Running(begin=engine.start, end=lambda: in_turn(SENDING, engine.stop, self.stories.delivery.finish)),
+            Belt(self._changes, BELT_SECONDS, self.bell.ring),
+            *([self._scheduler(engine)] if plans else []),
+            self._watchman(serves=is_web),
+        ]
 
+    def _seats(self) -> Mapping[str, Seat]:
+        return {
+            "telegram": Seat("telegram", lambda: self._seat(self.telegram.channel, self.telegram.workplaces)),
+            "hub": Seat("hub", lambda: self._seat(self.websub, self.feeds.hub())),
+            **({"inbound": Seat("inbound", lambda: self.email.fetching)} if self.email.fetching else {}),
+        }
 
-async def resume(office: Office) -> None:
-    """Bring the configured channels in line, and take up what a crash left in flight."""
-    channels = public_channels(office.settings, office.site, office.taxonomy)
-    now = clock()
-    await configure_channels(office.database, ChannelKind.TELEGRAM, channels, site=office.site, now=now)
-    async with office.database.writing() as session:
-        await ledger.recover(session, now)
+    def _seat(self, channel: Channel, rooms: Sequence[Workplace]) -> list[Part]:
+        """What whoever has a channel to itself runs."""
+        work, delivery = self.stories.seat(channel, *rooms)
+        engine = self._engine(work, [channel])
+        if channel is self.telegram.channel:
+            sits: Part = self.telegram.seat(lambda: engine, delivery.finish)
+        else:
+            sits = Running(begin=engine.start, end=lambda: in_turn(SENDING, engine.stop, delivery.finish))
+        return [Hanging(self.bell, engine.wake), sits]
+
+    # -- what both are made of
+    def _lanes(self, channels: Iterable[Channel]) -> Mapping[str, int]:
+        return {channel.kind.value: channel.lanes for channel in channels}
+
+    def _engine(self, work: Work, channels: Iterable[Channel]) -> EmbeddedEngine:
+        lanes = self._lanes(channels)
+        return EmbeddedEngine(work.handlers(), work.pending, clock=clock, metrics=self.office.metrics, lanes=lanes)
+
+    def _scheduler(self, engine: Engine) -> Scheduler:
+        sources = {s.name: (self.office.sources[s.name], s.interval) for s in self.office.settings.sources}
+        return Scheduler(engine, sources=sources, clock=clock)
+
+    def _watchman(self, *, serves: bool) -> Watchman:
+        office, publisher = self.office, self.feeds.publisher
+        common: dict[str, Any] = {"site": office.site, "metrics": office.metrics, "clock": clock}
+        return open_watchman(office.settings, office.database, publisher=publisher if serves else None, **common)
+
+    def _web(self, well: Wellbeing) -> WebServer:
+        web = self.office.settings.web
+        app = make_app(self._pages(well), [*self.feeds.routes(), *self.telegram.routes()], self.feeds.templates())
+        return WebServer(app, web.host, web.port, front=self.feeds.front())
+
+    def _monitor(self, well: Wellbeing) -> Sequence[WebServer]:
+        monitoring = self.office.settings.monitoring
+        if not monitoring.port:
+            return ()
+        return (WebServer(make_monitor(self._pages(well, serves=False)), monitoring.host, monitoring.port),)
+
+    def _pages(self, well: Wellbeing, *, serves: bool = True) -> Parts:
+        publisher = self.feeds.publisher
+        return open_pages(self.office, self.feeds, publisher, lambda: self.telegram.username, well, serves=serves)
+
+    def _stand(self) -> bool:
+        """Whether feeds have been built."""
+        return self.feeds.publisher.newest() is not None
+
+    async def _configure(self) -> None:
+        """Bring the configured channels in line."""
+        office = self.office
+        channels = public_channels(office.settings, office.site, office.taxonomy)
+        await configure_channels(office.database, ChannelKind.TELEGRAM, channels, site=office.site, now=clock())
+
+    async def _resume(self) -> None:
+        """The same, and take up what a crash left in flight."""
+        await self._configure()
+        async with self.office.database.writing() as session:
+            await ledger.recover(session, clock())
+
+    async def _recover_dead(self) -> None:
+        """What processes had in flight that are no more is due again."""
+        await self.office.database.again(lambda session: recover_dead(session, clock()))
+
+    async def _changes(self) -> int:
+        async with self.office.database.reading() as session:
+            return await releases.last_change(session)
 
 
 class Root:
@@ -248,27 +285,34 @@ class Root:
         try:
             if not await migrate.is_current(database):
                 raise MissingDatabase(f"{shown(settings.database.url)}: the schema is not current; run `migrate`")
-            office = await open_office(settings, database, wake=lambda: None)
-            yield make_desk(office)
+            if settings.engine.kind == "procrastinate":
+                from syndicator.engine.cluster import open_post  # noqa: PLC0415  # it comes with an extra
+
+                database.attach(open_post(clock))
+            yield make_desk(await open_office(settings, database, wake=lambda: None, clock=clock))
         finally:
             await database.close()
 
-    async def serve(self, settings: Settings) -> None:
-        """Run the whole service until it is told to stop."""
+    async def serve(self, settings: Settings, roles: Collection[Role] = EVERY_ROLE) -> None:
+        """Run the service, or the share of it that these roles say, until it is told to stop."""
         set_up_logs()
-        with SingleRun(settings.database.url) as lock:
-            await migrate.upgrade(settings.database.url)
+        with SingleRun(settings.database.url, shared=settings.engine.kind == "procrastinate") as lock:
+            await self.migrate(settings)
             bell = Bell()
-            office = await open_office(settings, Database(settings.database.url), wake=bell.ring)
+            office = await open_office(settings, Database(settings.database.url), wake=bell.ring, clock=clock)
             stop = asyncio.Event()
             guard = Guard(lock.held, stop)
-            await serve([*await parts_of(office, bell), guard], stop)
+            await serve([*Service(office, bell, roles).parts(), guard], stop)
             if guard.failed:
                 raise lock.lost()
 
     async def migrate(self, settings: Settings) -> None:
-        """Bring the database to the newest schema."""
+        """Bring the database to the newest schema, and the queue's tables to its library's, where there is a queue."""
         await migrate.upgrade(settings.database.url)
+        if settings.engine.kind == "procrastinate":
+            from syndicator.engine import schema  # noqa: PLC0415  # it comes with an extra
+
+            await schema.upgrade(settings.database.url)
 
     def checks(self, settings: Settings) -> Sequence[Check]:
         """What the doctor asks."""
@@ -280,37 +324,29 @@ class Root:
         asked += telegram_questions(settings.telegram, clock, site.base_url)
         return [Check(name, ask) for name, ask in asked]
 
+    def clock(self) -> datetime:
+        """The one clock of the program."""
+        return clock()
+
+    def tells(self) -> Mapping[ChannelKind, Collection[MessageKind]]:
+        """What each way out has words for."""
+        return {ChannelKind.EMAIL: EmailChannel.tells, ChannelKind.TELEGRAM: TELLS}
+
 
 def make_desk(office: Office) -> Desk:
     """What commands work with."""
-    reader = DocumentReader(office.site.languages, office.site.default_language, office.site.zone)
-
     compiler = open_compiler(office.settings, site=office.site, texts=office.texts, taxonomy=office.taxonomy)
+    styles = styles_in_use(office.settings.telegram)
+    previews = {
+        "telegram": telegram_preview(office.site, office.texts, office.taxonomy, styles),
+        "email": email_preview(compiler, office.site.timezone, clock),
+        **feed_previews(office.site, office.texts, office.taxonomy),
+    }
 
     async def build_feeds(out: Path) -> int:
-        return await office.feeds(out, lambda: None).build_all(clock())
+        return await open_feeds(office, out, lambda: None).build_all(clock())
 
-    return Desk(
-        settings=office.settings,
-        site=office.site,
-        texts=office.texts,
-        taxonomy=office.taxonomy,
-        database=office.database,
-        tokens=office.tokens,
-        intake=office.intake,
-        sources=office.sources,
-        read_file=reader.read,
-        examine=office.media.examine,
-        previews={
-            "telegram": telegram_preview(
-                office.site, office.texts, office.taxonomy, styles_in_use(office.settings.telegram)
-            ),
-            "email": email_preview(compiler, office.site.timezone, clock),
-            **feed_previews(office.site, office.texts, office.taxonomy),
-        },
-        build_feeds=build_feeds,
-        clock=clock,
-    )
+    return open_desk(office, previews, build_feeds)
 
 
 gc.enable()

@@ -161,8 +161,12 @@ class FeedRoom:
         return FeedFront(self.publisher, self._answering, self._metrics, streams(self._site, self._taxonomy))
 
     def workplaces(self) -> Sequence[Workplace]:
-        """What has work of its own."""
-        return (self.archives, self._asked, *self._hub.workplaces())
+        """What has work of its own, on whichever machine keeps a folder of feeds."""
+        return (self.archives, self._asked)
+
+    def hub(self) -> Sequence[Workplace]:
+        """The hub's work: one process at a time does it, and sends by the `channels`."""
+        return self._hub.workplaces()
 
     def channels(self) -> Mapping[ChannelKind, Channel]:
         """The ways out that lead to other programs."""

@@ -10,9 +10,10 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -21,16 +22,18 @@ import uvloop
 from config.loading import load
 from config.settings import BadSettings, Settings
 from syndicator.cli.output import fail
-from syndicator.domain.model import Attachment, Change, Problem, Release
+from syndicator.domain.model import Attachment, Change, ChannelKind, MessageKind, Problem, Release
 from syndicator.domain.ports import Clock, Source
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.pipeline.intake import Intake
+from syndicator.pipeline.roles import Role
 from syndicator.store.database import Database
 from syndicator.store.locks import AlreadyRunning
 from syndicator.store.migrate import NewerSchema
+from syndicator.store.relocation import Moved
 
 __all__ = ["Check", "Desk", "Preview", "Session", "Wiring", "reason"]
 
@@ -76,8 +79,8 @@ class Wiring(Protocol):
         """
         ...
 
-    async def serve(self, settings: Settings) -> None:
-        """Run the whole service until it is told to stop."""
+    async def serve(self, settings: Settings, roles: Collection[Role]) -> None:
+        """Run the service, or the share of it that these roles say, until it is told to stop."""
         ...
 
     async def migrate(self, settings: Settings) -> None:
@@ -86,6 +89,14 @@ class Wiring(Protocol):
 
     def checks(self, settings: Settings) -> Sequence[Check]:
         """What the doctor asks; no question has a side effect."""
+        ...
+
+    def clock(self) -> datetime:
+        """The one clock of the program."""
+        ...
+
+    def tells(self) -> Mapping[ChannelKind, Collection[MessageKind]]:
+        """What each way out has words for, of those that recipients are written for."""
         ...
 
 
@@ -121,7 +132,7 @@ class Session:
                 return runner.run(work)
         except BrokenPipeError:  # whoever reads the results has seen enough; Typer ends quietly
             raise
-        except (OSError, ValueError, LookupError, AlreadyRunning, NewerSchema) as error:
+        except (OSError, ValueError, LookupError, AlreadyRunning, NewerSchema, Moved) as error:
             if type(error) in (KeyError, IndexError, UnicodeEncodeError):
                 raise
             fail(reason(error))

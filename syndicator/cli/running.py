@@ -1,4 +1,4 @@
-"""Commands that run the service or a part of it: run, harvest, feeds build, migrate, check, topics."""
+"""Commands that run the service or a part of it: run, harvest, feeds build, check, topics."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from syndicator.cli.output import fail, say, show, show_one, working
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Problem
 from syndicator.domain.topics import classify
+from syndicator.pipeline.roles import Role, check_roles, parse_roles
 from syndicator.store import releases
 
 __all__ = ["register"]
@@ -27,7 +28,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
     app.command()(harvest)
-    app.command()(migrate)
     app.command()(check)
     app.command()(topics)
     feeds = typer.Typer(help="Feeds as files.", no_args_is_help=True)
@@ -38,14 +38,22 @@ def register(app: typer.Typer) -> None:
 def run(
     context: typer.Context,
     demo: Annotated[bool, typer.Option(help="Add the sample releases of an invented agency.")] = False,  # noqa: FBT002
+    roles: Annotated[
+        str, typer.Option(help="What this process does, of several on one PostgreSQL (engine.kind procrastinate).")
+    ] = ",".join(Role),
 ) -> None:
-    """Start everything in one process; SIGTERM or Ctrl-C stops it within 30 seconds."""
+    """Start everything in one process, or some roles of it; SIGTERM or Ctrl-C stops it within 30 seconds."""
     session: Session = context.obj
     settings = session.settings(demo=demo)
+    try:
+        wanted = parse_roles(roles)
+        check_roles(settings.engine.kind, wanted)
+    except ValueError as error:
+        fail(str(error))
     if demo:
         DEMO_INBOX.mkdir(parents=True, exist_ok=True)
         say(f"drop a text into {DEMO_INBOX}/ and watch it arrive at {settings.site.base_url}")
-    session.run(session.wiring.serve(settings))
+    session.run(session.wiring.serve(settings, wanted))
 
 
 def harvest(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002
@@ -103,13 +111,6 @@ def feeds_build(
         show_one({"written": written, "out": str(out)}, "", as_json=True)
     else:
         say(f"{written} files written to {out}")
-
-
-def migrate(context: typer.Context) -> None:
-    """Create the database or bring it to the newest schema; data stays."""
-    session: Session = context.obj
-    session.run(session.wiring.migrate(session.settings()))
-    say("the database is up to date")
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> None:  # noqa: FBT002

@@ -10,6 +10,8 @@ Rules, in order:
 4. Other rooms (`Workplace`) are asked as well; one that cannot answer keeps no other from its work.
 5. Each kind of work has a lane of its own, each source too: a slow store delays neither embargoes nor retries. So have
    a channel's batches of what failed before (`Priority.LATER`): fresh news always finds a worker.
+6. Where several processes share the work, each of its kinds (`pipeline.roles`) is a `Work` of its own: `does` says
+   which jobs are its, `channels` whose batches.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ from syndicator.pipeline.settling import Settler
 from syndicator.store import ledger, releases
 from syndicator.store.database import Database
 
-__all__ = ["Work"]
+__all__ = ["HERE", "SEAT", "SHARED", "Work"]
 
 log = structlog.get_logger()
 
+SHARED = frozenset({"harvest", "open", "fanout", "deliver", "sweep"})
+HERE = frozenset({"feeds", "settle"})
+SEAT = frozenset({"deliver"})
 PASS_SECONDS = 900  # a source that hangs is left alone and asked again; what was taken stays
 
 
@@ -54,7 +59,9 @@ class Work:
         clock: Clock,
         wake: Callable[[], None],
         workplaces: Sequence[Workplace] = (),
+        does: frozenset[str] = SHARED | HERE,
     ) -> None:
+        self._does = does
         self._database = database
         self._sources = sources
         self._intake = intake
@@ -69,7 +76,7 @@ class Work:
 
     def handlers(self) -> Mapping[str, Handler]:
         """Every job by name."""
-        return {
+        ours: Mapping[str, Handler] = {
             "harvest": self._harvest,
             "open": self._open,
             "feeds": self._feeds,
@@ -77,32 +84,40 @@ class Work:
             "deliver": self._delivery.deliver,
             "sweep": self._sweep,
             "settle": self._settle,
+        }
+        return {
+            **{name: handler for name, handler in ours.items() if name in self._does},
             **{name: handler for place in self._workplaces for name, handler in place.handlers().items()},
         }
 
     async def pending(self, now: datetime) -> Sequence[Job]:
         """All that is unfinished now, and the next thing that comes due by itself."""
+        jobs = await self._in_the_ledger(now) if self._does & SHARED else []
+        if "feeds" in self._does and await self._publisher.stale():
+            jobs.append(Job("feeds", "feeds", Priority.URGENT, now, lane="feeds"))
+        if "settle" in self._does and self._settler.owes:
+            jobs.append(Job("settle", "settle", Priority.URGENT, now, lane="settle"))
+        return [*jobs, *await self._elsewhere(now)]
+
+    async def _in_the_ledger(self, now: datetime) -> list[Job]:
+        """What rows of releases, messages and deliveries say."""
         jobs: list[Job] = []
         async with self._database.reading() as session:
-            due = await releases.next_due(session)
-            messages = await ledger.open_messages(session)
+            due = await releases.next_due(session) if "open" in self._does else None
+            messages = await ledger.open_messages(session) if "fanout" in self._does else ()
             batches = await ledger.open_batches(session)
-            deferred = await ledger.next_deferred(session)
+            deferred = await ledger.next_deferred(session) if "sweep" in self._does else None
         if due is not None:
             jobs.append(Job("open", "open", Priority.URGENT, due, lane="open"))
-        if await self._publisher.stale():
-            jobs.append(Job("feeds", "feeds", Priority.URGENT, now, lane="feeds"))
         jobs += [fanout_job(m.id, m.priority, m.again_at or now) for m in messages]
         jobs += [
             deliver_job(b.id, b.channel, b.priority, self._delivery.ready_at(b.channel, now))
             for b in batches
             if b.channel in self._channels
         ]
-        if self._settler.owes:
-            jobs.append(Job("settle", "settle", Priority.URGENT, now, lane="settle"))
         if deferred is not None:
             jobs.append(Job("sweep", "sweep", Priority.URGENT, deferred, lane="sweep"))
-        return [*jobs, *await self._elsewhere(now)]
+        return jobs
 
     async def _elsewhere(self, now: datetime) -> list[Job]:
         jobs: list[Job] = []

@@ -24,7 +24,7 @@ _WANTED = "syndicator.wanted"
 class Post(Protocol):
     """Puts jobs into the queue by the session's own connection, and tells all processes when it commits."""
 
-    async def __call__(self, session: AsyncSession, jobs: Sequence[Job]) -> None:
+    async def __call__(self, session: AsyncSession, jobs: Sequence[Job], /) -> None:
         """Part of the transaction: it is all committed, or none of it.
 
         Raises:

@@ -28,14 +28,12 @@ from syndicator.web import (
 from syndicator.web.api import routes as api
 from syndicator.web.limits import Limits
 from syndicator.web.middleware import MIDDLEWARES, guard_headers
-from syndicator.web.parts import PARTS, Parts
+from syndicator.web.parts import MAX_BODY, PARTS, Parts
 from syndicator.web.static_files import StaticFiles
 from syndicator.web.turns import TURNS, turns
 from syndicator.web.visitors import networks
 
 __all__ = ["MAX_BODY", "Parts", "make_app"]
-
-MAX_BODY = 1024 * 1024
 
 
 def make_app(
@@ -104,7 +102,5 @@ def _machines(static: StaticFiles) -> list[web.RouteDef]:
         web.get("/favicon.svg", static.favicon),
         web.get("/robots.txt", files.robots),
         web.get("/sitemap.xml", files.sitemap),
-        web.get("/healthz", health.healthz),
-        web.get("/readyz", health.readyz),
-        web.get("/metrics", health.metrics),
+        *health.machine_routes(),
     ]

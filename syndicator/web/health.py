@@ -1,8 +1,10 @@
 """For machines: is the process alive, is it ready, and its numbers.
 
 1. `/healthz` touches nothing: it answers as long as the event loop turns.
-2. `/readyz` is 200 only if the database answers, its schema is ours, and the feeds have been built.
-3. `/metrics` fills the gauges that only the database knows, each time it is asked.
+2. `/readyz` is 200 only if the database answers, its schema is ours, and every role that this process has is well: its
+   feeds have been built, it counts as alive with the others.
+3. A process that serves no pages answers these three at an address of its own (`make_monitor`).
+4. `/metrics` fills the gauges that only the database knows, each time it is asked.
 """
 
 from __future__ import annotations
@@ -15,12 +17,25 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.store import lag, ledger, migrate, pauses, sourcing, subscriptions
-from syndicator.web.parts import PARTS, Parts
+from syndicator.web.parts import MAX_BODY, PARTS, Parts
 from syndicator.web.rendering import NO_STORE
 
-__all__ = ["healthz", "metrics", "readyz"]
+__all__ = ["healthz", "machine_routes", "make_monitor", "metrics", "readyz"]
 
 log = structlog.get_logger()
+
+
+def machine_routes() -> list[web.RouteDef]:
+    """The three addresses."""
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+
+
+def make_monitor(parts: Parts) -> web.Application:
+    """The application of a process that serves nothing else."""
+    app = web.Application(client_max_size=MAX_BODY)
+    app[PARTS] = parts
+    app.add_routes(machine_routes())
+    return app
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -32,10 +47,17 @@ async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: what is ready, as JSON."""
     parts = request.app[PARTS]
     database = await _is_migrated(parts)
-    said = {"database": database, "feeds": parts.publisher.newest() is not None}
-    ready = all(said.values())
+    roles = {name: is_well() for name, is_well in parts.roles.items()}
+    said = (
+        {"database": database, "feeds": parts.publisher.newest() is not None}
+        if parts.serves
+        else {"database": database}
+    )
+    ready = all(said.values()) and all(roles.values())
     return web.json_response(
-        {"ready": ready, **said}, status=200 if ready else 503, headers={"Cache-Control": NO_STORE}
+        {"ready": ready, **said, "roles": roles, "seats": [name for name, taken in parts.seats.items() if taken()]},
+        status=200 if ready else 503,
+        headers={"Cache-Control": NO_STORE},
     )
 
 
@@ -65,7 +87,7 @@ async def _fill(parts: Parts) -> None:
         live = await subscriptions.counts(session)
         problems = Counter(problem.source for problem in await sourcing.problems(session))
     newest = parts.publisher.newest()
-    numbers.feed_age.set((now - newest).total_seconds() if newest else float("nan"))
+    numbers.feed_age.set((now - newest).total_seconds() if newest and parts.serves else float("nan"))
     numbers.oldest_due.set(max(0.0, (now - oldest).total_seconds()) if oldest else 0)
     numbers.unknown.set(sum(count for (_, state), count in deliveries.items() if state == "unknown"))
     for gauge, counts in ((numbers.deliveries, deliveries), (numbers.subscriptions, live)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from aiohttp import web
@@ -18,7 +18,9 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.store.database import Database
 
-__all__ = ["PARTS", "Parts"]
+__all__ = ["MAX_BODY", "PARTS", "Parts"]
+
+MAX_BODY = 1024 * 1024
 
 RETENTION = RetentionSettings()
 
@@ -30,7 +32,8 @@ class Parts:
     `trusted_proxies` are addresses or networks (CIDR) that may state the reader's address in X-Forwarded-For.
     `telegram_name` tells the bot's user name without @, or "" while it is not known. `contact` is an
     address people may write to, `confirm_for` how long a confirmation link works,
-    and `retention` how long what is kept.
+    and `retention` how long what is kept. `roles` tell whether what this process does is well, `seats` which of those
+    that one process has at a time are its; `serves` is false where it shows no pages.
     """
 
     site: Site
@@ -49,6 +52,9 @@ class Parts:
     contact: str = ""
     confirm_for: timedelta = CONFIRM_FOR
     retention: RetentionSettings = RETENTION
+    roles: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    seats: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    serves: bool = True
 
 
 PARTS = web.AppKey("parts", Parts)

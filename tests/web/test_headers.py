@@ -204,7 +204,8 @@ async def test_the_process_is_alive_before_it_is_ready(visitor, publisher):
     publisher.checked = None
     assert (await visitor.get("/healthz")).status == 200
     answer = await visitor.get("/readyz")
-    assert (answer.status, await answer.json()) == (503, {"ready": False, "database": True, "feeds": False})
+    said = {"ready": False, "database": True, "feeds": False, "roles": {}, "seats": []}
+    assert (answer.status, await answer.json()) == (503, said)
 
 
 async def test_it_is_ready_when_the_database_answers_and_feeds_are_built(visitor):
