@@ -53,8 +53,8 @@ from syndicator.pipeline.roles import EVERY_ROLE, SEATS, Role, works_on
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.seats import Seat
 from syndicator.pipeline.service import SENDING, Guard, Part, Running, in_turn, serve
-from syndicator.pipeline.work import Work
 from syndicator.pipeline.watchman import Watchman
+from syndicator.pipeline.work import Work
 from syndicator.sources.opening import open_sql
 from syndicator.store import ledger, migrate, releases
 from syndicator.store.database import Database, MissingDatabase, shown
