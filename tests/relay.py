@@ -1,9 +1,9 @@
 """A thin SMTP relay in a process of its own: it takes every mail, costs little, and outlives the service it serves.
 
 `relay = RelayProcess(folder)`: `relay.port`; `relay.arrivals()` gives, for each mail, its address, its Subject and
-the number that `relay.mark(n)` had set when its connection was opened. For tests that send much: aiosmtpd spends more
-on a mail than the service does. It speaks what RFC 5321 asks of a receiver that never refuses, and takes
-what is sent ahead (RFC 2920) in its order.
+the number that `relay.mark(n)` had set when its connection was opened (or, `at_arrival`, when it came). For tests that
+send much: aiosmtpd spends more on a mail than the service does. It speaks what RFC 5321 asks of a receiver that never
+refuses, and takes what is sent ahead (RFC 2920) in its order.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ class _Session(asyncio.Protocol):
 class _Relay:
     """All connections; what was taken goes to a file, a line each."""
 
-    def __init__(self, out: TextIO, delay: float) -> None:
-        self.out, self.delay, self.life = out, delay, 0
+    def __init__(self, out: TextIO, delay: float, *, at_arrival: bool) -> None:
+        self.out, self.delay, self.life, self.at_arrival = out, delay, 0, at_arrival
 
     def take(self, recipient: str, mail: bytes, life: int) -> None:
-        subject = SUBJECT.search(mail)
+        subject, life = SUBJECT.search(mail), self.life if self.at_arrival else life
         self.out.write(json.dumps([recipient, subject[1].decode() if subject else "", life]) + "\n")
         self.out.flush()
 
@@ -99,10 +99,10 @@ class _Relay:
 class RelayProcess:
     """The relay from outside."""
 
-    def __init__(self, folder: Path, delay: float = 0.0) -> None:
+    def __init__(self, folder: Path, delay: float = 0.0, *, at_arrival: bool = False) -> None:
         self._taken = folder / "relay.jsonl"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.relay", str(self._taken), str(delay)],
+            [sys.executable, "-m", "tests.relay", str(self._taken), str(delay), str(int(at_arrival))],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -132,10 +132,10 @@ class RelayProcess:
         return self._process.stdout.readline()
 
 
-async def _main(taken: str, delay: float) -> None:
+async def _main(taken: str, delay: float, *, at_arrival: bool) -> None:
     loop = asyncio.get_running_loop()
     with Path(taken).open("w", encoding="utf-8") as out:  # noqa: ASYNC230  # a line a mail, to the page cache
-        relay = _Relay(out, delay)
+        relay = _Relay(out, delay, at_arrival=at_arrival)
         server = await loop.create_server(lambda: _Session(relay), "127.0.0.1", 0)
         print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201  # the parent reads it
         while line := await asyncio.to_thread(sys.stdin.readline):
@@ -144,4 +144,4 @@ async def _main(taken: str, delay: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], float(sys.argv[2])))
+    asyncio.run(_main(sys.argv[1], float(sys.argv[2]), at_arrival=sys.argv[3] == "1"))
