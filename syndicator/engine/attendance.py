@@ -3,8 +3,8 @@
 Rules, in order:
 
 1. A process has one row; its number is what it claims deliveries and jobs under.
-2. It is sure of itself for a while after its last sign of life was on its way, by a clock that nobody sets. A row that a
-   judge has taken away is found missing at the next one: it registers anew, under another number.
+2. It is sure of itself for a while after its last sign of life was on its way, by a clock that nobody sets. A row that
+   a judge has taken away is found missing at the next one: it registers anew, under another number.
 3. At its end it takes its row away itself.
 """
 

@@ -62,7 +62,7 @@ class ClusterEngine:
     """See the module's rules. Give `post` to `Database.attach`, and `attendance` to whoever claims deliveries.
 
     Args:
-        url: postgresql://…, migrated, with Procrastinate's schema (`engine.schema`).
+        url: postgresql://…, migrated, with Procrastinate's tables (`engine.schema`).
         handlers: this process's jobs by name; one that is not there goes back into the queue.
         pending: what is unfinished and shared; asked only where `plans`.
         clock: the program's.
@@ -72,7 +72,7 @@ class ClusterEngine:
         plans: whether it plans and judges: the role `scheduler`.
         seats: what one process of all may run, by name; see `engine.seats`.
         heard: is called whenever any process told something, and after words may have been missed.
-        bereaved: is called where `plans`, after processes died and from time to time: rows that they had claimed are due.
+        bereaved: is called where `plans`, after processes died and from time to time: what they had claimed is due.
         rhythm: the times that all processes agree on.
     """
 
@@ -173,7 +173,7 @@ class ClusterEngine:
                 await part.stop()
         if self._worker is not None:
             self._worker.shutdown_graceful_timeout = grace
-            self._worker.stop()
+            self._worker.stop()  # type: ignore[no-untyped-call]  # the library does not say
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace + GOODBYE)
             for task in late:
@@ -188,8 +188,8 @@ class ClusterEngine:
         try:
             async with asyncio.timeout(GOODBYE):
                 await self._crew.pay()
-                if self._seats.handlers() and self.attendance.number is not None:
-                    await self._queue.tell()
+                if self.attendance.number is not None:
+                    await self._seats.leave()
         except (OSError, TimeoutError) as error:
             log.warning("the others find out by themselves that this process has ended", reason=str(error))
         await self.attendance.stop(strike=not self._crew.busy)
@@ -221,7 +221,7 @@ class ClusterEngine:
                 delete_jobs="always",
             )
             try:
-                await self._worker.run()
+                await self._worker.run()  # type: ignore[no-untyped-call]  # the library does not say
             except Exception as error:
                 log.exception("the worker ended; begun again", again_in_seconds=pause, reason=str(error))
             if self._stopping.is_set():

@@ -13,7 +13,7 @@ Procrastinate's worker does it all, as it is; what it asks its job manager for i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
@@ -25,7 +25,7 @@ from procrastinate.jobs import Job as Row
 from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 
-from syndicator.domain.ports import Again, Attendance, Clock, Handler, Job, Turn, Verdict
+from syndicator.domain.ports import Again, Attendance, Clock, Handler, Job, Verdict
 from syndicator.engine.failing import seconds_away
 from syndicator.engine.line import QueueTrouble, plainly
 from syndicator.engine.queue import Queue, job_of
@@ -62,6 +62,8 @@ class _Turn:
 
 class Crew(JobManager):
     """See the module's rules: a job manager for one worker of Procrastinate's."""
+
+    # ruff: noqa: ARG002  # the library says what its job manager is told
 
     def __init__(
         self,
@@ -294,7 +296,7 @@ def app_for(connector: PsycopgConnector, crew: Crew, names: Iterable[str]) -> Ap
     app = App(connector=connector)
     app.job_manager = crew
 
-    async def work(context: JobContext, **_: object) -> None:
+    async def work(context: JobContext, /, **_: object) -> None:
         await crew.perform(context.job)
 
     for name in names:

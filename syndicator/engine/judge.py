@@ -5,8 +5,8 @@ Rules, in order:
 1. Nobody is judged by a date: a worker is dead whose last sign of life has not changed for a while, by this process's
    steady clock, while it looked all the time. After a gap in looking (the database was gone, this process was frozen)
    counting begins anew for all: then all look dead.
-2. Jobs of the dead are replaced: a new one, under a new number, for each. A frozen worker that wakes up finishes nothing.
-   Its row goes in the same transaction, so that it takes nothing new.
+2. Jobs of the dead are replaced: a new one, under a new number, for each. A frozen worker that wakes up finishes
+   nothing. Its row goes in the same transaction, so that it takes nothing new.
 3. Several judges agree: the row is taken away by one of them, and only as it was seen.
 4. Afterwards whoever keeps the ledger is told, and from time to time besides: a judge may die between the two.
 """
@@ -29,8 +29,11 @@ __all__ = ["Judge"]
 
 log = structlog.get_logger()
 
-LOOK = "SELECT id, last_heartbeat FROM procrastinate_workers"
-ORPHANS = "SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL)"
+LOOK = """
+SELECT id, last_heartbeat,
+    EXISTS (SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL) AS orphans
+FROM procrastinate_workers
+"""
 SEEN = "SELECT id FROM procrastinate_workers WHERE id = %s AND last_heartbeat = %s FOR UPDATE SKIP LOCKED"
 # Taken away and put in anew; one that waits already takes its place. What never failed comes before what did.
 REPLACE = f"""
@@ -122,7 +125,7 @@ class Judge:
             self._seen.note({row["id"]: row["last_heartbeat"] for row in rows}, now, self._rhythm.dead / 4)
             silent = self._seen.silent(now, self._rhythm.dead)
             silent.pop(self._own() or 0, None)
-            died = await self._bury(silent)
+            died = bool(silent or any(row["orphans"] for row in rows)) and await self._bury(silent)
         if self._told_at is None:
             self._told_at = now - self._rhythm.sweep + self._rhythm.dead  # not before anybody could have been judged
         if died or self._owes or now - self._told_at >= self._rhythm.sweep:
@@ -136,10 +139,9 @@ class Judge:
             for worker, sign in silent.items():
                 if await (await line.execute(SEEN, (worker, sign))).fetchone():
                     dead.append(worker)
-            orphans = await (await line.execute(ORPHANS)).fetchone()
-            if not dead and not (orphans and orphans[0]):
-                return False
             replaced = await (await line.execute(REPLACE, (dead,))).fetchone()
             await line.execute(BURY, (dead,))
-        log.warning("workers died; their jobs are done anew", workers=dead, jobs=replaced[0] if replaced else 0)
-        return True
+        jobs = replaced[0] if replaced else 0
+        if dead or jobs:
+            log.warning("workers died; their jobs are done anew", workers=dead, jobs=jobs)
+        return bool(dead or jobs)

@@ -2,10 +2,10 @@
 
 Rules, in order:
 
-1. No wait for the server takes longer than `PATIENCE`: then the line is cut, and who waits gets an error. A server (or a
-   network) that hangs is so a server that fails.
+1. No wait for the server takes longer than `PATIENCE`: then the line is cut, and who waits gets an error. A server (or
+   a network) that hangs is so a server that fails.
 2. A process has at most `MOST` lines and the listening one, whatever it works on.
-3. Words: 'syndicator' says that somebody wrote something that others may have to act on; Procrastinate's own channel
+3. Words: `syndicator` says that somebody wrote something that others may have to act on; Procrastinate's own channel
    that a job was put into the queue; 'syndicator_queue' that one which waits has become due or more important. None
    says more than that it was said. After a line was lost everything counts as said.
 4. What fails is a `QueueTrouble`: one line, nothing of a job's arguments in it.
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 PATIENCE = 9.0  # seconds for one answer
 MOST = 4
+FREE = 4.0  # seconds for a line of the pool to be free, or made
 HERE: dict[str, Any] = {"connect_timeout": 8, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 TOLD = "syndicator"
 PUT = "procrastinate_any_queue_v1"
@@ -68,7 +69,7 @@ def connector_for(url: str) -> PsycopgConnector:
         kwargs={**HERE, "application_name": "syndicator queue"},
         min_size=1,
         max_size=MOST,
-        timeout=PATIENCE,
+        timeout=FREE,
         reconnect_timeout=2.0,  # who asks for a line then makes the next try
     )
 

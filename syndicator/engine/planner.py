@@ -5,7 +5,8 @@ Rules, in order:
 1. It asks on every word, soon after each other but not at once, and every `sweep` seconds.
 2. What is due goes into the queue, but for what waits there already just as well. What is due later waits here for its
    time by the program's clock; each answer takes the place of the one before.
-3. Two planners do no harm: the keys are the same.
+3. What runs already is not put in again: it is asked about once more soon, as it may have looked too early.
+4. Two planners do no harm: the keys are the same.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Planner:
         self._later: dict[str, Job] = {}
         self._ask = True
         self._asked_at: float | None = None
+        self._again_at: float | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -102,7 +104,10 @@ class Planner:
         self._later = {key: job for key, job in found.items() if job.due > now}
 
     def _until_sweep(self) -> float:
-        return 0.0 if self._asked_at is None else self._asked_at + self._rhythm.sweep - monotonic()
+        if self._asked_at is None:
+            return 0.0
+        at = self._asked_at + self._rhythm.sweep
+        return (at if self._again_at is None else min(at, self._again_at)) - monotonic()
 
     def _rest(self) -> float:
         """Words come in crowds: one question answers many."""

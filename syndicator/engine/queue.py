@@ -4,13 +4,14 @@ Rules, in order:
 
 1. A job's key is its `queueing_lock`: of those that wait there is one. Another of the same key makes it earlier or more
    important, in one statement that never fails: nobody's transaction is spoiled by a job that waits already.
-2. Its key is its `lock`, too: it never runs beside itself, on whatever machine.
+2. Its key is its `lock`, too: it never runs beside itself, on whatever machine. With an index of ours on it (`schema`)
+   that costs nothing: a millisecond for the next of 2,000, as without.
 3. Its lane is its queue; the more important (smaller) priority is the larger number there.
 4. `attempts` counts failures in a row. A job that failed comes back at its time, whoever asks for it meanwhile.
 5. Due times are this program's: what is due in a minute is due a minute later by the database's clock, whatever either
    clock shows.
-6. A turn of a timetable is a row of Procrastinate's own table of turns. The latest hundred of each are kept, by when they
-   were asked for: so that neither who is late nor a clock that was set back makes one twice.
+6. A turn of a timetable is a row of Procrastinate's own table of turns. The few that were asked for last are kept, so
+   that who is late makes none twice, and a clock that was set back by more is believed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ WHERE excluded.priority > waiting.priority OR excluded.attempts > waiting.attemp
     OR excluded.attempts = waiting.attempts AND waiting.scheduled_at IS NOT NULL
         AND (excluded.scheduled_at IS NULL OR excluded.scheduled_at < waiting.scheduled_at)
 RETURNING xmax <> 0 AS moved
-"""
+"""  # noqa: S608  # put together of constants
 SAID = f"SELECT pg_notify('{MOVED}', '') FROM put WHERE moved LIMIT 1"  # noqa: S608  # a constant
 ASKED = f"WITH put AS ({PUT.format(jobs='{jobs}', also='')}) {SAID}"
 BACK = f"""
@@ -68,7 +69,7 @@ WITH turn AS (
 ), forgotten AS (
     DELETE FROM procrastinate_periodic_defers WHERE id IN (
         SELECT old.id FROM procrastinate_periodic_defers AS old CROSS JOIN turn
-        WHERE old.task_name = %(task)s AND old.periodic_id = %(key)s ORDER BY old.id DESC OFFSET 100)
+        WHERE old.task_name = %(task)s AND old.periodic_id = %(key)s ORDER BY old.id DESC OFFSET 4)
 ), put AS ({PUT.format(jobs="%(jobs)s", also="CROSS JOIN turn")}) {SAID}
 """  # noqa: S608  # put together of constants
 DONE = "DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing'"
@@ -79,10 +80,16 @@ FROM (SELECT queue_name, priority, coalesce(extract(epoch FROM scheduled_at - no
 GROUP BY queue_name
 """
 WAITING = """
-SELECT queueing_lock, priority, scheduled_at IS NULL OR scheduled_at <= now() AS due, attempts
-FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock IS NOT NULL
+SELECT queueing_lock, status = 'doing' AS running, priority, attempts,
+    scheduled_at IS NULL OR scheduled_at <= now() AS due
+FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND queueing_lock IS NOT NULL
+ORDER BY status = 'todo'
 """
 TELL = f"SELECT pg_notify('{TOLD}', '')"
+FORGET = f"""
+WITH gone AS (DELETE FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock = ANY(%(keys)s) RETURNING id)
+SELECT pg_notify('{TOLD}', '') FROM gone LIMIT 1
+"""  # noqa: S608  # put together of constants
 ENSURE = """
 INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
 SELECT CAST(%(key)s AS text), CAST(%(task)s AS text), 0, CAST(%(key)s AS text), CAST(%(key)s AS text), '{}'
@@ -101,11 +108,12 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a job that waits is like: its importance, whether it may begin, and how often it has failed."""
+    """What the job of a key is like: its importance, whether it may begin, how often it has failed, whether it runs."""
 
     priority: int
     due: bool
     failures: int
+    running: bool = False
 
     def is_as_good_as(self, job: Job) -> bool:
         """Whether asking for `job` now would change nothing."""
@@ -197,9 +205,9 @@ class Queue:
         """There is a job of that lock, waiting or running."""
         await self._run(ENSURE, key=key, task=task)
 
-    async def tell(self) -> None:
-        """A word to all processes."""
-        await self._run(TELL)
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Take away what waits of these keys, and tell all: whoever still needs one asks for it."""
+        await self._run(FORGET, keys=list(keys))
 
     async def board(self) -> Mapping[str, Lane]:
         """What waits in each lane."""
@@ -209,9 +217,9 @@ class Queue:
         }
 
     async def waiting(self) -> Mapping[str, Waiting]:
-        """All that waits, by key."""
+        """All that waits or runs, by key; what waits, where a key does both."""
         return {
-            row["queueing_lock"]: Waiting(-row["priority"], row["due"], row["attempts"])
+            row["queueing_lock"]: Waiting(-row["priority"], row["due"], row["attempts"], row["running"])
             for row in await self._all(WAITING)
         }
 

@@ -18,7 +18,7 @@ from time import monotonic
 
 import structlog
 
-from syndicator.domain.ports import Attendance, Done, Handler, Job, Part, Turn, Verdict
+from syndicator.domain.ports import Again, Attendance, Handler, Job, Part, Turn, Verdict
 from syndicator.engine.failing import LONGEST_URGENT
 from syndicator.engine.queue import Queue
 
@@ -72,6 +72,15 @@ class Seats:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
+    async def leave(self) -> None:
+        """Leave no job for a seat that perhaps nobody else may hold; who may asks for it anew.
+
+        Raises:
+            QueueTrouble: the database fails.
+        """
+        if self._parts:
+            await self._queue.forget(list(self._parts))
+
     async def _run(self) -> None:
         failing = False
         while True:
@@ -104,14 +113,14 @@ class Seats:
             await part.start()
             began = True
             while not turn.should_yield() and self._attendance.is_sure() and self._attendance.number == number:
-                await asyncio.sleep(LOOK)  # a steady clock tells; nobody does
+                await asyncio.sleep(LOOK)  # noqa: ASYNC110  # a clock tells, nobody does
         except OSError as error:
             log.error("the work of a seat cannot begin", seat=job.lane, reason=str(error))  # noqa: TRY400
         except Exception:
             log.exception("the work of a seat failed", seat=job.lane)
         finally:
             await self._rise(job.lane, part, began=began)
-        return Done()
+        return Again(job.due)  # at once, for whoever may: a date ahead would block the lock
 
     async def _rise(self, lane: str, part: Part, *, began: bool) -> None:
         try:
