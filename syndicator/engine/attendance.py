@@ -98,4 +98,5 @@ class Attended:
                     self._number = None
             if self._number is None:
                 self._number = await self._manager.register_worker()
+                log.info("this process counts as alive", number=self._number)
         self._beaten = begun

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,13 @@ from tests.program import wait_for
 from tests.relay import RelayProcess
 
 TITLE = killing.TITLE
+NUMBER = re.compile(r"this process counts as alive\W.*?number\W+(\d+)")
 SENDING = """
     SELECT s.address, r.title FROM delivery d
     JOIN subscriber s ON s.id = d.subscriber_id JOIN message m ON m.id = d.message_id
     JOIN variant v ON v.release_id = m.release_id
     JOIN revision r ON r.variant_id = v.id AND r.number = v.revision_number
-    WHERE d.state = 'sending' AND s.channel = 'email' AND d.claimed_by = %s
+    WHERE d.state = 'sending' AND s.channel = 'email' AND d.claimed_by = ANY(%s)
 """
 JOBS_LEFT = """
     SELECT task_name, queue_name, status, count(*) FROM procrastinate_jobs
@@ -58,31 +60,19 @@ class Report:
 
 
 class Worker:
-    """A machine with the role worker that is killed and started again, and as whom it claims each time."""
+    """A machine with the role worker that is killed and started again."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.cluster, self.number = cluster, 0
-        self.machine: Machine = cluster.machine("worker")
-
-    def begin(self, known: set[int]) -> None:
-        """Start, and wait until it is registered: it is the only one that starts."""
-        self.machine.begin()
-        self.number = 0
-        wait_for(lambda: self._registered(known) or self.machine.dead(), "a worker to register")
-        assert not self.machine.dead(), self.machine.log()[-3000:]
+        self.cluster = cluster
+        self.machine: Machine = cluster.spawn("worker")
 
     def kill(self) -> set[killing.Copy]:
         """What stood `sending` in its name when it was killed."""
+        assert not self.machine.dead(), self.machine.log()[-3000:]
         self.machine.kill()
-        rows = self.cluster.sql(SENDING, self.number)
+        numbers = NUMBER.findall(self.machine.logs[-1].read_text())
+        rows = self.cluster.sql(SENDING, list(map(int, numbers)))
         return {(address, int(title.removeprefix("Notice number "))) for address, title in rows}
-
-    def _registered(self, known: set[int]) -> bool:
-        found = {row[0] for row in self.cluster.sql("SELECT id FROM procrastinate_workers")} - known
-        if found:
-            self.number = max(found)
-            known |= found
-        return bool(found)
 
 
 def run(
@@ -96,15 +86,14 @@ def run(
     try:
         cluster.subscribe(*(f"{address},email,en,,immediate" for address in addresses))
         cluster.start("web,scheduler")
-        known = {row[0] for row in cluster.sql("SELECT id FROM procrastinate_workers")}
         crew = [Worker(cluster) for _ in range(workers)]
         for one in crew:
-            one.begin(known)
+            one.machine.wait()
         for number in range(releases):
             cluster.write(f"n{number}.en.txt", f"Notice number {number}\n\nA text for everyone.\n")
         wait_for(lambda: cluster.count("sent") > 0, "the first mail", 60)
         begun = time.monotonic()
-        sending = _kill(cluster, relay, crew, known, dice, begun + seconds, every)
+        sending = _kill(relay, crew, dice, begun + seconds, every)
         total = people * releases
         wait_for(lambda: cluster.count(*SETTLED) >= total, f"all {total} mails", 600)
         took = time.monotonic() - begun
@@ -118,21 +107,16 @@ def run(
 
 
 def _kill(
-    cluster: Cluster,
-    relay: RelayProcess,
-    crew: list[Worker],
-    known: set[int],
-    dice: random.Random,
-    until: float,
-    every: float,
+    relay: RelayProcess, crew: Sequence[Worker], dice: random.Random, until: float, every: float
 ) -> list[set[killing.Copy]]:
+    """Kill one, start it again without waiting for it, and so on."""
     sending = list[set[killing.Copy]]()
     while (now := time.monotonic()) < until:
         one = dice.choice(crew)
         sending.append(one.kill())
         time.sleep(0.1)  # what it had on the wire still arrives as of its life
         relay.mark(len(sending))
-        one.begin(known)
+        one.machine.begin()
         time.sleep(max(0.0, dice.uniform(0.5, 1.5) * every - (time.monotonic() - now)))
     return sending
 
