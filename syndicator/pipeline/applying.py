@@ -26,7 +26,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.pipeline.accounts import Account
 from syndicator.pipeline.addresses import BadAddress
-from syndicator.pipeline.crowds import Crowds
+from syndicator.pipeline.crowds import Crowds, Turns
 from syndicator.pipeline.relocating import Relocating
 from syndicator.pipeline.signing_up import SigningUp
 from syndicator.store import applications
@@ -53,9 +53,10 @@ class Applying(SigningUp, Relocating):
         site: Site,
         wake: Callable[[], None],
         reach: timedelta = timedelta(days=14),
+        crowds: Turns | None = None,
     ) -> None:
         super().__init__(database, tokens, site=site, wake=wake, reach=reach)
-        self._crowds = Crowds()
+        self._crowds = Crowds() if crowds is None else crowds
 
     async def apply(
         self,
@@ -86,7 +87,7 @@ class Applying(SigningUp, Relocating):
                 consent_source=consent.source,
                 consent_text=consent.text,
                 is_busy=busy,
-                due_at=self._crowds.share(_domain(address), network, consent.at),
+                due_at=await self._crowds.share(_domain(address), network, consent.at),
             )
         )
 
@@ -99,7 +100,7 @@ class Applying(SigningUp, Relocating):
             BadAddress: it is no address.
         """
         who, address = account.subscriber.id, self.check_address(address)
-        due = self._crowds.share(_domain(address), network, now)
+        due = await self._crowds.share(_domain(address), network, now)
         await self._write(Application(address, now, subscriber=who, is_busy=busy, due_at=due))
 
     async def _write(self, application: Application) -> None:
@@ -122,7 +123,7 @@ class Applying(SigningUp, Relocating):
             one = await applications.claim(session, now)
         if one is None:
             return False
-        claimed, turn = one, self._place(one, now)
+        claimed, turn = one, await self._place(one, now)
 
         async def deal(session: AsyncSession) -> None:
             held = await applications.hold(session, claimed)
@@ -138,12 +139,12 @@ class Applying(SigningUp, Relocating):
         self._wake()
         return True
 
-    def _place(self, one: Application, now: datetime) -> datetime | None:
+    async def _place(self, one: Application, now: datetime) -> datetime | None:
         """When it is to be looked at; None: it is given up (rule 2)."""
         if one.has_turn:
             return now
         latest = one.asked_at + PATIENCE
-        turn = self._crowds.turn(_domain(one.address), now) if now < latest else None
+        turn = await self._crowds.turn(_domain(one.address), now) if now < latest else None
         if turn is None or turn > latest:
             log.warning("a question is given up: its mail domain is crowded for a whole day")
             return None

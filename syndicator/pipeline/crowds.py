@@ -10,6 +10,8 @@ Rules, in order:
    so that one place, however many addresses it invents, leaves most of the turns to others.
 4. Turns are held in memory, and so are networks: nothing writes them down. Waiting rows know their turn, so a new start
    forgets only who came lately.
+5. Where several processes ask (`SharedCrowds`) lines stand in the database, under fingerprints of domain and network:
+   `TURNS` at once, and then one after another, as many within `SPAN`.
 """
 
 from __future__ import annotations
@@ -17,8 +19,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 from datetime import datetime, timedelta
+from typing import Protocol
 
-__all__ = ["PROVIDERS", "Crowds"]
+from syndicator.domain.tokens import Tokens
+from syndicator.store import rates
+from syndicator.store.database import Database
+from syndicator.store.rates import Budget
+
+__all__ = ["PROVIDERS", "Crowds", "SharedCrowds", "Turns"]
 
 TURNS = 60
 SHARE = 20
@@ -60,6 +68,21 @@ class Lines:
         return None if is_full else turn
 
 
+class Turns(Protocol):
+    """Who may be asked, and when; see the module."""
+
+    async def turn(self, domain: str, now: datetime) -> datetime | None:
+        """When somebody there may be asked; that turn is taken. None: not within a day (rule 2)."""
+        ...
+
+    async def share(self, domain: str, network: str, now: datetime) -> datetime:
+        """When a wish from that network stands in that domain's line (rule 3); that place is taken.
+
+        Where the network's own line is full, it is a day from now: too late for a turn, so that it is given up then.
+        """
+        ...
+
+
 class Crowds:
     """The turns that were given lately, by domain, and by network and domain."""
 
@@ -67,16 +90,47 @@ class Crowds:
         self._domains = Lines(TURNS)
         self._shares = Lines(SHARE)
 
-    def turn(self, domain: str, now: datetime) -> datetime | None:
-        """When somebody there may be asked; that turn is taken. None: not within a day (rule 2)."""
+    async def turn(self, domain: str, now: datetime) -> datetime | None:
+        """See `Turns`."""
         return now if domain in PROVIDERS else self._domains.turn(domain, now)
 
-    def share(self, domain: str, network: str, now: datetime) -> datetime:
-        """When a wish from that network stands in that domain's line (rule 3); that place is taken.
-
-        Where the network's own line is full, it is a day from now: too late for a turn, so that it is given up then.
-        """
+    async def share(self, domain: str, network: str, now: datetime) -> datetime:
+        """See `Turns`."""
         if domain in PROVIDERS or not network:
             return now
         place = self._shares.turn((network, domain), now)
         return now + LONGEST if place is None else place
+
+
+class SharedCrowds:
+    """The same in the database (rule 5); spans are by its clock, as `store.rates` has it."""
+
+    def __init__(self, database: Database, tokens: Tokens) -> None:
+        self._database = database
+        self._tokens = tokens
+
+    async def turn(self, domain: str, now: datetime) -> datetime | None:
+        """See `Turns`.
+
+        Raises:
+            DatabaseTrouble: the database fails; nothing is taken.
+        """
+        return now if domain in PROVIDERS else await self._taken("crowd", domain, TURNS, now)
+
+    async def share(self, domain: str, network: str, now: datetime) -> datetime:
+        """See `Turns`.
+
+        Raises:
+            DatabaseTrouble: the database fails; nothing is taken.
+        """
+        if domain in PROVIDERS or not network:
+            return now
+        place = await self._taken("share", f"{network} {domain}", SHARE, now)
+        return now + LONGEST if place is None else place
+
+    async def _taken(self, kind: str, whose: str, turns: int, now: datetime) -> datetime | None:
+        name = f"{kind}:{self._tokens.fingerprint(kind, whose)}"
+        line = Budget(name, turns, SPAN, turns, LONGEST + SPAN)
+        async with self._database.writing() as session:
+            wait = await rates.reserve(session, line, 1)
+        return None if wait is None else now + max(wait, timedelta())

@@ -15,8 +15,10 @@ from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
+from syndicator.pipeline.crowds import SharedCrowds
 from syndicator.pipeline.intake import Intake
 from syndicator.pipeline.media import MediaFolder
+from syndicator.pipeline.media_shared import SharedMedia
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.sources.opening import open_source
 from syndicator.store import meta
@@ -56,7 +58,9 @@ async def open_office(settings: Settings, database: Database, *, wake: Callable[
     secret = settings.site.secret
     tokens = Tokens(secret.get_secret_value().encode() if secret else await meta.secret(database))
     metrics = Metrics()
-    media = MediaFolder(Path(settings.media.directory), settings.media.max_bytes)
+    kept = Path(settings.media.directory), settings.media.max_bytes
+    shares = settings.engine.kind == "procrastinate"
+    media = SharedMedia(*kept, database, clock) if shares else MediaFolder(*kept)
     intake = Intake(
         database,
         site=site,
@@ -78,6 +82,13 @@ async def open_office(settings: Settings, database: Database, *, wake: Callable[
         media=media,
         sources={source.name: open_source(source, site) for source in settings.sources},
         intake=intake,
-        subscribing=Subscribing(database, tokens, site=site, wake=wake, reach=settings.digests.reach),
+        subscribing=Subscribing(
+            database,
+            tokens,
+            site=site,
+            wake=wake,
+            reach=settings.digests.reach,
+            crowds=SharedCrowds(database, tokens) if settings.engine.kind == "procrastinate" else None,
+        ),
         clock=clock,
     )

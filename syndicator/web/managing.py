@@ -181,7 +181,7 @@ async def _ask_address(asked: _Asked) -> str:
         raise _Wrong({"email": said}) from error
     if address == asked.account.subscriber.address:
         raise _Wrong({"email": asked.t("This is the address that you have now.")})
-    wait, busy = take_turn(asked.request, asked.now)
+    wait, busy = await take_turn(asked.request, asked.now)
     if wait:
         raise _Wrong({"email": asked.t(TOO_MANY)}, wait)
     network = network_of(asked.request)

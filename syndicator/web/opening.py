@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from syndicator.domain.ports import FeedCatalogue, FeedPublisher
 from syndicator.pipeline.office import Office
 from syndicator.web.parts import Parts
+from syndicator.web.shared_limits import SharedLimits
 
 __all__ = ["Wellbeing", "open_pages"]
 
@@ -51,4 +52,5 @@ def open_pages(
         roles=well.roles,
         seats=well.seats,
         serves=serves,
+        limits=SharedLimits(office.database, office.tokens) if settings.engine.kind == "procrastinate" else None,
     )

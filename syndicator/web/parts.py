@@ -17,6 +17,7 @@ from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
 from syndicator.pipeline.subscribing import Subscribing
 from syndicator.store.database import Database
+from syndicator.web.shared_limits import SharedLimits
 
 __all__ = ["MAX_BODY", "PARTS", "Parts"]
 
@@ -33,7 +34,8 @@ class Parts:
     `telegram_name` tells the bot's user name without @, or "" while it is not known. `contact` is an
     address people may write to, `confirm_for` how long a confirmation link works,
     and `retention` how long what is kept. `roles` tell whether what this process does is well, `seats` which of those
-    that one process has at a time are its; `serves` is false where it shows no pages.
+    that one process has at a time are its; `serves` is false where it shows no pages. `limits` are
+    those of signing up where several machines answer; without them each process keeps its own.
     """
 
     site: Site
@@ -55,6 +57,7 @@ class Parts:
     roles: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     seats: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     serves: bool = True
+    limits: SharedLimits | None = None
 
 
 PARTS = web.AppKey("parts", Parts)

@@ -93,7 +93,7 @@ async def sign_up(request: web.Request) -> web.Response:
     filled, errors = _check(form, parts, lang, now)
     if errors:
         return _form(request, filled, errors, status=422)
-    wait, busy = take_turn(request, now)
+    wait, busy = await take_turn(request, now)
     if wait:
         response = _form(request, filled, {"form": parts.texts(lang)(TOO_MANY)}, status=429)
         response.headers["Retry-After"] = str(wait)
@@ -112,10 +112,18 @@ async def sign_up(request: web.Request) -> web.Response:
     return _sent(request)
 
 
-def take_turn(request: web.Request, now: datetime) -> tuple[int, bool]:
-    """Take a visitor's turn to have a letter sent: the seconds to wait if there is none, and whether many do so now."""
-    wait = request.app[LIMITS].take(_visitor(request), now)
-    busy = not wait and request.app[LIMITS].busy(now)
+async def take_turn(request: web.Request, now: datetime) -> tuple[int, bool]:
+    """Take a visitor's turn to have a letter sent: the seconds to wait if there is none, and whether many do so now.
+
+    Raises:
+        DatabaseTrouble: turns are kept in the database, and it fails.
+    """
+    shared = request.app[PARTS].limits
+    if shared is not None:
+        wait, busy = await shared.take(_visitor(request))
+    else:
+        wait = request.app[LIMITS].take(_visitor(request), now)
+        busy = not wait and request.app[LIMITS].busy(now)
     if busy:
         log.warning("many sign-ups: an address that had its letter today gets no second one")
     return wait, busy

@@ -135,18 +135,18 @@ async def test_a_crash_between_the_letter_and_the_end_of_the_wish_sends_no_secon
 async def test_a_domain_that_thousands_of_invented_addresses_stand_before_still_has_a_turn_for_everybody(press):
     line = Crowds()
     for _ in range(3000):
-        line.turn("gov.example", press.now)
-    turn = line.turn("gov.example", press.now)
+        await line.turn("gov.example", press.now)
+    turn = await line.turn("gov.example", press.now)
     assert turn > press.now + timedelta(hours=6)
-    assert line.turn("gov.example", press.now) >= turn
-    assert line.turn("gmail.com", press.now) == line.turn("elsewhere.example", press.now) == press.now
+    assert await line.turn("gov.example", press.now) >= turn
+    assert await line.turn("gmail.com", press.now) == await line.turn("elsewhere.example", press.now) == press.now
 
 
 async def test_one_network_leaves_most_turns_of_a_domain_to_others(press, pages):
     many = 10 * crowds.TURNS
     async with press.database.writing() as session:  # as `wants` writes them, without as many transactions
         for number in range(many):
-            due = press.subscribing._crowds.share("gov.example", "192.0.2.0/24", press.now)
+            due = await press.subscribing._crowds.share("gov.example", "192.0.2.0/24", press.now)
             wish = Application(f"p{number}@gov.example", press.now, filter="topic=visas", language="az", due_at=due)
             await applications.write(session, wish)
     await pages.wants("honest@gov.example", "visas", network="198.51.100.0/24")
@@ -160,16 +160,16 @@ async def test_one_network_leaves_most_turns_of_a_domain_to_others(press, pages)
 async def test_a_place_in_a_domains_line_is_nobodys_where_the_network_is_not_known_or_the_provider_large(press):
     line = Crowds()
     for _ in range(crowds.SHARE + 1):
-        assert line.share("gov.example", "", press.now) == press.now
-        assert line.share("gmail.com", "192.0.2.0/24", press.now) == press.now
+        assert await line.share("gov.example", "", press.now) == press.now
+        assert await line.share("gmail.com", "192.0.2.0/24", press.now) == press.now
 
 
 async def test_a_line_is_a_day_long_at_most_and_what_finds_it_longer_is_given_up_and_said(press, pages):
     line = press.subscribing._crowds
     for _ in range(10_000):
-        line.turn("gov.example", press.now)
-        line.share("gov.example", "192.0.2.0/24", press.now)
-    assert line.share("gov.example", "192.0.2.0/24", press.now) == press.now + timedelta(days=1)
+        await line.turn("gov.example", press.now)
+        await line.share("gov.example", "192.0.2.0/24", press.now)
+    assert await line.share("gov.example", "192.0.2.0/24", press.now) == press.now + timedelta(days=1)
     await pages.wants("late@gov.example", "visas")
     with capture_logs() as said:
         await pages.passes()
@@ -177,7 +177,9 @@ async def test_a_line_is_a_day_long_at_most_and_what_finds_it_longer_is_given_up
     assert [one["event"] for one in said if one["log_level"] == "warning"] == [
         "a question is given up: its mail domain is crowded for a whole day"
     ]
-    assert line.turn("gov.example", press.now + timedelta(minutes=10)) is not None  # given up, it took nobody's turn
+    assert (
+        await line.turn("gov.example", press.now + timedelta(minutes=10))
+    ) is not None  # given up, it took nobody's turn
 
 
 # -- who leaves

@@ -1,0 +1,48 @@
+"""How often a visitor may sign up, where several machines answer: the limits of `web.limits`, kept in the database.
+
+Rules, in order:
+
+1. What holds in memory holds here: a visitor has turns of their own, nobody is refused because of others, a refused
+   turn is not counted, and many together make the site busy, whichever machines they met.
+2. Turns come back one by one, evenly, not all together when a window has passed: as many at once, as many in the long
+   run (`store.rates`).
+3. Visitors stand there by fingerprints, which say nothing without the site's secret, for an hour after their last turn
+   has come back. The same two statements are made for everybody, before anybody looks at what was asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from math import ceil
+
+from syndicator.domain.tokens import Tokens
+from syndicator.store import rates
+from syndicator.store.database import Database
+from syndicator.store.rates import Budget
+from syndicator.web.limits import ALL, EACH, Window
+
+__all__ = ["SharedLimits"]
+
+
+class SharedLimits:
+    """See the module. `now` is None where the database's clock counts, as it must where several machines ask."""
+
+    def __init__(self, database: Database, tokens: Tokens, *, each: Window = EACH, everybody: Window = ALL) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._each = each
+        self._everybody = Budget.at_once("visitors", everybody.turns, everybody.span)
+
+    async def take(self, visitor: str, now: datetime | None = None) -> tuple[int, bool]:
+        """Take a turn: the seconds to wait if there is none, and whether more take one than the site expects.
+
+        Raises:
+            DatabaseTrouble: the database fails; no turn is taken.
+        """
+        name = f"visitor:{self._tokens.fingerprint('visitor', visitor)}"
+        own = Budget.at_once(name, self._each.turns, self._each.span)
+        async with self._database.writing() as session:
+            if await rates.reserve(session, own, 1, now) is None:
+                wait = await rates.wait(session, own, now)
+                return max(1, ceil(wait / timedelta(seconds=1))), False
+            return 0, await rates.reserve(session, self._everybody, 1, now) is None
