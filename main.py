@@ -23,9 +23,11 @@ from typing import Any
 
 gc.disable()
 
+from bots.email.channel import EmailChannel
 from bots.email.doctor import email_questions
 from bots.email.opening import open_compiler, open_email
 from bots.email.preview import email_preview
+from bots.telegram.aims import TELLS
 from bots.telegram.doctor import telegram_questions
 from bots.telegram.opening import open_telegram
 from bots.telegram.preview import styles_in_use, telegram_preview
@@ -38,7 +40,7 @@ from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
 from syndicator.cli.opening import open_desk
-from syndicator.domain.model import ChannelKind
+from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import ALONE, Channel, Engine, Workplace
 from syndicator.engine.embedded import EmbeddedEngine
 from syndicator.pipeline.attending import Attending

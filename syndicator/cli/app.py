@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from syndicator.cli import editing, people, running
+from syndicator.cli import editing, moving, people, running
 from syndicator.cli.desk import Session, Wiring
 
 __all__ = ["make_cli"]
@@ -33,6 +33,7 @@ def make_cli(wiring: Wiring) -> typer.Typer:
         context.obj = Session(wiring, config)
 
     running.register(app)
+    moving.register(app)
     editing.register(app)
     people.register(app)
     return app

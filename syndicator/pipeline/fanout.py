@@ -16,12 +16,13 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Again, Clock, Done, Job, Turn, Verdict
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
-from syndicator.store import ledger
+from syndicator.store import ledger, restored
 from syndicator.store.database import Database
 
 __all__ = ["Fanout"]
@@ -65,14 +66,17 @@ class Fanout:
         return Done()
 
     async def _write(self, number: int) -> int | None:
-        return await self._database.again(
-            partial(
-                ledger.fan_out,
-                number=number,
-                taxonomy=self._taxonomy,
-                order=self._site.languages,
-                now=self._clock(),
-                tells=self._tells,
-                settle=SETTLE,
-            )
+        return await self._database.again(partial(self._step, number=number))
+
+    async def _step(self, session: AsyncSession, number: int) -> int | None:
+        written = await ledger.fan_out(
+            session,
+            number,
+            taxonomy=self._taxonomy,
+            order=self._site.languages,
+            now=self._clock(),
+            tells=self._tells,
+            settle=SETTLE,
         )
+        await restored.keep_quiet(session, number)
+        return written

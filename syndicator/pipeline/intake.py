@@ -10,6 +10,7 @@ Rules, in order:
 5. Harvesting the same store twice changes nothing and sends nothing.
 6. A text with a time ahead, of a release that is out already, waits in its source: it is reported, and read again at
    every pass until its time has come. What was published stands meanwhile.
+7. What may have been told before a restore is told to nobody (`store.restored`).
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from syndicator.domain.topics import Taxonomy
 from syndicator.metrics import Metrics
 from syndicator.pipeline.corrections import came_back, follow, withdraw
 from syndicator.pipeline.preparing import Prepared, prepare, ruled_topics, state_of
-from syndicator.store import ledger, releases, sourcing
+from syndicator.store import ledger, releases, restored, sourcing
 from syndicator.store.database import Database
 from syndicator.store.releases import Draft, Recorded
+from syndicator.store.restored import Quiet
 
 __all__ = ["Intake", "Taken", "Tally", "announce"]
 
@@ -42,6 +44,7 @@ GROUP = 50  # documents a transaction; a full store is read in few commits, a si
 CHANGES = ("new", "added", "revised", "withdrawn")
 COUNTED_AS = {"new": "changed", "added": "changed", "revised": "changed"}  # in the metrics
 NOT_PUBLIC = "not public yet"
+BEFORE_RESTORE = "public before the restore: its deliveries stand as unknown (`deliveries retry --release` sends them)"
 GROUP_WEIGHT = 200_000  # characters a transaction: while it is written, no embargo opens and no mail is settled
 
 
@@ -134,7 +137,7 @@ class Intake:
     async def take(self, change: Change) -> Taken:
         """One document by hand (`publish`, `correct`)."""
         ready = await self._ready(SourceItem(change, ""))
-        (taken,) = await self._take(change.source, [replace(ready, cursor="")], Tally())
+        (taken,) = await self._take(change.source, [replace(ready, cursor="")], Tally(), by_hand=True)
         async with self._database.reading() as session:
             return replace(taken, release=await releases.get_by_key(session, change.source, change.key))
 
@@ -165,13 +168,16 @@ class Intake:
             return _Ready(None, change, problem, item.cursor)
         return _Ready(prepared, change, None, item.cursor)
 
-    async def _take(self, source: str, group: Sequence[_Ready], tally: Tally) -> list[Taken]:
+    async def _take(
+        self, source: str, group: Sequence[_Ready], tally: Tally, *, by_hand: bool = False
+    ) -> list[Taken]:
         if not group:
             return []
         now = self._clock()
         async with self._database.writing() as session:
             await releases.lock_changes(session)  # before any other row: two passes never wait in a circle
-            taken = [await self._store(session, ready, now) for ready in group]
+            quiet = await restored.quiet(session, source, by_hand=by_hand)
+            taken = [await self._store(session, ready, quiet, now) for ready in group]
             if group[-1].cursor:
                 await sourcing.advance(session, source, group[-1].cursor, now)
         for one in taken:
@@ -180,7 +186,7 @@ class Intake:
             self._wake()
         return taken
 
-    async def _store(self, session: AsyncSession, ready: _Ready, now: datetime) -> Taken:
+    async def _store(self, session: AsyncSession, ready: _Ready, quiet: Quiet | None, now: datetime) -> Taken:
         problem = ready.problem or await self._early(session, ready.prepared, now)
         if problem is not None:
             await self._report(session, problem, now)
@@ -189,6 +195,8 @@ class Intake:
         if change is None:
             return Taken(None)
         taken = await self._record(session, ready.prepared, change, now)
+        if quiet is not None and taken.release is not None and taken.result in CHANGES:
+            taken = await _hushed(session, quiet, change, taken, taken.release)
         await sourcing.remember(session, change.source, change.origin, change.key, change.lang, change.fingerprint, now)
         self._metrics.harvested.labels(change.source, COUNTED_AS.get(taken.result, taken.result)).inc()
         return taken
@@ -271,6 +279,8 @@ class Intake:
     async def _end_pass(self, source: str, problem: str) -> None:
         async with self._database.writing() as session:
             await sourcing.passed(session, source, self._clock(), problem)
+            if not problem:
+                await restored.caught_up(session, source)
 
 
 async def announce(session: AsyncSession, release: Release, within: timedelta, now: datetime) -> bool:
@@ -290,6 +300,17 @@ def _silence(release: Release, within: timedelta, now: datetime) -> str:
         hours = within / timedelta(hours=1)
         return f"older than {hours:g} hours (published {release.public_at.isoformat(timespec='minutes')})"
     return ""
+
+
+async def _hushed(session: AsyncSession, quiet: Quiet, change: Change, taken: Taken, release: Release) -> Taken:
+    """Rule 7; what became of the document then."""
+    seen_at = change.seen_at if change.title else None
+    if not quiet.holds(release.public_at if taken.announced else None, seen_at):
+        return taken
+    if not await restored.hush(session, release.number):
+        return taken
+    log.info("may have been told before the restore, and is told to nobody", release=release.number)
+    return replace(taken, announced=False, silence=BEFORE_RESTORE if taken.announced else taken.silence)
 
 
 def _result(existing: Release | None, recorded: Recorded, lang: str) -> str:

@@ -11,7 +11,10 @@ from syndicator.store.database import Database
 from syndicator.store.tables import META
 from syndicator.store.upsert import insert_for, upsert
 
-__all__ = ["authority", "get", "put", "secret"]
+__all__ = ["BACKUP", "BESIDE", "authority", "forget", "get", "put", "secret"]
+
+BACKUP = "backup"  # in a backup alone: since when it is one
+BESIDE = "beside"  # the oldest schema whose programs may run on this one (`migrate`)
 
 SECRET = "secret"  # noqa: S105  # the name of the row, not what is in it
 AUTHORITY = "authority"

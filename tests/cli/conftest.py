@@ -26,6 +26,7 @@ from syndicator.pipeline.media import MediaFolder
 from syndicator.sources.directory import DirectorySource
 from syndicator.sources.single import DocumentReader
 from syndicator.store.database import Database
+from tests.store.looked import TELLS
 
 TOKENS = Tokens(b"a secret of these tests")
 NOW = datetime.fromisoformat("2026-11-21T09:00:00+00:00")
@@ -102,6 +103,12 @@ class FakeRoot:
 
     def checks(self, settings):
         return self.asked
+
+    def clock(self):
+        return NOW
+
+    def tells(self):
+        return TELLS
 
 
 @dataclass

@@ -9,6 +9,7 @@ revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
+beside = "0013"  # the oldest schema whose programs may run on this one: those before know nothing of `claimed_by`
 
 
 def upgrade() -> None:

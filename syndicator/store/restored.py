@@ -1,0 +1,139 @@
+"""What a restored database says again to nobody: what may have been sent between its backup and its loss.
+
+Rules, in order:
+
+1. `until` is the moment until which the lost service may have sent: the restore, unless the operator knows better.
+2. What waited to go out in the backup, and what would have come due until then, stands as `unknown`, with the reason:
+   the operator sees it, and sends by `deliveries retry` what did not go out. Corrections still follow it.
+3. What the sources tell in the first whole pass after the restore was perhaps told before: releases that were public by
+   then, and changes made by then. Their messages are `hushed`: recipients are written, and stand as `unknown`.
+4. A document that is taken in by hand is hushed if its release was public by then; what it changes is not.
+5. All else goes out: embargoes that end later, what is new, what is changed later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from syndicator.domain.model import DeliveryState
+from syndicator.store import meta
+from syndicator.store.indexed import OPEN, in_state
+from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, META, SOURCE_CURSOR, SUBSCRIBER, TELEGRAM_UPDATE
+
+__all__ = ["Quiet", "Restored", "begin", "caught_up", "close_books", "hush", "keep_quiet", "of", "quiet", "reason"]
+
+RESTORED = "restored"
+BEHIND = "behind:"  # and the source's name: it was not read to its end since
+HUSHED = "hushed:"  # and the message's number
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """From which moment the backup was, and until when the lost service may have sent."""
+
+    backup_at: datetime
+    until: datetime
+
+
+def reason(backup_at: datetime) -> str:
+    """Why a row is unknown."""
+    return f"restored from the backup of {backup_at.isoformat(timespec='minutes')}: may have been sent after it"
+
+
+async def of(session: AsyncSession) -> Restored | None:
+    """The last restore, if there was one."""
+    said = await meta.get(session, RESTORED)
+    return Restored(**{name: datetime.fromisoformat(at) for name, at in json.loads(said).items()}) if said else None
+
+
+async def begin(session: AsyncSession, backup_at: datetime, until: datetime) -> None:
+    """Note the restore, and that every source lags behind (rule 3)."""
+    said = {"backup_at": backup_at.isoformat(), "until": until.isoformat()}
+    await meta.put(session, RESTORED, json.dumps(said))
+    for source in await session.scalars(select(SOURCE_CURSOR.c.source)):
+        await meta.put(session, BEHIND + source, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What is told of a source that may have been told before."""
+
+    until: datetime
+    by_hand: bool
+
+    def holds(self, public_at: datetime | None, seen_at: datetime | None) -> bool:
+        """Whether it is told to nobody: news that was public then, or else (None) a change that was seen then.
+
+        A change without a time (something has gone) was perhaps told too.
+        """
+        if public_at is not None:
+            return public_at <= self.until
+        return not self.by_hand and (seen_at is None or seen_at <= self.until)
+
+
+async def quiet(session: AsyncSession, source: str, *, by_hand: bool) -> Quiet | None:
+    """Rules 3 and 4; None where all that is found is told as usual."""
+    restore = await of(session)
+    if restore is None or not (by_hand or await meta.get(session, BEHIND + source) is not None):
+        return None
+    return Quiet(restore.until, by_hand)
+
+
+async def caught_up(session: AsyncSession, source: str) -> None:
+    """It was."""
+    await meta.forget(session, BEHIND + source)
+
+
+async def hush(session: AsyncSession, release: int | None = None) -> int:
+    """Nobody is to get what is said now of that release (or of anything) before its fan-out is done; how many."""
+    query = select(MESSAGE.c.id).where(MESSAGE.c.fanned_out_at.is_(None))
+    open_ = list(await session.scalars(query if release is None else query.where(MESSAGE.c.release_id == release)))
+    known = select(META.c.name).where(META.c.name.in_([f"{HUSHED}{number}" for number in open_]))
+    had = set(await session.scalars(known))
+    rows = [{"name": name, "value": ""} for number in open_ if (name := f"{HUSHED}{number}") not in had]
+    if rows:
+        await session.execute(insert(META), rows)
+    return len(open_)
+
+
+async def keep_quiet(session: AsyncSession, message: int) -> int:
+    """In the transaction that wrote recipients: those of a hushed message stand as unknown; how many."""
+    name = f"{HUSHED}{message}"
+    if await meta.get(session, name) is None:
+        return 0
+    restored = await of(session)
+    theirs = (DELIVERY.c.message_id == message) & (DELIVERY.c.state == DeliveryState.DUE)
+    said = reason(restored.backup_at) if restored else ""
+    moved = update(DELIVERY).where(theirs, DELIVERY.c.attempts == 0)
+    values = {"state": DeliveryState.UNKNOWN, "reason": said, "settled_at": DELIVERY.c.due_at, "batch_id": None}
+    written = await session.execute(moved.values(values))
+    if await session.scalar(select(MESSAGE.c.fanned_out_at).where(MESSAGE.c.id == message)) is not None:
+        await meta.forget(session, name)
+    return int(written.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
+
+
+async def close_books(session: AsyncSession, backup_at: datetime, now: datetime) -> Mapping[tuple[str, str], int]:
+    """What waits becomes unknown, and no batch is left (rule 2); rows by kind of message and channel."""
+    found: dict[tuple[str, str], int] = {}
+    for state in OPEN:
+        query = (
+            select(MESSAGE.c.kind, SUBSCRIBER.c.channel, func.count())
+            .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+            .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+            .where(in_state(state))
+            .group_by(MESSAGE.c.kind, SUBSCRIBER.c.channel)
+        )
+        for kind, channel, number in await session.execute(query):
+            found[kind, channel] = found.get((kind, channel), 0) + number
+        values = {"state": DeliveryState.UNKNOWN, "reason": reason(backup_at), "settled_at": now, "batch_id": None}
+        unclaimed = {"claimed_at": None, "claimed_by": None}
+        await session.execute(update(DELIVERY).where(in_state(state)).values(**values, **unclaimed))
+    await session.execute(delete(BATCH))
+    await session.execute(delete(TELEGRAM_UPDATE))  # answered since, for all we know
+    return found
