@@ -126,8 +126,8 @@ class DatabaseFiles:
 class Folder(Protocol):
     """Where the bytes lie; `pipeline.media.MediaFolder` is one."""
 
-    def path(self, url: str) -> Path | None:
-        """The kept file behind an address, or None."""
+    async def find(self, url: str) -> Path | None:
+        """The kept file behind an address, or None. Raises OSError where it cannot be fetched now."""
         ...
 
 
@@ -152,9 +152,15 @@ class Photos:
         await self._wait(url)
         if (known := self._known.get(url)) or url in self._hopeless:
             return known
-        # No await from here to the reservation: of several that waited one uploads, the others wait again.
+        # No await between the question above and the reservation: of several that waited one uploads, the others wait again.
         ended = self._uploads[url] = asyncio.Event()
-        found = await asyncio.to_thread(_fresh, attachment, self._folder)
+        try:
+            path = await self._folder.find(url)
+        except OSError as error:
+            log.warning("a picture cannot be fetched now", picture=url, reason=str(error))
+            self._end(url, ended)
+            return None
+        found = await asyncio.to_thread(_fresh, attachment, path)
         if found is None:
             _remember(self._hopeless, url)
             self._end(url, ended)
@@ -227,9 +233,8 @@ def _remember(place: OrderedDict[str, str], url: str, value: str = "") -> None:
         place.popitem(last=False)
 
 
-def _fresh(attachment: Attachment, folder: Folder) -> str | InputFile | None:
+def _fresh(attachment: Attachment, path: Path | None) -> str | InputFile | None:
     """The bytes, or an address that Telegram can fetch; None for what it would refuse."""
-    path = folder.path(attachment.url)
     if path is None:
         return attachment.url if _fetchable(attachment) else None
     if attachment.media_type not in TYPES:

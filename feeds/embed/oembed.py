@@ -218,7 +218,7 @@ def _height(texts: list[str], width: int) -> int:
 async def _thumbnail(request: web.Request, item: Item, bounds: _Bounds, base_url: str) -> dict[str, str | int]:
     if item.picture is None:
         return {}
-    path = request.app[PARTS].media.path(item.picture.url.removeprefix(base_url))
+    path = await request.app[PARTS].media.find(item.picture.url.removeprefix(base_url))
     size = await size_of(path) if path is not None else None
     if size is None or size[0] > bounds.width or (bounds.height is not None and size[1] > bounds.height):
         return {}

@@ -90,7 +90,15 @@ class MediaStore(Protocol):
         ...
 
     def path(self, url: str) -> Path | None:
-        """The kept file behind a site-relative `url`, or None."""
+        """The kept file behind a site-relative `url` on this machine, or None."""
+        ...
+
+    async def find(self, url: str) -> Path | None:
+        """The same, fetched first where only another machine has it.
+
+        Raises:
+            OSError: it cannot be fetched now.
+        """
         ...
 
 

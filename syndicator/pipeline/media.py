@@ -80,11 +80,26 @@ class MediaFolder:
 
     def path(self, url: str) -> Path | None:
         """The kept file behind `/media/...`, or None."""
-        found = _NAME.fullmatch(url)
-        if found is None:
+        name = self.name_of(url)
+        if name is None:
             return None
-        path = self._directory / found[1]
+        path = self._directory / name
         return path if path.is_file() and not path.is_symlink() else None
+
+    async def find(self, url: str) -> Path | None:
+        """The same; where several machines share what they keep, from wherever it is (`media_shared`)."""
+        return self.path(url)
+
+    @staticmethod
+    def name_of(url: str) -> str | None:
+        """The file's name, if that is an address of ours."""
+        found = _NAME.fullmatch(url)
+        return found[1] if found else None
+
+    def urls(self) -> list[str]:
+        """The addresses of everything in the folder."""
+        names = (f"/media/{path.name}" for path in self._directory.iterdir()) if self._directory.is_dir() else ()
+        return sorted(url for url in names if self.path(url) is not None)
 
     def _keep(self, attachment: Attachment, source: Path) -> Attachment:
         kept, data = self._examine(attachment, source)

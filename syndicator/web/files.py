@@ -33,8 +33,8 @@ SITEMAP_ENTRIES = 1000
 async def media(request: web.Request) -> web.StreamResponse:
     """GET /media/...: a kept file of a release that may be shown now."""
     parts = request.app[PARTS]
-    path = parts.media.path(request.path)
-    if path is None or not await _public(parts, request.path):
+    path = await parts.media.find(request.path) if await _public(parts, request.path) else None
+    if path is None:
         raise web.HTTPNotFound
     kind = TYPES.get(path.suffix.removeprefix("."), "application/octet-stream")
     headers = {

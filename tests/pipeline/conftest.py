@@ -67,6 +67,9 @@ class FakeMedia:
             raise OSError("no space left")
         return replace(attachment, url="/media/kept.jpg", path=None, media_type="image/jpeg", length=7)
 
+    async def find(self, url: str) -> Path | None:
+        return self.path(url)
+
     def path(self, url: str) -> Path | None:
         return None
 

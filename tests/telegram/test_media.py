@@ -57,11 +57,11 @@ def folder(tmp_path):
     """A media folder with one picture; what `tests` write into it is found by its name."""
     (tmp_path / "a.jpg").write_bytes(png(800, 600))
 
-    def path(url):
+    async def find(url):
         found = tmp_path / url.removeprefix("/media/")
         return found if url.startswith("/media/") and found.is_file() else None
 
-    return SimpleNamespace(path=path, at=tmp_path)
+    return SimpleNamespace(find=find, at=tmp_path)
 
 
 @pytest.fixture

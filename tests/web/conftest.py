@@ -81,6 +81,9 @@ class FakeMedia:
     async def keep(self, attachment: Attachment) -> Attachment:
         raise OSError("pages keep nothing")
 
+    async def find(self, url: str) -> Path | None:
+        return self.path(url)
+
     def path(self, url: str) -> Path | None:
         name = url.removeprefix("/media/")
         found = self.folder / name
