@@ -7,7 +7,8 @@ Rules, in order:
 2. A mailbox that came back is given as long; then its subscriptions end, and it counts as left.
 3. What was sent is kept for `ledger_days`. A correction of something older reaches nobody, and the log says so.
 4. What came back is kept as long as it counts (`domain.bounces`); addresses that were asked whether somebody may move
-   there, as long as that may be answered; how often a mailbox was asked, for a day; who had a turn of a limit (`store.rates`), for an hour.
+   there, as long as that may be answered; how often a mailbox was asked, for a day; who had a
+   turn of a limit (`store.rates`), for an hour.
 5. Everything goes in small transactions with a rest between them, and a pass ends after so many: the next goes on.
 6. What cannot be done is said, and stops nothing else: neither one person whose row is bad, nor one message.
 """
@@ -91,8 +92,7 @@ class Retention:
         await self._alone(self._erase_left(one), part="people")
         await self._alone(self._repeat(one, "addresses", self._forget_addresses), part="addresses")
         await self._alone(self._repeat(one, "bounces", self._forget_bounces), part="bounces")
-        await self._alone(self._repeat(one, "letterboxes", letterboxes.forget), part="letterboxes")
-        await self._alone(self._repeat(one, "budgets", rates.forget), part="budgets")
+        await self._alone(self._repeat(one, "letterboxes", _forget_turns), part="letterboxes")
         await self._alone(self._forget_sent(one), part="messages")
         if one.left <= 0:
             log.info("retention goes on with its next pass")
@@ -230,3 +230,8 @@ async def _matches(release: int, session: AsyncSession, _now: datetime) -> int:
 
 async def _deliveries(old: Old, session: AsyncSession, _now: datetime) -> int:
     return await retention.forget_deliveries(session, old)
+
+
+async def _forget_turns(session: AsyncSession, now: datetime) -> int:
+    """How often mailboxes were asked, and who had a turn of what is limited."""
+    return await letterboxes.forget(session, now) + await rates.forget(session, now)
