@@ -49,6 +49,7 @@ from syndicator.pipeline.belt import Belt
 from syndicator.pipeline.channels import configure_channels, public_channels
 from syndicator.pipeline.digests import schedule_of
 from syndicator.pipeline.doctor import questions
+from syndicator.pipeline.media_shared import SharedMedia
 from syndicator.pipeline.office import Office, open_office
 from syndicator.pipeline.opening import Stories
 from syndicator.pipeline.roles import EVERY_ROLE, SEATS, Role, works_on
@@ -190,6 +191,7 @@ class Service:
         return [
             Running(begin=self._configure, end=self.office.database.close),
             Running(end=engine.leave),  # counts as alive until the last answer is written
+            *([self.office.media] if isinstance(self.office.media, SharedMedia) else []),
             *(Running(end=channel.close) for channel in self.channels.values()),
             *([self._web(well)] if is_web else self._monitor(well)),
             *([Running(begin=lambda: self.feeds.publisher.refresh(clock()))] if is_web else []),
