@@ -26,7 +26,7 @@ from tests.program import wait_for
 from tests.relay import RelayProcess
 
 TITLE = killing.TITLE
-NUMBER = re.compile(r"this process counts as alive\W.*?number\W+(\d+)")
+NUMBER = re.compile(r'"number": (\d+), "event": "this process counts as alive"')
 SENDING = """
     SELECT s.address, r.title FROM delivery d
     JOIN subscriber s ON s.id = d.subscriber_id JOIN message m ON m.id = d.message_id

@@ -60,8 +60,8 @@ class Report:
     def __str__(self) -> str:
         return (
             f"{self.kind} for {self.away:.0f} s: {self.asked} questions for feeds, {self.refused} not answered, the "
-            f"slowest {self.slowest:.2f} s; {self.promised} mails promised, {self.missed} missed, {self.repeated} repeated "
-            f"({self.in_flight} in flight when it went); feeds {self.feeds_after:.1f} s and mails "
+            f"slowest {self.slowest:.2f} s; {self.promised} mails promised, {self.missed} missed, {self.repeated} "
+            f"repeated ({self.in_flight} in flight when it went); feeds {self.feeds_after:.1f} s and mails "
             f"{self.mails_after:.1f} s after it was back; {self.ended} processes ended"
         )
 
