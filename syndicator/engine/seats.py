@@ -112,8 +112,8 @@ class Seats:
         try:
             await part.start()
             began = True
-            while not turn.should_yield() and self._attendance.is_sure() and self._attendance.number == number:
-                await asyncio.sleep(LOOK)  # noqa: ASYNC110  # a clock tells, nobody does
+            while self._may_stay(turn, number):  # noqa: ASYNC110  # a clock tells, nobody does
+                await asyncio.sleep(LOOK)
         except OSError as error:
             log.error("the work of a seat cannot begin", seat=job.lane, reason=str(error))  # noqa: TRY400
         except Exception:
@@ -121,6 +121,9 @@ class Seats:
         finally:
             await self._rise(job.lane, part, began=began)
         return Again(job.due)  # at once, for whoever may: a date ahead would block the lock
+
+    def _may_stay(self, turn: Turn, number: int | None) -> bool:
+        return not turn.should_yield() and self._attendance.is_sure() and self._attendance.number == number
 
     async def _rise(self, lane: str, part: Part, *, began: bool) -> None:
         try:
