@@ -85,7 +85,7 @@ class TelegramBot:
         poll_for: timedelta = LONG_POLL,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        token = _token(settings)
+        token, tenure = _token(settings), tenure or Tenure()
         self._settings = settings
         self._site = site
         self._clock = clock
@@ -93,7 +93,7 @@ class TelegramBot:
         self._metrics = metrics
         self.pacer = Pacer(settings.per_second, begun=clock())
         self.pace = Pace(self.pacer, pauses, metrics=metrics)
-        self._requests = answers, broadcasts, polls = _connections(settings, tenure or Tenure())
+        self._requests = answers, broadcasts, polls = _connections(settings, tenure)
         self.bot, self.sender = (_line(settings, token, one, polls) for one in (answers, broadcasts))
         self._answers = Answers(
             gone=lambda chat, reason: chats.blocked(chat, reason=reason), slowed=self._slowed, told=self._answered
@@ -113,7 +113,7 @@ class TelegramBot:
         self._standing = Standing(ours, reopened)
         self._trouble = Trouble(clock, self.pacer.hold)
         self.desk = Desk(self._handle, turnstile=Turnstile(ours), slow=self._dialogue.slow)
-        self._polling = Polling(self.bot, self.desk, self._trouble, poll_for=poll_for, sleep=sleep)
+        self._polling = Polling(self.bot, self.desk, self._trouble, tenure, poll_for=poll_for, sleep=sleep)
         self._webhook = self._hooked(settings)
         self._task: asyncio.Task[None] | None = None
         self._named = named

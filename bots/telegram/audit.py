@@ -63,6 +63,10 @@ class NotNow(OSError):
 class Audit(Protocol):
     """What a channel of the office is asked when nobody can tell."""
 
+    def begin(self) -> None:
+        """Another process may have posted meanwhile: only what is kept counts."""
+        ...
+
     async def noted(self, place: Place, message: int) -> None:
         """That message is ours and accounted for. Never raises: an audit is a help, no condition."""
         ...
@@ -117,6 +121,10 @@ class ChannelAudit:
         self._sleep = sleep
         self._chats: defaultdict[str, _Known] = defaultdict(_Known)
         self._turn = asyncio.Lock()  # one look at a time: they share what they have seen
+
+    def begin(self) -> None:
+        """See `Audit`."""
+        self._chats.clear()
 
     async def noted(self, place: Place, message: int) -> None:
         """See `Audit`."""

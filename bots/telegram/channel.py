@@ -164,7 +164,10 @@ class TelegramChannel:
 
     async def begin(self, now: datetime) -> None:
         """This process sends from now on, after another perhaps: what that one kept is taken up."""
-        await self._pace.restore(now)
+        self._reach.begin()
+        if self._audit is not None:
+            self._audit.begin()
+        await self._pace.begin(now)
 
     async def keep(self) -> None:
         """Another may send from now on: what it has to know is kept."""

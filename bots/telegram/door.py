@@ -61,9 +61,12 @@ def read(body: bytes) -> tuple[int, dict[str, Any]] | None:
     """The update's number, and all of it; None, and a line in the log, if it is none."""
     try:
         given = json.loads(body)
-        number = _NUMBERS[int(given["update_id"])]
+        number = int(given["update_id"])
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         log.warning("telegram: a call to our webhook is no update", error=type(error).__name__)
+        return None
+    if number not in _NUMBERS:
+        log.warning("telegram: a call to our webhook is no update", error="its number")
         return None
     return number, given
 

@@ -9,7 +9,7 @@ Rules, in order:
 4. Where several wait, the more important goes first (`Rank`), then the one that asked first. A slot is taken at the
    moment it is granted, so lanes that run side by side cannot share one.
 5. A new process does not know what the one before sent in its last second: it lets a second pass, and so does one that
-   takes over from another. What a crowd got in its last minute is kept (`spent`): that second is not enough there.
+   takes over (`begin`). What a crowd got in its last minute is kept (`spent`): that second is not enough there.
 6. A clock that is set back takes everything with it that was noted here: a second stays a second, and a pause as long
    as it was. What was kept by a process before it holds no longer than it was made for (`kept`).
 
@@ -104,6 +104,11 @@ class Pacer:
         if (known := self._chats.pop(folded, None)) is not None:
             self._chats.setdefault(number, ChatPace()).join(known)
         self._floods.rename(folded, number)
+
+    def begin(self, now: datetime) -> None:
+        """Another process may have sent until now: see rule 5."""
+        self._follow(now)
+        self._hushed_until = max(now + SECOND, self._hushed_until or now)
 
     def restore(self, kept: Iterable[Pause], now: datetime | None = None) -> None:
         """Take up what was kept; of two pauses for one scope the longer holds. `now` bounds it by rule 6."""

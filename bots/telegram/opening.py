@@ -5,7 +5,7 @@ Rules, in order:
 1. Without a token there is no bot: what would be sent becomes files in the outbox.
 2. Bot, channel, photos and audit share one pace; what is broadcast has a line of its own beside the dialogue's.
 3. The dialogue is loaded only where a bot is wanted: it takes a good part of a start.
-4. On many machines (`attendance` is not that of one alone) the bot is the part of whoever has its seat
+4. On many machines (`attendance` is given) the bot is the part of whoever has its seat
    (`Telegram.seat`). What the others need is here as well: the door for Telegram's calls, and the bot's name. A process
    without the role `bot` asks for these alone (`open_lobby`).
 """
@@ -141,14 +141,14 @@ def open_telegram(
     wake: Callable[[], None],
     schedule: Schedule | None = None,
     more: Sequence[Talk] = (),
-    attendance: Attendance = ALONE,
+    attendance: Attendance | None = None,
 ) -> Telegram:
     """What the settings ask for.
 
     `folder` has the pictures' bytes, `schedule` is that of digests, `more` are parts of the dialogue; `wake` is called
     when deliveries have become due. `attendance` is that of this process among many (rule 4).
     """
-    lobby = None if attendance is ALONE else open_lobby(settings, database, clock)
+    lobby = None if attendance is None or attendance is ALONE else open_lobby(settings, database, clock)
     if settings.token is None:
         outbox = Path(settings.outbox)
         options = ChatOptions.of(settings)
@@ -158,7 +158,7 @@ def open_telegram(
     from bots.telegram.app import TelegramBot  # noqa: PLC0415  # see rule 3
     from bots.telegram.talk.personal import personal_parts  # noqa: PLC0415
 
-    tenure = Tenure(attendance)
+    tenure = Tenure(attendance or ALONE)
     parts, records = (*personal_parts(database, site, taxonomy), *more), Records(database, clock, wake)
     bot = TelegramBot(
         settings,

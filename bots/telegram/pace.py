@@ -7,6 +7,7 @@ Rules, in order:
 2. What a crowd is about to get is kept before it goes out: a restart then keeps its pace too.
 3. A 429 pauses what it must, at once here and then in the database, before the caller hears of it.
 4. What could not be kept is kept when it can be: with the next one, or at the end (`flush`), for who comes after us.
+   Who takes over reads what others have kept meanwhile (`begin`).
 5. Answers in a dialogue do not pass here; they are noted (`Pacer.note`), and a 429 to one is told by `flooded`: it is
    counted and kept like every other.
 """
@@ -67,6 +68,12 @@ class Pace:
         self._restored = False
         self._restoring = asyncio.Lock()
         self._owed: dict[str, Pause] = {}  # by scope, what could not be kept yet
+
+    async def begin(self, now: datetime) -> None:
+        """This process sends from now on, after another perhaps."""
+        self.pacer.begin(now)
+        self._restored = False
+        await self.restore(now)
 
     async def flush(self) -> None:
         """Keep what could not be kept yet; what still cannot is said."""

@@ -8,7 +8,8 @@ Rules, in order:
 3. A webhook keeps a poll from hearing anything; it is taken away, and that is said: somebody set it.
 4. What was handled is confirmed when the bot goes down, so that the next start does not repeat it. The poll
    that was under way is over before that: whoever polls next meets no other.
-5. A process that speaks for the bot no longer (`tenure`) asks nothing, and says nothing of it: that is no trouble.
+5. A process that speaks for the bot no longer (`tenure`) asks nothing, hears nothing, and says nothing of it: what it
+   was told is told again to who does.
 
 https://core.telegram.org/bots/api#getupdates: updates are kept for 24 hours; what an outage of days swallowed is gone.
 """
@@ -24,7 +25,7 @@ from telegram import Bot, Update
 from telegram.error import Conflict
 
 from bots.telegram.desk import Desk
-from bots.telegram.transport import NotOurs
+from bots.telegram.tenure import Tenure
 from bots.telegram.trouble import Trouble
 
 __all__ = ["ALLOWED_UPDATES", "LONG_POLL", "Polling", "Sleep"]
@@ -39,12 +40,15 @@ log = structlog.get_logger()
 
 
 class Polling:
-    """Asks for updates and gives them to the desk."""
+    """Asks for updates and gives them to the desk, while it is `tenure`'s to do so."""
 
-    def __init__(self, bot: Bot, desk: Desk, trouble: Trouble, *, poll_for: timedelta, sleep: Sleep) -> None:
+    def __init__(
+        self, bot: Bot, desk: Desk, trouble: Trouble, tenure: Tenure, *, poll_for: timedelta, sleep: Sleep
+    ) -> None:
         self._bot = bot
         self._desk = desk
         self._trouble = trouble
+        self._tenure = tenure
         self._poll_for = poll_for
         self._sleep = sleep
         self._behind: int | None = None  # the number behind the last update that came
@@ -60,6 +64,8 @@ class Polling:
                     tries += 1
                     await self._sleep(await self._recovered(error, tries - 1))
                     continue
+                if not self._tenure.holds():
+                    continue  # asking again says so
                 tries = 0
                 self._trouble.ends()
                 await self._heard(updates)
@@ -82,7 +88,7 @@ class Polling:
 
     async def _recovered(self, error: Exception, tries: int) -> float:
         """Seconds to wait before the next poll."""
-        if isinstance(error, NotOurs):
+        if not self._tenure.holds():
             return 1.0
         if isinstance(error, Conflict) and "webhook is active" in error.message:
             try:

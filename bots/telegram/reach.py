@@ -99,6 +99,10 @@ class Reach:
             log.info("telegram can be reached again: what waited goes out")
         self._failed, self._until = 0, None
 
+    def begin(self) -> None:
+        """What this process found out a while ago is no news of the line."""
+        self._failed, self._until = 0, None
+
     # -- the office's own chats
     def shut(self, chat: str, reason: str) -> None:
         """That chat does not take our posts."""

@@ -7,10 +7,11 @@ Rules, in order:
 2. The work of the seat runs in an engine of its own, beside this process's other work; what there is to do follows
    from the database like all else.
 3. Who leaves finishes what is being sent, within `SENDING` seconds, then what is being answered, confirms it to
-   Telegram and keeps what is not kept yet. Only then may another sit down.
+   Telegram and keeps what is not kept yet: all that within what a stop has for sending. Then another may sit down.
 4. Who may have been taken for dead says nothing more, wherever it was in a call (`tenure`), and what it tells the
    ledger late moves nothing there (`store.sending`).
-5. Whoever sits down again begins anew: nothing that was true of an earlier tenure is believed (`pipeline.seats`).
+5. It may be taken and left many times in one process. Whoever sits down again begins anew: no pace, pause or number
+   of an earlier tenure is believed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bots.telegram.tenure import Tenure
 from syndicator.domain.ports import Clock, Engine, Part
-from syndicator.pipeline.service import SENDING, in_turn
+from syndicator.pipeline.service import in_turn
 
 __all__ = ["Closing", "Seat", "Sender"]
+
+SENDING = 9.0  # seconds; answers in dialogues have 5 after that, and their confirmation 2
 
 log = structlog.get_logger()
 

@@ -20,6 +20,7 @@ import structlog
 from telegram.error import BadRequest, Conflict, InvalidToken, RetryAfter, TelegramError
 
 from bots.telegram.outcomes import TOKEN_PAUSE
+from bots.telegram.transport import NotOurs
 from syndicator.domain.ports import Clock
 
 __all__ = ["LONGEST_WAIT", "UNDISTURBED", "Trouble", "fault"]
@@ -48,6 +49,8 @@ class Trouble:
         """Say what is wrong, if that is news; returns the seconds to wait. `tries` failed in a row before this one."""
         wait = min(LONGEST_WAIT, 2.0 ** min(tries, 10))
         match error:
+            case NotOurs():  # nothing is wrong with the line
+                words, wait = self._said, 1.0
             case InvalidToken():
                 words = "telegram refuses the bot's token: set telegram.token and restart; everything else goes on"
                 wait = TOKEN_PAUSE.total_seconds()

@@ -17,7 +17,7 @@ from config.settings import DigestSettings, TelegramSettings
 from syndicator.domain.filters import parse
 from syndicator.domain.jobs import harvest_job
 from syndicator.domain.model import Cadence, Change, ChannelKind, State, SubscriptionState, Urgency
-from syndicator.domain.ports import Again
+from syndicator.domain.ports import ALONE, Again
 from syndicator.domain.retry import ResendUnknown, RetryPolicy
 from syndicator.domain.tokens import Tokens
 from syndicator.engine.embedded import EmbeddedEngine
@@ -51,7 +51,7 @@ class NoFeeds:
 class Agency:
     """See the module. `double` shares its clock."""
 
-    def __init__(self, url, folder, double, clock, *, site, taxonomy, texts, **settings):
+    def __init__(self, url, folder, double, clock, *, site, taxonomy, texts, attendance=ALONE, **settings):
         self.double, self.site, self.clock = double, site, clock
         self.database, self.metrics, self.source = Database(url), Metrics(), FakeSource()
         tokens = Tokens(b"a secret of the test, 32 bytes..")
@@ -69,6 +69,7 @@ class Agency:
             clock=clock,
             metrics=self.metrics,
             wake=lambda: None,
+            attendance=attendance,
         )
         self.bot = self.telegram.bot
         self.bot._poll_for = timedelta(seconds=1)
@@ -86,15 +87,18 @@ class Agency:
         )
         channels = {ChannelKind.TELEGRAM: self.telegram.channel}
         policies = {ChannelKind.TELEGRAM: RetryPolicy(5, ResendUnknown.URGENT)}
-        settler = Settler(self.database, policies=policies, clock=clock, metrics=self.metrics)
+        settler = Settler(self.database, policies=policies, clock=clock, metrics=self.metrics, attendance=attendance)
         tells = {ChannelKind.TELEGRAM: self.telegram.channel.tells}
         self.digests = Digests(self.database, DigestSettings(), **shared)
+        self.delivery = Delivery(
+            self.database, channels, tokens=tokens, settler=settler, attendance=attendance, **shared
+        )
         self._work = Work(
             self.database,
             sources={self.source.name: self.source},
             intake=self.intake,
             fanout=Fanout(self.database, site=site, taxonomy=taxonomy, tells=tells, **shared),
-            delivery=Delivery(self.database, channels, tokens=tokens, settler=settler, **shared),
+            delivery=self.delivery,
             settler=settler,
             publisher=NoFeeds(),
             channels=list(channels),

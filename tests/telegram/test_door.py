@@ -1,0 +1,236 @@
+"""Telegram's calls to whichever machine: kept before 200, handled once and in order by the one that has the seat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+from sqlalchemy import select, update
+
+from bots.telegram.door import WEBHOOK_PATH, Door
+from bots.telegram.opening import open_lobby
+from config.settings import TelegramSettings
+from syndicator.store import telegram_updates
+from syndicator.store.database import Database, DatabaseTrouble
+from syndicator.store.tables import TELEGRAM_UPDATE
+from tests.telegram.agency import Clock
+from tests.telegram.double import TelegramDouble
+from tests.telegram.test_seat import Machine
+
+SECRET = "s3cret-s3cret"
+BASE = "https://press.example.org"
+BOT = 4242
+
+
+@asynccontextmanager
+async def web_machine(database, clock):
+    """A machine with the role web: its address. It knows nothing of the bot but its token and secret."""
+    settings = TelegramSettings(token=f"{BOT}:token", mode="webhook", webhook_secret=SECRET)
+    app = web.Application()
+    app.add_routes(open_lobby(settings, database, clock).routes())
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def office(sqlite_url, tmp_path, site, taxonomy, texts, now):
+    """A machine with the role bot, not seated yet, and its double."""
+    clock = Clock(now)
+    async with TelegramDouble(token=f"{BOT}:token", clock=clock.seconds) as double:
+        rooms = {"site": site, "taxonomy": taxonomy, "texts": texts}
+        settings = {"mode": "webhook", "webhook_secret": SECRET}
+        machine = Machine(1, sqlite_url, tmp_path, double, clock, **rooms, **settings)
+        yield machine
+        await machine.close()
+
+
+@pytest.fixture
+async def machines(sqlite_url, now):
+    """Two machines with the role web: their addresses."""
+    database = Database(sqlite_url)
+    async with web_machine(database, lambda: now) as one, web_machine(database, lambda: now) as other:
+        yield one, other
+    await database.close()
+
+
+async def call(address, body, secret=SECRET):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"X-Telegram-Bot-Api-Secret-Token": secret, "Content-Type": "application/json"}
+    async with aiohttp.ClientSession() as session:
+        answer = await session.post(address + WEBHOOK_PATH, data=data, headers=headers)
+        return answer.status
+
+
+def said(number, chat, text):
+    person = {"id": chat, "is_bot": False, "first_name": "Aysel", "language_code": "en"}
+    where = {"id": chat, "type": "private", "first_name": "Aysel"}
+    entities = [{"type": "bot_command", "offset": 0, "length": len(text)}]
+    body = {"message_id": number, "date": 1_795_251_600, "chat": where, "from": person, "text": text}
+    return {"update_id": number, "message": {**body, "entities": entities}}
+
+
+async def rows(machine):
+    async with machine.database.reading() as session:
+        found = (await session.execute(select(TELEGRAM_UPDATE))).mappings()
+        return {row["number"]: (row["body"], row["done_at"] is not None) for row in found}
+
+
+async def empty(machine):
+    """Nothing waits any more."""
+    for _ in range(300):
+        machine.seat.wake()
+        if all(done for _, done in (await rows(machine)).values()):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(await rows(machine))
+
+
+# -- at the door
+@pytest.mark.parametrize(
+    ("body", "secret", "status"),
+    [
+        (b"{}", "wrong", 403),
+        (b"{}", "", 403),
+        (b"x" * 1_000_001, SECRET, 413),
+        (b"not json", SECRET, 400),
+        (b"[]", SECRET, 400),
+        (b'{"update_id": "x"}', SECRET, 400),
+        (b'{"update_id": -1}', SECRET, 400),
+        (b'{"update_id": 1e400}', SECRET, 400),
+        (b'{"update_id": 99999999999999999999}', SECRET, 400),
+        (b'{"update_id": 7, "message": {"text": "\\u0000 \\ud800"}}', SECRET, 200),
+    ],
+)
+async def test_only_telegram_comes_in_and_only_with_updates(machines, office, body, secret, status):
+    assert await call(machines[0], body, secret) == status
+    assert bool(await rows(office)) == (status == 200)
+
+
+async def test_what_cannot_be_kept_is_503_and_telegram_brings_it_again(machines, monkeypatch):
+    async def broken(*_):
+        raise DatabaseTrouble("gone")
+
+    monkeypatch.setattr(telegram_updates, "keep", broken)
+    assert await call(machines[0], said(1, 7, "/help")) == 503
+
+
+async def test_a_flood_that_nobody_empties_stays_with_telegram(machines, monkeypatch, office):
+    monkeypatch.setattr("bots.telegram.door.MOST", 3)
+    assert [await call(machines[0], said(number, 7, "/help")) for number in range(1, 6)] == [200] * 3 + [503] * 2
+    assert len(await rows(office)) == 3
+
+
+async def test_a_machine_without_webhook_has_no_door(sqlite_url, now):
+    database = Database(sqlite_url)
+    lobby = open_lobby(TelegramSettings(token="1:x", mode="polling"), database, lambda: now)
+    assert not lobby.routes()
+    assert not open_lobby(TelegramSettings(), database, lambda: now).parts()
+    await database.close()
+
+
+# -- and behind it
+async def test_each_update_is_handled_once_and_in_order_whichever_machine_took_it(machines, office):
+    texts = ["/help", "/language", "/start", "/help"]
+    for number, text in enumerate(texts, 1):
+        for chat in (7, 8):
+            office.double.started.add(chat)
+            assert await call(machines[number % 2], said(number * 10 + chat, chat, text)) == 200
+            assert await call(machines[(number + 1) % 2], said(number * 10 + chat, chat, text)) == 200
+    await office.seat.start()
+    await empty(office)
+    seen = [[one["text"] for one in office.double.seen(chat)] for chat in (7, 8)]
+    assert len(seen[0]) == len(texts)
+    assert seen[0] == seen[1]
+    assert seen[0][0] == seen[0][3] != seen[0][1]
+    assert [body for body, _ in (await rows(office)).values()] == [""] * 8, "what people wrote is not kept"
+    assert await call(machines[0], said(17, 7, "/help")) == 200  # it is brought once more
+    await empty(office)
+    assert len(office.double.seen(7)) == len(texts)
+
+
+async def test_updates_come_by_telegrams_own_calls(machines, office):
+    await office.seat.start()
+    await office.double.until(lambda: office.double.webhook)
+    office.double.updates.lead(BASE, machines[1])
+    office.double.say(7, "/help")
+    await office.double.until(lambda: not office.double.pending)
+    await empty(office)
+    assert len(office.double.seen(7)) == 1
+
+
+async def test_what_was_taken_while_nobody_sat_waits(machines, office):
+    office.double.started.add(7)
+    assert await call(machines[0], said(1, 7, "/help")) == 200
+    assert office.double.seen(7) == []
+    await office.seat.start()
+    await empty(office)
+    assert len(office.double.seen(7)) == 1
+
+
+async def test_an_update_that_cannot_be_read_is_passed_over_and_the_next_one_is_not(machines, office, capsys):
+    office.double.started.add(7)
+    await call(machines[0], {"update_id": 1, "message": {"date": "never", "chat": 7}})
+    await call(machines[0], said(2, 7, "/help"))
+    await office.seat.start()
+    await empty(office)
+    assert len(office.double.seen(7)) == 1
+    assert capsys.readouterr().out.count("cannot be read, and is passed over") == 1
+
+
+async def test_what_was_answered_when_the_seat_is_left_is_not_answered_again(machines, office, monkeypatch):
+    office.double.started |= {7, 8}
+    gate, real = asyncio.Event(), office.subscribing.chat
+
+    async def slow(chat, **values):
+        if chat == 7:
+            await gate.wait()
+        return await real(chat, **values)
+
+    monkeypatch.setattr(office.subscribing, "chat", slow)
+    await office.seat.start()
+    await call(machines[0], said(1, 7, "/help"))
+    await call(machines[0], said(2, 8, "/help"))
+    for _ in range(200):
+        office.seat.wake()
+        if office.double.seen(8):
+            break
+        await asyncio.sleep(0.02)
+    leaving = asyncio.create_task(office.seat.stop())
+    await asyncio.sleep(0.05)
+    gate.set()
+    await leaving
+    assert {number: done for number, (_, done) in (await rows(office)).items()} == {1: True, 2: True}
+    await office.seat.start()
+    await empty(office)
+    assert [len(office.double.seen(chat)) for chat in (7, 8)] == [1, 1]
+
+
+async def test_numbers_are_forgotten_after_two_days(sqlite_url, now):
+    database = Database(sqlite_url)
+    async with database.writing() as session:
+        for number in (1, 2):
+            await telegram_updates.keep(session, BOT, number, "{}", now)
+        await telegram_updates.done(session, BOT, [1], now)
+        old = update(TELEGRAM_UPDATE).where(TELEGRAM_UPDATE.c.number == 1)
+        await session.execute(old.values(done_at=now - telegram_updates.REMEMBERED * 2))
+        await telegram_updates.done(session, BOT, [2], now)
+    async with database.reading() as session:
+        assert list(await session.scalars(select(TELEGRAM_UPDATE.c.number))) == [2]
+    await database.close()
+
+
+async def test_two_machines_that_take_the_same_update_at_once_keep_one(database, now):
+    door = Door(database, BOT, SECRET, lambda: now)
+    assert await asyncio.gather(*(door._keep(5, {"update_id": 5}) for _ in range(8))) == [True] * 8
+    async with database.reading() as session:
+        assert await telegram_updates.waits(session, BOT, 10) == 1
