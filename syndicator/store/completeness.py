@@ -24,7 +24,7 @@ from syndicator.store.digesting import runs_about
 from syndicator.store.fanout import MATCHED
 from syndicator.store.loading import get
 from syndicator.store.messages import FORGOTTEN
-from syndicator.store.stepping import PEOPLE, next_high, typed
+from syndicator.store.stepping import PEOPLE, bounds, join_as_written, next_high, typed
 from syndicator.store.tables import DELIVERY, MESSAGE
 
 __all__ = ["ROWS", "lacking", "missed"]
@@ -74,13 +74,13 @@ async def lacking(
                 "runs": await runs_about(session, [release.number], low, high),
                 "message": message,
                 "channels": list(channels),
-                "low": low,
-                "high": high,
             }
+            await join_as_written(session)
             roles = (SubscriberRole.CHANNEL, SubscriberRole.PERSON) if low == 0 else (SubscriberRole.PERSON,)
             for role in roles:
                 query = LACKING.format(owed=MATCHED.format(people=PEOPLE[role]))
-                found += (await session.execute(typed(query, values))).scalar_one()
+                asked = typed(query, {**values, **bounds(low, high, role)})
+                found += (await session.execute(asked)).scalar_one()
         low = high
 
 

@@ -39,7 +39,7 @@ from syndicator.store.loading import many
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import Message
 from syndicator.store.resting import rests
-from syndicator.store.stepping import PEOPLE, Step, advance, next_high, typed, write_step
+from syndicator.store.stepping import PEOPLE, Step, advance, bounds, next_high, typed, write_step
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION, VARIANT
 
 __all__ = ["runs_about", "write_digest"]
@@ -79,7 +79,8 @@ ITEMS = """
             COALESCE(s.confirmed_at, s.created_at) AS since,
             CASE WHEN f.has_langs THEN '' WHEN p.language IN :known THEN p.language ELSE '*' END AS reader
         FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f
-        WHERE {people} AND s.subscriber_id = p.id AND @wanted AND f.id = s.filter_id
+        WHERE {people} AND s.subscriber_id = p.id AND s.subscriber_id BETWEEN :first AND :last AND @wanted
+            AND f.id = s.filter_id
     ),
     told AS MATERIALIZED (
         SELECT d.subscriber_id, i.release_id FROM delivery d CROSS JOIN digest_item i
@@ -241,7 +242,7 @@ async def _write(
     )
     written = await write_step(session, step, recipients, people, values)
     if written:
-        given = {**values, "message": run["message_id"], "low": step.low, "high": step.high}
+        given = {**values, "message": run["message_id"], **bounds(step.low, step.high)}
         given["channels"] = list(step.channels)
         await session.execute(typed(items.format(people=people), given))
         await carry(session, step, run)

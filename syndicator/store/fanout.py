@@ -54,7 +54,8 @@ MATCHED = """
     SELECT p.id AS subscriber_id, p.channel, s.id AS subscription_id, m.lang,
         ROW_NUMBER() OVER (PARTITION BY p.id ORDER BY s.id) AS choice
     FROM subscriber p CROSS JOIN subscription s CROSS JOIN filter f CROSS JOIN match m CROSS JOIN variant v
-    WHERE {people} AND s.subscriber_id = p.id AND s.state = 'active' AND (s.cadence = 'immediate' OR :urgent)
+    WHERE {people} AND s.subscriber_id = p.id AND s.subscriber_id BETWEEN :first AND :last
+        AND s.state = 'active' AND (s.cadence = 'immediate' OR :urgent)
         AND f.id = s.filter_id AND m.release_id = :release AND m.filter_id = f.id
         AND m.lang = CASE
             WHEN :again AND (f.has_langs OR p.language IN :langs) THEN ''

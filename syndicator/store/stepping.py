@@ -27,7 +27,7 @@ from syndicator.store.batching import batch_of, called, priority_of
 from syndicator.store.messages import Message
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, UtcTime
 
-__all__ = ["PEOPLE", "Step", "Tells", "advance", "next_high", "typed", "write_step"]
+__all__ = ["PEOPLE", "Step", "Tells", "advance", "bounds", "join_as_written", "next_high", "typed", "write_step"]
 
 Tells = Mapping[ChannelKind, Collection[MessageKind]]
 """What each channel has words for."""
@@ -59,6 +59,13 @@ JOIN (
 WHERE true
 ON CONFLICT (message_id, subscriber_id) DO NOTHING
 """
+
+# For this transaction: people first, by key, then what belongs to each, as SQLite's CROSS JOIN has it. Left to itself
+# PostgreSQL begins with the filters, and reads every subscription there is at each step; it takes batches for few, and
+# compares each person with all of them; and after some steps it plans no more for the people of this one.
+AS_WRITTEN = """SELECT set_config('join_collapse_limit', '1', true), set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_custom_plan', true)"""
+ALL = 2**62  # more than any number of a subscriber
 
 COUNT = "SELECT p.channel, COUNT(*) FROM subscriber p WHERE {people} GROUP BY p.channel ORDER BY p.channel"
 NAMES = re.compile(r":(\w+)")
@@ -119,8 +126,7 @@ async def write_step(
         "fresh": False,
         "size": step.batch_size,
         "chats": batch_of(ChannelKind.TELEGRAM, step.batch_size),
-        "low": step.low,
-        "high": step.high,
+        **bounds(step.low, step.high, role),
         "channels": list(step.channels),
         "edits": list(step.edits),
     }
@@ -135,6 +141,7 @@ async def write_step(
         return 0
     made = list(await session.scalars(insert(BATCH).returning(BATCH.c.id, sort_by_parameter_order=True), rows))
     statement = typed(INSERT.format(recipients=recipients.format(people=people)), {**given, "batches": made})
+    await join_as_written(session)
     written = await session.execute(statement)
     empty = ~exists().where(DELIVERY.c.batch_id == BATCH.c.id)
     query = delete(BATCH).where(BATCH.c.id.in_(made), empty).returning(BATCH.c.id)
@@ -143,6 +150,21 @@ async def write_step(
         ours = [number for number, row in zip(made, rows, strict=True) if row["channel"] == channel]
         called(session, [number for number in ours if number in filled], channel, priority, step.now)
     return int(written.rowcount)  # type: ignore[attr-defined]  # an INSERT has one
+
+
+async def join_as_written(session: AsyncSession) -> None:
+    """From now on in this transaction; see `AS_WRITTEN`."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text(AS_WRITTEN))
+
+
+def bounds(low: int, high: int | None, role: SubscriberRole = SubscriberRole.PERSON) -> dict[str, int | None]:
+    """Who is looked at: people after `low`, up to `high`. `first` and `last` say so of what belongs to them.
+
+    PostgreSQL does not conclude one from the other. Of channels all are looked at.
+    """
+    here = {"first": low + 1, "last": high} if role is SubscriberRole.PERSON else {"first": 0, "last": ALL}
+    return {"low": low, "high": high, **here}
 
 
 def typed(statement: str, values: Mapping[str, Any]) -> TextClause:
