@@ -92,6 +92,7 @@ def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRo
         clock=clock,
         wake=wake,
         outgoing=office.settings.outgoing,
+        shared=office.settings.engine.kind == "procrastinate",
     )
 
 

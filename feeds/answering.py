@@ -60,12 +60,16 @@ class _Finished:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """How this site's feeds are answered. `max_age` is in seconds; `hubs` are absolute addresses."""
+    """How this site's feeds are answered. `max_age` is in seconds; `hubs` are absolute addresses.
+
+    `shared`: other machines answer for the same feeds.
+    """
 
     base_url: str
     max_age: int
     hubs: tuple[str, ...]
     clock: Clock
+    shared: bool = False
     _kept: dict[str, _Finished] = field(default_factory=dict, repr=False, compare=False)
 
     def answer(self, request: web.BaseRequest, stored: Stored, content_type: str, path: str) -> web.Response:
@@ -76,7 +80,12 @@ class Answering:
         if (tags is not None and tags[0] == stored.etag) or (
             (tags is not None or since is not None)
             and not_modified(
-                stored.etag, stored.last_modified, ",".join(tags) if tags is not None else None, since, self.clock()
+                stored.etag,
+                stored.last_modified,
+                ",".join(tags) if tags is not None else None,
+                since,
+                self.clock(),
+                exact=self.shared,
             )
         ):
             return web.Response(status=304, headers=finished.same)

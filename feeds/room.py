@@ -50,7 +50,10 @@ def hubs_of(settings: FeedSettings, site: Site) -> tuple[str, ...]:
 
 
 class FeedRoom:
-    """Everything that feeds offer. `folder` is where they are kept; `wake` tells the engine that something is to do."""
+    """Everything that feeds offer. `folder` is where they are kept; `wake` tells the engine that something is to do.
+
+    `shared`: other machines keep the same feeds, each in a folder of its own.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class FeedRoom:
         clock: Clock,
         wake: Callable[[], None],
         outgoing: OutgoingSettings,
+        shared: bool = False,
     ) -> None:
         self._site, self._taxonomy, self._texts = site, taxonomy, texts
         self._wake, self._outgoing = wake, outgoing
@@ -97,7 +101,7 @@ class FeedRoom:
             metrics=metrics,
             clock=clock,
         )
-        self._answering = Answering(site.base_url, settings.max_age, hubs, clock)
+        self._answering = Answering(site.base_url, settings.max_age, hubs, clock, shared)
         self._moved = check_moves(settings.moved, site, taxonomy)
         self._asked = AskedFilters(database)
         library = StoreLibrary(database, taxonomy, self._asked)

@@ -24,7 +24,7 @@ from syndicator.domain.model import Cadence, ChannelKind, OtherLanguage, Subscri
 from syndicator.domain.places import Place, place_address
 from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
-from syndicator.store import subscriptions
+from syndicator.store import releases, subscriptions
 from syndicator.store.database import Database
 from syndicator.store.subscriptions import Consent, Subscriber
 
@@ -71,8 +71,9 @@ def public_channels(settings: Settings, site: Site, taxonomy: Taxonomy) -> list[
 async def configure_channels(
     database: Database, kind: ChannelKind, channels: Sequence[PublicChannel], *, site: Site, now: datetime
 ) -> None:
-    """Bring the store in line with the configuration; safe to run at every start."""
+    """Bring the store in line with the configuration; safe to run at every start, of several processes at once too."""
     async with database.writing() as session:
+        await releases.lock_changes(session)
         live = [one for one in await subscriptions.configured_channels(session) if one.channel is kind]
         known = _recognised(channels, await subscriptions.channels_ever(session, kind), {one.id for one in live})
         kept = {one.id for one in known.values()}
