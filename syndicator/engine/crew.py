@@ -6,7 +6,8 @@ Procrastinate's worker does it all, as it is; what it asks its job manager for i
 2. The worker's number is the process's (`attendance`); its signs of life are given there, and only a judge prunes.
 3. A finished job is deleted, one that gave way or failed goes back, at its time. One that somebody else has taken the
    place of meanwhile is nobody's: nothing happens. What cannot be said because the database is gone is said later.
-4. A job that no handler here is known for goes back for a while: a newer version has put it in.
+4. A job that no handler here is known for goes back for a while: a newer version has put it in. When it comes due
+   again, whoever knows it goes first: its lane rests here for a moment.
 5. A word that comes while the queue is asked is not forgotten: it is asked again.
 """
 
@@ -35,6 +36,8 @@ from syndicator.metrics import Metrics
 __all__ = ["Crew", "app_for"]
 
 log = structlog.get_logger()
+
+HEAD_START = 1.0  # seconds
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class Crew(JobManager):
         self._said = asyncio.Event()
         self._owed: dict[int, tuple[Job | None, int]] = {}
         self._strangers: set[str] = set()
+        self._shy: dict[str, float] = {}  # by lane, when what came back comes due again
         self._failing = False
         self._alarm: asyncio.TimerHandle | None = None
         self.stopping = False
@@ -230,13 +234,18 @@ class Crew(JobManager):
             words = self._words
             if words != self._looked_words or monotonic() - self._looked >= self._rhythm.poll:
                 await self._look(words)
-            lanes = [lane for lane in self._board if self._works_on(lane) and self._free(lane) > 0]
+            lanes = [lane for lane in self._board if self._takes(lane)]
             row = await self._next(lanes) if lanes else None
             if row is not None:
                 return row
             if not lanes and words == self._words:
                 break
         return None
+
+    def _takes(self, lane: str) -> bool:
+        """Whether a job of that lane could begin here now."""
+        resting = 0.0 <= monotonic() - self._shy.get(lane, float("inf")) < HEAD_START
+        return self._works_on(lane) and self._free(lane) > 0 and not resting
 
     async def _look(self, words: int) -> None:
         begun = monotonic()
@@ -281,6 +290,7 @@ class Crew(JobManager):
                 log.warning("a job of a version that this one does not know waits for that one", job=job.name)
             job = replace(job, due=self._clock() + timedelta(seconds=self._rhythm.unknown))
             failures = max(failures, 1)  # it keeps its time, whoever asks for it meanwhile
+            self._shy[job.lane] = monotonic() + self._rhythm.unknown
         try:
             await self._give_back(running.row.id or 0, job, failures)
         except OSError:

@@ -1,0 +1,296 @@
+"""Several engines on one queue: each job once, importance across them, words to all, seats for one, newer versions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from syndicator.domain.model import Priority
+from syndicator.domain.ports import Again, Done, Job, Turn, Verdict
+from syndicator.engine.line import QueueTrouble
+from syndicator.engine.queue import Queue
+from syndicator.store import wanted
+from syndicator.store.database import Database
+from tests.engine.floors import FAST, NOW, ClusterFloor, Desk, job, until
+
+Opening = Callable[..., AbstractAsyncContextManager[ClusterFloor]]
+
+
+class Room:
+    """A Part that notes whether it runs."""
+
+    def __init__(self, *, fails: int = 0) -> None:
+        self.runs = False
+        self.starts = 0
+        self.fails = fails
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.starts <= self.fails:
+            raise OSError("the port is taken")
+        self.runs = True
+
+    async def stop(self) -> None:
+        self.runs = False
+
+
+@pytest.fixture
+def opened(queue_url: str) -> Opening:
+    """One more engine on the same queue."""
+
+    @asynccontextmanager
+    async def opening(desk: Desk | None = None, *, start: bool = True, **more: Any) -> AsyncIterator[ClusterFloor]:
+        lanes = more.pop("lanes", {})
+        floor = ClusterFloor(desk or Desk(), queue_url, more=more, **lanes)
+        if start:
+            await floor.engine.start()
+        try:
+            yield floor
+        finally:
+            await floor.end()
+
+    return opening
+
+
+async def test_two_planners_and_two_workers_do_each_job_once(opened: Opening) -> None:
+    desk = Desk()
+    desk.world = [job(f"k{n}", lane=f"lane {n % 5}") for n in range(100)]
+    async with opened(desk) as one, opened(desk) as two:
+        for floor in (one, two):
+            floor.engine.wake()
+        await until(lambda: len(set(desk.done)) == 100)
+        await until(one.idle)
+        assert len(desk.done) == 100
+        assert await one.rows("SELECT id FROM procrastinate_jobs") == []
+
+
+async def test_a_key_never_runs_beside_itself_on_another_machine(opened: Opening) -> None:
+    desk, gate = Desk(), asyncio.Event()
+    running: list[str] = []
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        running.append(found.key)
+        await gate.wait()
+        desk.done.append(found.key)
+        return Done()
+
+    desk.work = work
+    async with opened(desk, lanes={"main": 4}) as one, opened(desk, lanes={"main": 4}) as two:
+        await one.engine.submit(job("k"))
+        await until(lambda: running == ["k"])
+        await two.engine.submit(job("k"))
+        await two.engine.submit(job("other"))
+        await until(lambda: running == ["k", "other"])
+        gate.set()
+        await until(lambda: desk.done.count("k") == 2)
+
+
+async def test_a_process_takes_only_jobs_of_its_own_lanes(opened: Opening) -> None:
+    web, worker = Desk(), Desk()
+    async with opened(web, works_on=lambda lane: False, plans=False) as one, opened(worker, plans=False):
+        await one.engine.submit(job("k"))
+        await until(lambda: worker.done == ["k"])
+    assert web.done == []
+
+
+async def test_a_long_job_gives_way_to_more_important_work_that_another_machine_asked_for(opened: Opening) -> None:
+    desk, began = Desk(), asyncio.Event()
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        began.set()
+        if found.key == "long" and "urgent" not in desk.done:
+            await until(turn.should_yield)
+            return Again(NOW)
+        desk.done.append(found.key)
+        return Done()
+
+    desk.work = work
+    async with opened(desk), opened(works_on=lambda lane: False, plans=False) as elsewhere:
+        await elsewhere.engine.submit(job("long"))
+        await began.wait()
+        await elsewhere.engine.submit(job("urgent", Priority.URGENT))
+        await until(lambda: desk.done == ["urgent", "long"])
+
+
+async def test_no_job_gives_way_to_what_is_no_more_important_or_waits_elsewhere(opened: Opening) -> None:
+    desk, began, asked = Desk(), asyncio.Event(), []
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        if found.key == "long":
+            began.set()
+            await asyncio.sleep(0.2)
+            asked.append(turn.should_yield())
+        return Done()
+
+    desk.work = work
+    async with opened(desk, plans=False, works_on=lambda lane: lane == "main") as floor:
+        await floor.engine.submit(job("long"))
+        await began.wait()
+        await floor.engine.submit(job("as important"))
+        await floor.engine.submit(job("urgent, elsewhere", Priority.URGENT, lane="another"))
+        await floor.engine.submit(job("urgent, tomorrow", Priority.URGENT, due=NOW + timedelta(days=1)))
+        await until(lambda: asked == [False])
+
+
+async def test_every_process_hears_what_a_transaction_tells(opened: Opening, queue_url: str) -> None:
+    heard: dict[str, int] = {"one": 0, "two": 0}
+
+    def hears(name: str) -> Callable[[], None]:
+        return lambda: heard.update({name: heard[name] + 1})
+
+    database = Database(queue_url)
+    async with opened(heard=hears("one"), plans=False) as one, opened(heard=hears("two"), plans=False) as two:
+        for floor in (one, two):
+            await until(floor.engine._listener.listens.is_set)
+        database.attach(one.engine.post)
+        before = dict(heard)
+        async with database.writing() as session:
+            wanted.tell(session)
+        await until(lambda: heard["one"] > before["one"] and heard["two"] > before["two"])
+        before = dict(heard)
+        await one.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syndicator listens'"
+        )
+        await until(lambda: heard["one"] > before["one"] and heard["two"] > before["two"])
+    await database.close()
+
+
+async def test_a_job_of_a_newer_version_waits_for_a_process_that_knows_it(opened: Opening) -> None:
+    old, new = Desk(), Desk()
+    slow = replace(FAST, unknown=0.5)
+    async with opened(new, handlers={"newer": new.handle}, start=False) as later, opened(old, rhythm=slow) as earlier:
+        await later.engine.submit(Job("newer", "k", Priority.URGENT, NOW, lane="main"))
+        back = "SELECT status::text FROM procrastinate_jobs WHERE scheduled_at > now()"
+        await until(lambda: _holds(earlier, back, [("todo",)]))
+        await earlier.engine.submit(job("known"))
+        await until(lambda: old.done == ["known"])
+        await later.engine.start()
+        await until(lambda: new.done == ["k"])
+    assert old.done == ["known"]
+
+
+async def _holds(floor: ClusterFloor, query: str, rows: list[tuple[Any, ...]]) -> bool:
+    return await floor.rows(query) == rows
+
+
+async def test_a_seat_is_held_by_one_and_goes_on_to_another_when_it_leaves(opened: Opening) -> None:
+    first, second = Room(), Room()
+    async with opened(seats={"telegram": second}, start=False) as two:
+        async with opened(seats={"telegram": first}):
+            await until(lambda: first.runs)
+            await two.engine.start()
+            await asyncio.sleep(0.2)
+            assert not second.runs
+        assert not first.runs
+        await until(lambda: second.runs)
+    assert not second.runs
+    assert (first.starts, second.starts) == (1, 1)
+
+
+async def test_nothing_of_a_seat_is_left_when_all_have_gone(opened: Opening) -> None:
+    room = Room()
+    async with opened(seats={"hub": room}) as floor:
+        await until(lambda: room.runs)
+    assert await floor.rows("SELECT id FROM procrastinate_jobs") == []
+    assert await floor.rows("SELECT id FROM procrastinate_workers") == []
+
+
+async def test_a_seat_whose_work_cannot_begin_is_tried_again(opened: Opening) -> None:
+    room = Room(fails=2)
+    async with opened(seats={"inbound": room}):
+        await until(lambda: room.runs)
+    assert room.starts == 3
+
+
+async def test_a_seat_that_cannot_be_held_here_is_held_by_another_at_once(opened: Opening) -> None:
+    broken, whole = Room(fails=99), Room()
+    async with opened(seats={"hub": broken}):
+        await until(lambda: broken.starts == 1)
+        async with opened(seats={"hub": whole}):
+            await until(lambda: whole.runs)
+
+
+async def test_who_is_not_sure_of_itself_leaves_its_seat_at_once_and_takes_no_job(opened: Opening) -> None:
+    room, desk = Room(), Desk()
+    async with opened(desk, seats={"telegram": room}, plans=False) as floor:
+        await until(lambda: room.runs)
+        attendance = floor.engine.attendance
+        attendance._task.cancel()  # no sign of life any more
+        await until(lambda: not attendance.is_sure())
+        await until(lambda: not room.runs)
+        await floor.engine.submit(job("k"))
+        await asyncio.sleep(0.2)
+        assert desk.done == []
+        await attendance.start()
+        await until(lambda: room.runs and desk.done == ["k"])
+
+
+async def test_jobs_go_on_after_every_line_was_cut(opened: Opening) -> None:
+    desk = Desk()
+    async with opened(desk) as floor:
+        await floor.engine.submit(job("before"))
+        await until(lambda: desk.done == ["before"])
+        await floor.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'syndicator%'"
+        )
+        desk.world = [job("after")]
+        floor.engine.wake()
+        await until(lambda: desk.done == ["before", "after"])
+
+
+async def test_what_became_of_a_job_while_the_database_was_away_is_said_later(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk()
+    async with opened(desk) as floor:
+        away = True
+        done = Queue.done
+
+        async def fails(queue: Queue, number: int) -> None:
+            if away:
+                raise QueueTrouble("queue: gone")
+            await done(queue, number)
+
+        monkeypatch.setattr(Queue, "done", fails)
+        await floor.engine.submit(job("k"))
+        await until(lambda: desk.done == ["k"])
+        await asyncio.sleep(0.1)
+        assert await floor.rows("SELECT status::text FROM procrastinate_jobs") == [("doing",)]
+        away = False
+        await until(floor.idle)
+        assert await floor.rows("SELECT id FROM procrastinate_jobs") == []
+    assert desk.done == ["k"]
+
+
+async def test_a_worker_that_ends_by_itself_is_begun_again(opened: Opening) -> None:
+    desk = Desk()
+    async with opened(desk) as floor:
+        await until(lambda: floor.engine._worker is not None)
+        first = floor.engine._worker
+        first.stop()
+        await until(lambda: floor.engine._worker is not first)
+        await floor.engine.submit(job("k"))
+        await until(lambda: desk.done == ["k"])
+
+
+async def test_what_was_cancelled_at_stop_is_done_by_another_at_once(opened: Opening) -> None:
+    stuck, other, began = Desk(), Desk(), asyncio.Event()
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        began.set()
+        await asyncio.Event().wait()
+        return Done()
+
+    stuck.work = work
+    async with opened(stuck) as one:
+        await one.engine.submit(job("k"))
+        await began.wait()
+        async with opened(other):
+            await one.engine.stop(0.05)
+            await until(lambda: other.done == ["k"])
