@@ -39,6 +39,7 @@ __all__ = [
 
 QUIET = "quiet hours"  # why a row waits
 SOON = timedelta(minutes=1)
+ABREAST = 500  # batches of one channel and priority that are looked at; whoever has sent some of them asks again
 STEP = 20_000  # rows that one sweep moves; the rest are as overdue, and the next call takes them
 
 
@@ -109,12 +110,15 @@ WHERE {_OURS}
 
 
 async def open_batches(session: AsyncSession) -> Sequence[OpenBatch]:
-    """Batches with deliveries that are due, most important first.
+    """Batches with deliveries that are due, most important first; of a channel's equals the first `ABREAST`.
 
     What is due is due: the clock is not asked again, it may have been set back since.
     """
     due = exists().where(DELIVERY.c.batch_id == BATCH.c.id, DELIVERY.c.state == DeliveryState.DUE)
-    query = select(BATCH).where(BATCH.c.done_at.is_(None), due).order_by(BATCH.c.priority, BATCH.c.id)
+    place = func.row_number().over(partition_by=(BATCH.c.channel, BATCH.c.priority), order_by=BATCH.c.id)
+    found = select(BATCH.c.id, BATCH.c.channel, BATCH.c.priority, place.label("place"))
+    batch = found.where(BATCH.c.done_at.is_(None), due).subquery()
+    query = select(batch).where(batch.c.place <= ABREAST).order_by(batch.c.priority, batch.c.id)
     rows = await session.execute(query)
     return [OpenBatch(row.id, ChannelKind(row.channel), Priority(row.priority)) for row in rows]
 

@@ -61,6 +61,7 @@ def figures(engine: str, url: str, people: int = PEOPLE, warm: int = WARM) -> It
     found = child("urgent", engine, url, str(warm))
     assert found["pending"] == people, found
     begun = found["begun"]
+    yield Figure(f"{engine}: asking for pending work, {people:,} pending", f"{found['asked'] * 1000:.0f} ms")
     yield Figure(f"{engine}: start with {people:,} pending, until the first message", f"{begun:.2f} s")
     for kind in KINDS:
         took = found[kind.value]
@@ -127,11 +128,11 @@ class _Road:
         }
         handlers = {"fanout": self._fanout().fan_out, "deliver": self._deliver}
         if engine == "embedded":
-            self.engine: Any = EmbeddedEngine(handlers, self._pending, **how)
+            self.engine: Any = EmbeddedEngine(handlers, self.pending, **how)
             self.delivery = self._delivery(None)
         else:
             self.engine = import_module("syndicator.engine.cluster").ClusterEngine(
-                url, handlers, self._pending, heard=lambda: None, **how
+                url, handlers, self.pending, heard=lambda: None, **how
             )
             self.database.attach(self.engine.post)
             self.delivery = self._delivery(self.engine.attendance)
@@ -161,7 +162,7 @@ class _Road:
             **attended,
         )
 
-    async def _pending(self, now: datetime) -> list[Job]:
+    async def pending(self, now: datetime) -> list[Job]:
         async with self.database.reading() as session:
             messages = await ledger.open_messages(session)
             batches = await ledger.open_batches(session)
@@ -180,6 +181,9 @@ async def _measure(engine: str, url: str, warm: int) -> None:
         query = "SELECT count(*) FROM delivery WHERE state = 'due'"
         pending = (await (await session.connection()).exec_driver_sql(query)).scalar_one()
     begun = time.perf_counter()
+    await road.pending(road.clock())
+    asked = time.perf_counter() - begun
+    begun = time.perf_counter()
     await road.engine.start()
     await road.until(lambda: all(channel.sent >= warm for channel in road.channels.values()))
     started = min(min(channel.first.values()) for channel in road.channels.values()) - begun
@@ -189,7 +193,7 @@ async def _measure(engine: str, url: str, warm: int) -> None:
     key = "release:2:0"
     await road.until(lambda: all(key in channel.first for channel in road.channels.values()))
     found = {kind.value: channel.first[key] - said for kind, channel in road.channels.items()}
-    print(json.dumps({"pending": pending, "begun": started, **found}), flush=True)  # noqa: T201  # to the parent
+    print(json.dumps({"pending": pending, "asked": asked, "begun": started, **found}), flush=True)  # noqa: T201  # to the parent
     await road.engine.stop(5)
     await road.delivery.finish()
     if engine == "cluster":
