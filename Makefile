@@ -64,6 +64,7 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.killing
 	@$(BIN)/python -m tests.soak
+	@$(BIN)/python -m tests.cluster.takeover
 	@TEST_TIMES=20 $(PYTEST) -n 2 --dist worksteal tests/whole
 
 clean:
