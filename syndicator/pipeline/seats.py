@@ -36,7 +36,6 @@ class Seat:
 
     async def start(self) -> None:
         """Take it. Raises what a part raises that cannot begin."""
-        log.info("seat taken", seat=self._name)
         try:
             for part in self._take():
                 self._parts.append(part)
@@ -47,12 +46,9 @@ class Seat:
 
     async def stop(self) -> None:
         """Leave it; safe to call twice."""
-        if not self._parts:
-            return
         while self._parts:
             part = self._parts.pop()
             try:
                 await part.stop()
             except Exception:
                 log.exception("a part did not stop cleanly", seat=self._name, part=type(part).__name__)
-        log.info("seat left", seat=self._name)
