@@ -43,7 +43,7 @@ WORKDIR /var/lib/syndicator
 VOLUME /var/lib/syndicator
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as ask; ask.urlopen(os.environ['READY_AT'], timeout=4)"]
 ENTRYPOINT ["syndicator"]
 CMD ["run"]

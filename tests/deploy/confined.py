@@ -85,18 +85,30 @@ def service(unit: Path) -> dict[str, list[str]]:
 def calls_allowed(lines: list[str]) -> set[str]:
     """The system calls that SystemCallFilter's lines leave."""
     allowed: set[str] = set()
+    listed = groups()
     for line in lines:
-        names = set().union(*(group(word) for word in line.lstrip("~").split()))
+        names = set().union(*(members(word, listed) for word in line.lstrip("~").split()))
         allowed = allowed - names if line.startswith("~") else allowed | names
     return allowed
 
 
-def group(word: str) -> set[str]:
+def groups() -> dict[str, list[str]]:
+    """What systemd's groups hold: calls, and other groups."""
+    said = subprocess.run(["systemd-analyze", "syscall-filter"], capture_output=True, text=True, check=True).stdout
+    found: dict[str, list[str]] = {}
+    held: list[str] = []
+    for line in said.splitlines():
+        if line.startswith("@"):
+            found[line.strip()] = held = []
+        elif re.fullmatch(r" {4}@?[\w-]+", line):
+            held.append(line.strip())
+    return found
+
+
+def members(word: str, listed: dict[str, list[str]]) -> set[str]:
     if not word.startswith("@"):
         return {word}
-    listed = subprocess.run(["systemd-analyze", "syscall-filter", word], capture_output=True, text=True, check=True)
-    inside = re.findall(r"^\s{4}(@?[\w-]+)$", listed.stdout, re.MULTILINE)
-    return set().union(*(group(name) if name.startswith("@") else {name} for name in inside))
+    return set().union(*(members(inside, listed) for inside in listed[word]))
 
 
 def confine_calls(said: dict[str, list[str]]) -> None:
@@ -163,7 +175,7 @@ def main() -> None:
     confine_calls(said)
     sys.stderr.write(f"confined: {' '.join(sorted(held))}\n")
     sys.stderr.flush()
-    os.execv(program[0], program)  # noqa: S606  # that is what it is for
+    os.execv(program[0], program)  # that is what it is for
 
 
 if __name__ == "__main__":
