@@ -1,4 +1,4 @@
-"""What is shipped to start the service in containers: the image's recipe and the two compose files, held to their word."""
+"""What is shipped to start the service in containers, the image and the compose files, held to its word."""
 
 from __future__ import annotations
 
