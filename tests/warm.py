@@ -4,6 +4,7 @@
 2. What is loaded is what `python main.py` loads, and nothing has run; real starts are left to the tests that are of
    starting (tests/journey/test_installed.py, the first release's journey) and to the benchmarks.
 3. Who copies ends when the test process does.
+4. A copy that is to die somewhere is armed here (tests/faulty/dying.py).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 SIZE = struct.Struct("!Q")
@@ -111,7 +112,7 @@ def _exactly(line: socket.socket, size: int) -> bytes:
 
 
 # -- the process that copies itself
-def _serve(control: socket.socket) -> dict[str, str] | None:
+def _serve(control: socket.socket) -> dict[str, Any] | None:
     """Returns what to do in a copy, and None when nobody asks any more."""
     waiting = selectors.DefaultSelector()
     waiting.register(control, selectors.EVENT_READ)
@@ -159,13 +160,13 @@ def _report(waiting: selectors.BaseSelector, key: selectors.SelectorKey) -> None
             return  # nobody waits for it any more
 
 
-def _become(asked: dict[str, str], files: Sequence[int]) -> None:
+def _become(asked: dict[str, Any], files: Sequence[int]) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(asked["folder"])
     os.environ.clear()
-    os.environ.update(asked["environ"])  # type: ignore[arg-type]
+    os.environ.update(asked["environ"])
     sys.argv = [str(ROOT / "main.py"), *asked["arguments"]]
 
 
@@ -175,5 +176,9 @@ if __name__ == "__main__":
 
     if threading.active_count() > 1:
         raise SystemExit("loading the program has started a thread: it cannot be copied")
-    if _serve(socket.socket(fileno=int(sys.argv[1]))) is not None:
+    if (asked := _serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
+        if any(name.startswith("TEST_") for name in asked["environ"]):
+            from tests.faulty.dying import arm
+
+            arm(os.environ)
         main.main()

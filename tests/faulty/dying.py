@@ -1,0 +1,80 @@
+"""Ways for a test to make the program die at a named point, as if its machine lost power there.
+
+Only the tests' own entry program (`tests.warm`) arms them, from two variables of the environment; the product knows
+nothing of either. `TEST_DIES_AT` names a point; `TEST_RHYTHM` gives other times to a cluster
+(`syndicator.engine.rhythm`), so that a test does not wait for 20 s until a process counts as dead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+__all__ = ["DIES_AT", "POINTS", "QUICK", "RHYTHM", "arm"]
+
+DIES_AT, RHYTHM = "TEST_DIES_AT", "TEST_RHYTHM"
+QUICK = json.dumps({"beat": 0.5, "sure": 3.0, "dead": 4.0, "look": 0.5, "poll": 0.5, "sweep": 5.0})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A function (`module:name` or `module:class.name`), and on which side of it to die; `sends`: in a worker."""
+
+    function: str
+    after: bool
+    sends: bool = True
+
+
+POINTS = {
+    "before the recipients are written": Point("syndicator.store.ledger:fan_out", after=False),
+    "before the recipients are committed": Point("syndicator.store.ledger:fan_out", after=True),
+    "before the claim": Point("syndicator.store.ledger:claim_each", after=False),
+    "before the claim is committed": Point("syndicator.store.ledger:claim_each", after=True),
+    "before the mail is sent": Point("syndicator.pipeline.delivery:Delivery._send", after=False),
+    "after the mail was sent": Point("syndicator.pipeline.delivery:Delivery._send", after=True),
+    "before the answers are committed": Point("syndicator.store.ledger:settle", after=True),
+    "after the answers are committed": Point("syndicator.pipeline.settling:Settler.settle", after=True),
+    "before a release is committed": Point("syndicator.store.releases:record", after=True, sends=False),
+    "between the feeds and their manifest": Point("feeds.files:write_manifest", after=False, sends=False),
+}
+
+
+def arm(environ: Mapping[str, str]) -> None:
+    """Do what the environment says; nothing, where it says nothing."""
+    if rhythm := environ.get(RHYTHM):
+        made = import_module("syndicator.engine.rhythm")
+        quick = made.Rhythm(**json.loads(rhythm))
+        made.Rhythm.__init__.__defaults__ = tuple(getattr(quick, name) for name in made.Rhythm.__dataclass_fields__)
+    if name := environ.get(DIES_AT):
+        _arm(POINTS[name])
+
+
+def _arm(point: Point) -> None:
+    module, _, path = point.function.partition(":")
+    owner: Any = import_module(module)
+    *classes, name = path.split(".")
+    for one in classes:
+        owner = getattr(owner, one)
+    real = getattr(owner, name)
+
+    async def dies(*given: Any, **named: Any) -> Any:
+        if not point.after:
+            _die()
+        found = await real(*given, **named)
+        if name != "claim_each" or any(found):
+            _die()
+        return found
+
+    def dies_at_once(*given: Any, **named: Any) -> Any:
+        return _die()
+
+    setattr(owner, name, dies_at_once if name == "write_manifest" else dies)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
