@@ -149,8 +149,7 @@ class Work:
         return Done()
 
     async def _sweep(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # one transaction
-        async with self._database.writing() as session:
-            await ledger.sweep(session, self._clock())
+        await self._database.again(lambda session: ledger.sweep(session, self._clock()))
         self._wake()
         return Done()
 
