@@ -161,6 +161,11 @@ class Priority(IntEnum):
     LATER = 30
     """What failed before, on a channel where one that hangs would hold up the others: it has workers of its own."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> Priority | None:
+        """One that only another version knows is as urgent as the next that is known."""
+        return min((one for one in cls if one >= value), default=cls.LATER) if isinstance(value, int) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:

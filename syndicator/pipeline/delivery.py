@@ -46,6 +46,7 @@ from syndicator.pipeline.composing import Background, Kept, has_moved_on, letter
 from syndicator.pipeline.flights import GRACE, LULL, STOPPED, Flight, Late
 from syndicator.pipeline.settling import Settler
 from syndicator.store.database import Database
+from syndicator.store.known import CHANNELS, LEFT_TO_OTHERS
 from syndicator.store.ledger import Claimed, Wish
 
 __all__ = ["Delivery"]
@@ -94,7 +95,9 @@ class Delivery:
 
     async def deliver(self, job: Job, turn: Turn) -> Verdict:
         """Job `deliver`: args `batch` and `channel`. Safe to run twice: only due rows are claimed."""
-        channel = self._channels[ChannelKind(str(job.args["channel"]))]
+        if (named := str(job.args["channel"])) not in CHANNELS:  # of another version, which sends it
+            return Again(self._clock() + LEFT_TO_OTHERS)
+        channel = self._channels[ChannelKind(named)]
         batch = int(job.args["batch"])
         await self._settler.pay()
         claimed: Sequence[Claimed] | None = None

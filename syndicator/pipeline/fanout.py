@@ -24,6 +24,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store import ledger, restored
 from syndicator.store.database import Database
+from syndicator.store.known import LEFT_TO_OTHERS, Strange
 
 __all__ = ["Fanout"]
 
@@ -54,7 +55,12 @@ class Fanout:
 
     async def fan_out(self, job: Job, turn: Turn) -> Verdict:
         """Job `fanout`: arg `message`. Safe to run twice: cursor and unique key say what is done."""
-        number = int(job.args["message"])
+        try:
+            return await self._fan_out(int(job.args["message"]), turn)
+        except Strange:
+            return Again(self._clock() + LEFT_TO_OTHERS)
+
+    async def _fan_out(self, number: int, turn: Turn) -> Verdict:
         written = 0
         while (step := await self._write(number)) is not None:
             written += step

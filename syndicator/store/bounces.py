@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.bounces import Bounce, BounceKind
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
+from syndicator.store.known import is_known
 from syndicator.store.moving import became, has_left, last_theirs
 from syndicator.store.people import ERASED
 from syndicator.store.tables import BOUNCE, DELIVERY, MESSAGE, READDRESSED, SUBSCRIBER
@@ -69,7 +70,7 @@ async def of_delivery(session: AsyncSession, delivery: int) -> Concerned | None:
         .add_columns(READDRESSED.c.address.label("instead"))
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .outerjoin(READDRESSED, READDRESSED.c.message_id == DELIVERY.c.message_id)
-        .where(DELIVERY.c.id == delivery)
+        .where(DELIVERY.c.id == delivery, is_known())
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:

@@ -31,6 +31,7 @@ from syndicator.store import digests
 from syndicator.store.batching import close_idle
 from syndicator.store.heirs import inherit
 from syndicator.store.holding import held_back, is_hushed, nothing_left
+from syndicator.store.known import CLAIMABLE
 from syndicator.store.messages import Message, message_of, overtaken
 from syndicator.store.sending import Settlement, settle
 from syndicator.store.tables import (
@@ -98,9 +99,10 @@ class Wish:
 
 
 # One part for each batch, so that several are claimed at once and each as far as it is wanted.
-_PICKED = """SELECT id FROM (
-    SELECT id FROM delivery WHERE batch_id = :batch{n} AND state = 'due' ORDER BY id LIMIT :limit{n}{lock}
-) AS picked{n}"""
+_PICKED = f"""SELECT id FROM (
+    SELECT id FROM delivery WHERE batch_id = :batch{{n}} AND state = 'due' AND {CLAIMABLE}
+    ORDER BY id LIMIT :limit{{n}}{{lock}}
+) AS picked{{n}}"""
 _CLAIM = """
 WITH picked (chosen) AS MATERIALIZED ({parts})
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now, claimed_by = :by

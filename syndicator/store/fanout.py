@@ -20,6 +20,7 @@ Rules, in order:
    (a translation came, a topic was ticked) is matched again, and everybody is looked at from the beginning.
 8. Who was to get a release while it was withdrawn gets it when it has come back: nothing of it had been sent to them.
 9. A message whose deliveries are kept no longer is told to nobody: whoever had it would get it again (`retention`).
+10. A message of a kind that only another version knows is left to it (`known`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from syndicator.store.batching import ANEW
 from syndicator.store.digesting import runs_about, write_digest
 from syndicator.store.following import write_followers
 from syndicator.store.indexed import has_answer
+from syndicator.store.known import KINDS, Strange
 from syndicator.store.loading import get
 from syndicator.store.matching import write_matches
 from syndicator.store.messages import FORGOTTEN, Message, message_of
@@ -110,12 +112,17 @@ async def fan_out(
 
     None when nobody was left: the message is then closed, or waits until the languages have settled (rule 3). `order`
     is the site's languages, best first; `tells` says what each channel has words for.
+
+    Raises:
+        Strange: rule 10.
     """
     how = _How(taxonomy, order, now, tells, limit, batch_size, settle)
     query = select(MESSAGE).where(MESSAGE.c.id == number, MESSAGE.c.fanned_out_at.is_(None)).with_for_update()
     row = (await session.execute(query)).mappings().one_or_none()
     if row is None:
         return None
+    if row["kind"] not in KINDS:  # rule 10
+        raise Strange(f"message {number}: {row['kind']!r} is a kind of another version")
     message = message_of(row)
     if (row["matched"] or {}).get(FORGOTTEN):  # rule 9
         await advance(session, number, fanned_out_at=now)

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.jobs import fanout_job
 from syndicator.domain.model import DeliveryState, MessageKind, Priority
 from syndicator.store.batching import called
+from syndicator.store.known import is_known
 from syndicator.store.tables import BATCH, DELIVERY, DIGEST_ITEM, MESSAGE, READDRESSED, SUBSCRIBER, SUBSCRIPTION
 from syndicator.store.upsert import insert_for
 from syndicator.store.wanted import tell, want
@@ -210,7 +211,8 @@ async def was_told(session: AsyncSession, release: int) -> bool:
 
 async def open_messages(session: AsyncSession) -> Sequence[Message]:
     """Messages whose recipients are not all written yet, most important first."""
-    query = select(MESSAGE).where(MESSAGE.c.fanned_out_at.is_(None)).order_by(MESSAGE.c.priority, MESSAGE.c.id)
+    query = select(MESSAGE).where(MESSAGE.c.fanned_out_at.is_(None), is_known())
+    query = query.order_by(MESSAGE.c.priority, MESSAGE.c.id)
     return [message_of(row) for row in (await session.execute(query)).mappings()]
 
 

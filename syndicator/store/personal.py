@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.chat_answers import is_about, message_numbers
 from syndicator.domain.model import DeliveryState, MessageKind, SubscriberRole, SubscriptionState
 from syndicator.store.erasing import Erased, erase
+from syndicator.store.known import is_known
 from syndicator.store.people import ERASED
 from syndicator.store.subscriptions import Subscription, of
 from syndicator.store.tables import (
@@ -65,6 +66,7 @@ _TOLD = (
         MESSAGE.c.created_at,
     )
     .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+    .where(is_known())
     .order_by(DELIVERY.c.id.desc())
 )
 

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, SubscriberRole, SubscriptionState
 from syndicator.store.bounces import BOUNCED
 from syndicator.store.erasing import erase
+from syndicator.store.known import is_known
 from syndicator.store.messages import FORGOTTEN
 from syndicator.store.moving import became, is_shell
 from syndicator.store.people import ERASED, LIVE, PAUSED
@@ -189,6 +190,7 @@ async def old_messages(
             MESSAGE.c.id <= rows[-1].id,
             MESSAGE.c.created_at < before,
             MESSAGE.c.fanned_out_at.is_not(None),
+            is_known(),
             MESSAGE.c.kind != MessageKind.FEED,  # the hub's own, which it forgets itself
             or_(MESSAGE.c.release_id.is_(None), settled, and_(MESSAGE.c.kind == MessageKind.RELEASE, matched)),
         )

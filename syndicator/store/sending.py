@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority
 from syndicator.store.batching import close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
+from syndicator.store.known import has_known_channel, has_known_kind
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER, UtcTime
 from syndicator.store.wanted import tell
 
@@ -114,10 +115,10 @@ async def open_batches(session: AsyncSession) -> Sequence[OpenBatch]:
 
     What is due is due: the clock is not asked again, it may have been set back since.
     """
-    due = exists().where(DELIVERY.c.batch_id == BATCH.c.id, DELIVERY.c.state == DeliveryState.DUE)
+    due = exists().where(DELIVERY.c.batch_id == BATCH.c.id, DELIVERY.c.state == DeliveryState.DUE, has_known_kind())
     place = func.row_number().over(partition_by=(BATCH.c.channel, BATCH.c.priority), order_by=BATCH.c.id)
     found = select(BATCH.c.id, BATCH.c.channel, BATCH.c.priority, place.label("place"))
-    batch = found.where(BATCH.c.done_at.is_(None), due).subquery()
+    batch = found.where(BATCH.c.done_at.is_(None), has_known_channel(), due).subquery()
     query = select(batch).where(batch.c.place <= ABREAST).order_by(batch.c.priority, batch.c.id)
     rows = await session.execute(query)
     return [OpenBatch(row.id, ChannelKind(row.channel), Priority(row.priority)) for row in rows]

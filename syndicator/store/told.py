@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState, MessageKind
 from syndicator.store.indexed import has_answer
+from syndicator.store.known import is_known
 from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER
 
 __all__ = ["FOLLOWING", "WITHDRAWN", "Told", "look"]
@@ -124,12 +125,12 @@ async def _about(
     queries: Sequence[Select[Any]] = (
         select(*columns, DELIVERY.c.lang)
         .join_from(MESSAGE, DELIVERY, DELIVERY.c.message_id == MESSAGE.c.id)
-        .where(MESSAGE.c.release_id == release, DELIVERY.c.subscriber_id.in_(people)),
+        .where(MESSAGE.c.release_id == release, is_known(), DELIVERY.c.subscriber_id.in_(people)),
         select(*columns, DIGEST_ITEM.c.lang)
         .join_from(DELIVERY, DIGEST_ITEM, DIGEST_ITEM.c.delivery_id == DELIVERY.c.id)
         .join(MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         # `+ 0` keeps databases from the index on the release: it stands in everybody's digests.
-        .where(DIGEST_ITEM.c.release_id + 0 == release, DELIVERY.c.subscriber_id.in_(people)),
+        .where(DIGEST_ITEM.c.release_id + 0 == release, is_known(), DELIVERY.c.subscriber_id.in_(people)),
     )
     rows = [row for query in queries for row in (await session.execute(query)).mappings()]
     found: defaultdict[int, list[Told]] = defaultdict(list)
