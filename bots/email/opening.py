@@ -84,7 +84,10 @@ def open_email(
         return Email(channel, parts)
     from bots.email.inbound.opening import open_inbound  # noqa: PLC0415  # see rule 3
 
-    inbound = open_inbound(email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake)
+    shared = settings.engine.kind == "procrastinate"
+    inbound = open_inbound(
+        email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake, shared=shared
+    )
     if email.inbound.kind in FETCHED:
         return Email(channel, parts, inbound)
     return Email(channel, [*parts, *inbound])

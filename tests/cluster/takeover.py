@@ -55,8 +55,8 @@ class Takeover:
     def __str__(self) -> str:
         return (
             f"{self.how}: {self.promised} people, {self.missed} missed, {self.repeats} twice "
-            f"({self.held} were sending), {self.gap:.1f} s without a sender, {self.most} in the fullest second, {self.floods} times 429, "
-            f"{self.conflicts} conflicts of polling"
+            f"({self.held} were sending), {self.gap:.1f} s without a sender, {self.most} in the fullest second, "
+            f"{self.floods} times 429, {self.conflicts} conflicts of polling"
         )
 
 
@@ -92,7 +92,7 @@ def _happens(cluster: Cluster, how: str) -> tuple[int, float, int]:
     if how == "stop":
         left = machine.stop()
         return 0, time.time(), left
-    elif how == "kill":
+    if how == "kill":
         machine.kill()
     else:
         machine.freeze()

@@ -55,7 +55,7 @@ class Office:
     def report(self) -> bytes:
         return dsn(FAILED).replace(b"To: bounces@press.example.org", f"To: {self.bounce_to}".encode())
 
-    def part(self, kind: str, **inbound: Any) -> Any:
+    def part(self, kind: str, *, shared: bool = False, **inbound: Any) -> Any:
         settings = EmailSettings.model_validate(
             {
                 "bounce_address": BOUNCES,
@@ -80,6 +80,7 @@ class Office:
             clock=lambda: self.now,
             wake=lambda: None,
             context=self.trust,
+            shared=shared,
         )
         if isinstance(part, Listener):
             part.port = 0
@@ -106,10 +107,10 @@ class Office:
         return [path.read_bytes() for path in sorted(self.folder.glob("others/*.eml"))]
 
 
-@pytest.fixture
-async def office(sqlite_database, now, site, tmp_path) -> Office:
-    made = Office(sqlite_database, now, site, tmp_path / "inbound", Metrics())
-    async with sqlite_database.writing() as session:
+async def make_office(database: Database, now: Any, site: Any, folder: Path) -> Office:
+    """One on that database; what nobody can make sense of goes into the folder."""
+    made = Office(database, now, site, folder, Metrics())
+    async with database.writing() as session:
         who = await subscriptions.ensure(session, ChannelKind.EMAIL, READER, language="en", timezone="UTC", now=now)
         active = {"cadence": Cadence.IMMEDIATE, "state": SubscriptionState.ACTIVE, "consent": None}
         one = await subscriptions.subscribe(session, who.id, parse(""), now=now, **active)
@@ -119,6 +120,11 @@ async def office(sqlite_database, now, site, tmp_path) -> Office:
         await ledger.settle(session, [Settlement(claimed.id, DeliveryState.SENT, answer={"said": "ok"})], now)
         made.reader, made.delivery = who.id, claimed.id
     return made
+
+
+@pytest.fixture
+async def office(sqlite_database, now, site, tmp_path) -> Office:
+    return await make_office(sqlite_database, now, site, tmp_path / "inbound")
 
 
 class Locked:

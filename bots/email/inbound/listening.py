@@ -67,7 +67,10 @@ class Addresses:
 
 
 class Listener:
-    """A part of the service that listens on `host` and `port` (0: any, see `port`)."""
+    """A part of the service that listens on `host` and `port` (0: any, see `port`).
+
+    `shared`: several processes of one machine may listen there, and each takes some of the calls (SO_REUSEPORT).
+    """
 
     def __init__(
         self,
@@ -80,7 +83,9 @@ class Listener:
         hostname: str,
         metrics: Metrics,
         clock: Clock,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
         self._intake = intake
         self._addresses = addresses
         self._speaks = _Lmtp if kind == "lmtp" else _Smtp
@@ -96,7 +101,9 @@ class Listener:
     async def start(self) -> None:
         """Begin to listen. Raises OSError with one clear line where the port is taken."""
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._connection, self._host, self.port)
+            self._server = await asyncio.get_running_loop().create_server(
+                self._connection, self._host, self.port, reuse_port=self._shared or None
+            )
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             where = f"{self._host} port {self.port}"

@@ -37,10 +37,12 @@ def open_inbound(
     clock: Clock,
     wake: Callable[[], None],
     context: ssl.SSLContext | None = None,
+    shared: bool = False,
 ) -> Sequence[Part]:
     """The parts that take mail in; none where nothing is configured.
 
-    `context` is for servers whose certificates the usual ones do not vouch for.
+    `context` is for servers whose certificates the usual ones do not vouch for. `shared`: this process is one of many.
+    Each of them may listen; what fetches is for one of them at a time. Reports that two of them take in count once.
 
     Raises:
         BadSettings: mail is to come in, and there is no address that it could come to.
@@ -65,6 +67,7 @@ def open_inbound(
                 hostname=own_host(site),
                 metrics=metrics,
                 clock=clock,
+                shared=shared,
             ),
         )
     return (Fetcher(lambda: open_mailbox(inbound, context), intake, interval=inbound.interval, metrics=metrics),)
