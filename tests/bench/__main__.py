@@ -20,6 +20,7 @@ SECTIONS = (
     "fanout",
     "urgent",
     "email",
+    "workers",
     "faults",
     "memory",
     "telegram",
