@@ -185,7 +185,7 @@ async def claim_each(
     while open_:
         asked = {wish.batch: place for place, wish in reversed(open_.items())}  # a batch once: whoever asked first
         picked = await _pick(session, [wishes[place] for place in asked.values()], now, by)
-        for batch in asked.keys() - set(picked.values()):
+        for batch in sorted(asked.keys() - set(picked.values())):  # as all do, or two would wait for each other
             await close_idle(session, now, batch)
             del open_[asked[batch]]
         for one, batch in await _sendable(session, picked, {b: wishes[place] for b, place in asked.items()}, now):
