@@ -92,6 +92,7 @@ class Planner:
             self._ask = False
             self._asked_at = monotonic()
             found = {job.key: job for job in await self._pending(self._clock())}
+            await self._queue.catch_up()
         else:
             found = self._later
         now = self._clock()

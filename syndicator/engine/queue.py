@@ -9,7 +9,7 @@ Rules, in order:
 3. Its lane is its queue; the more important (smaller) priority is the larger number there.
 4. `attempts` counts failures in a row. A job that failed comes back at its time, whoever asks for it meanwhile.
 5. Due times are this program's: what is due in a minute is due a minute later by the database's clock, whatever either
-   clock shows.
+   clock shows. Where one of them was set meanwhile, so that a job would wait for longer than it should, it does not.
 6. A turn of a timetable is a row of Procrastinate's own table of turns. The few that were asked for last are kept, so
    that who is late makes none twice, and a clock that was set back by more is believed.
 """
@@ -85,6 +85,14 @@ SELECT queueing_lock, status = 'doing' AS running, priority, attempts,
 FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND queueing_lock IS NOT NULL
 ORDER BY status = 'todo'
 """
+LATE = f"""
+WITH put AS (
+    UPDATE procrastinate_jobs SET scheduled_at = NULL
+    WHERE status = 'todo' AND scheduled_at > now() + interval '1 minute'
+        + greatest(interval '0', CAST(args ->> 'due' AS timestamptz) - CAST(%(now)s AS timestamptz))
+    RETURNING true AS moved
+) {SAID}
+"""  # noqa: S608  # put together of constants
 TELL = f"SELECT pg_notify('{TOLD}', '')"
 FORGET = f"""
 WITH gone AS (DELETE FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock = ANY(%(keys)s) RETURNING id)
@@ -200,6 +208,10 @@ class Queue:
     async def done(self, number: int) -> None:
         """The running job of that number is finished; where another has taken its place, nothing happens."""
         await self._run(DONE, id=number)
+
+    async def catch_up(self) -> None:
+        """What waits for longer than it should, since a clock was set, is due."""
+        await self._run(LATE, now=self._clock().isoformat())
 
     async def ensure(self, key: str, task: str) -> None:
         """There is a job of that lock, waiting or running."""

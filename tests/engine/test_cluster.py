@@ -268,6 +268,23 @@ async def test_what_became_of_a_job_while_the_database_was_away_is_said_later(
     assert desk.done == ["k"]
 
 
+@pytest.mark.parametrize("whose", ["the database's, back", "the program's, forward"])
+async def test_a_job_that_was_to_be_tried_again_soon_is_though_a_clock_was_set(opened: Opening, whose: str) -> None:
+    desk = Desk()
+    tries = desk.always_fails()
+    async with opened(desk) as floor:
+        await floor.engine.submit(job("k", Priority.URGENT))
+        await until(lambda: len(tries) == 1)
+        gone = "SELECT status::text FROM procrastinate_jobs"
+        await until(lambda: _holds(floor, gone, [("todo",)]))
+        day = timedelta(days=1)
+        if whose.startswith("the program"):
+            desk.now += day
+        await floor.rows("UPDATE procrastinate_jobs SET scheduled_at = scheduled_at + %s RETURNING id", day)
+        floor.engine.wake()
+        await until(lambda: len(tries) > 1)
+
+
 async def test_a_worker_that_ends_by_itself_is_begun_again(opened: Opening) -> None:
     desk = Desk()
     async with opened(desk) as floor:
