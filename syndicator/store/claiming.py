@@ -102,7 +102,7 @@ class Wish:
 _PICKED = f"""SELECT id FROM (
     SELECT id FROM delivery WHERE batch_id = :batch{{n}} AND state = 'due' AND {CLAIMABLE}
     ORDER BY id LIMIT :limit{{n}}{{lock}}
-) AS picked{{n}}"""
+) AS picked{{n}}"""  # noqa: S608  # a constant
 _CLAIM = """
 WITH picked (chosen) AS MATERIALIZED ({parts})
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now, claimed_by = :by
