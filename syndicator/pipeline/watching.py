@@ -38,12 +38,12 @@ BadNews = Live
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What was seen at one look; `None` where it was not looked at."""
+    """What was seen at one look; `missed` is None where it was not asked this time."""
 
     on_their_way: Sequence[OnItsWay] = ()
     people_wait: Mapping[int, Sequence[ChannelKind]] = field(default_factory=dict)
     chats_wait: Mapping[int, Sequence[Chat]] = field(default_factory=dict)
-    missed: Mapping[int, int] = field(default_factory=dict)
+    missed: Mapping[int, int | None] = field(default_factory=dict)
     unopened: Sequence[tuple[int, datetime]] = ()
     passes: Sequence[Pass] = ()
     bad: Sequence[Bad] = ()
@@ -101,6 +101,7 @@ def judge(
     }
     if sight.has_feeds and sight.feeds_right_at is None:
         unsure.add(_feeds_name(machine))
+    unsure |= {f"missed:{one.key}" for one in sight.on_their_way if sight.missed.get(one.id, 0) is None}
     found += [_documents(bad) for bad in sight.bad if bad.source in intervals]
     return Judged(found, unsure - {one.name for one in found})
 

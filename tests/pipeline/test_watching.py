@@ -61,6 +61,11 @@ CASES = {
         {"missed:release:12:0": "release 12: 1 who should get it have no row in the ledger"},
         set(),
     ),
+    "people that were not counted this time": (
+        Sight(on_their_way=[RELEASE_12], missed={7: None}, passes=[Pass("desk", ago(1), "")]),
+        {},
+        {"missed:release:12:0"},
+    ),
     "an embargo that did not end": (
         Sight(unopened=[(3, ago(20))], passes=[Pass("desk", ago(1), "")]),
         {"embargo:3": "release 3 was to be public by now, and is not"},
