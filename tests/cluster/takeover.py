@@ -102,7 +102,7 @@ def _happens(cluster: Cluster, how: str) -> tuple[int, float, int]:
 
 def _holder(cluster: Cluster, *, first: bool) -> Machine:
     """Who took the bot's seat first."""
-    took = [one for one in cluster.machines if one.roles == "bot" and "seat taken" in one.log()]
+    took = [one for one in cluster.machines if one.roles == "bot" and "this process has the seat" in one.log()]
     assert took, cluster.log()[-4000:]
     return took[0] if first else took[-1]
 
