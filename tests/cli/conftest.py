@@ -95,8 +95,9 @@ class FakeRoot:
         out.mkdir()
         return 7
 
-    async def serve(self, settings):
+    async def serve(self, settings, roles):
         self.served.append(settings)
+        self.roles = roles
 
     async def migrate(self, settings):
         """It is migrated."""

@@ -107,3 +107,25 @@ def test_a_reader_who_has_seen_enough_ends_a_command_quietly(operator, monkeypat
 
     monkeypatch.setattr("syndicator.cli.output._Table._write", lambda self, cells: full(cells))
     assert operator("subscribers", "list", code=1).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("roles", "kind", "started"),
+    [
+        (None, "embedded", {"web", "scheduler", "worker", "bot"}),
+        ("web", "procrastinate", {"web"}),
+        ("worker,bot", "procrastinate", {"worker", "bot"}),
+        ("web", "embedded", None),
+        ("pages", "procrastinate", None),
+    ],
+)
+def test_a_process_takes_the_roles_that_it_is_given_or_says_why_not(operator, root, monkeypatch, roles, kind, started):
+    monkeypatch.setenv("SYNDICATOR_ENGINE__KIND", kind)
+    monkeypatch.setenv("SYNDICATOR_DATABASE__URL", "postgresql://office@db.example.org/office")
+    done = operator("run", *(["--roles", roles] if roles else []))
+    if started is None:
+        assert (done.exit_code, root.served) == (1, [])
+        assert done.stderr.startswith("syndicator: --roles: ")
+        assert len(done.stderr.splitlines()) == 1
+    else:
+        assert (done.exit_code, root.roles) == (0, started)

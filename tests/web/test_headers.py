@@ -9,9 +9,11 @@ from itertools import product
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from syndicator.domain.model import Attachment
 from syndicator.domain.topics import Taxonomy
+from syndicator.web.health import make_monitor
 
 PUBLIC = ("/az/", "/az/search", "/az/feeds", "/az/privacy", "/az/topics/visas")
 ALL = (*PUBLIC, "/az/subscribe", "/healthz", "/readyz", "/metrics", "/robots.txt", "/sitemap.xml", "/favicon.svg")
@@ -210,6 +212,27 @@ async def test_the_process_is_alive_before_it_is_ready(visitor, publisher):
 
 async def test_it_is_ready_when_the_database_answers_and_feeds_are_built(visitor):
     assert (await (await visitor.get("/readyz")).json())["ready"] is True
+
+
+async def test_it_is_not_ready_while_one_of_its_roles_is_not_well(parts, open_site):
+    roles = {"web": lambda: True, "bot": lambda: False}
+    visitor = await open_site(
+        dataclasses.replace(parts, roles=roles, seats={"hub": lambda: True, "telegram": lambda: False})
+    )
+    answer = await visitor.get("/readyz")
+    said = await answer.json()
+    assert (answer.status, said["ready"]) == (503, False)
+    assert (said["roles"], said["seats"]) == ({"web": True, "bot": False}, ["hub"])
+
+
+async def test_a_process_without_pages_answers_machines_alone(parts):
+    parts = dataclasses.replace(parts, roles={"worker": lambda: True}, serves=False)
+    async with TestClient(TestServer(make_monitor(parts), host="127.0.0.1")) as asked:
+        assert (await asked.get("/healthz")).status == 200
+        ready = await asked.get("/readyz")
+        assert await ready.json() == {"ready": True, "database": True, "roles": {"worker": True}, "seats": []}
+        assert "syndicator_jobs_total" in await (await asked.get("/metrics")).text()
+        assert (await asked.get("/en/")).status == 404
 
 
 async def test_metrics_tell_the_numbers_that_alarms_watch(visitor, clock):
