@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +76,21 @@ class Worker:
 
 
 def run(
-    folder: Path, server: Server, *, people: int, releases: int, workers: int, seconds: float, every: float, seed: int
+    folder: Path,
+    server: Server,
+    *,
+    people: int,
+    releases: int,
+    workers: int,
+    seconds: float,
+    every: float,
+    seed: int,
+    environ: Mapping[str, str] | None = None,
 ) -> Report:
     """`people` times `releases` mails; a random worker dies every `every` seconds for `seconds`, and comes back."""
     dice = random.Random(seed)  # moments, not secrets
     relay = RelayProcess(folder, delay=0.005, at_arrival=True)
-    cluster = Cluster(folder, server.migrated()).mail_through(relay.port)
+    cluster = Cluster(folder, server.migrated(), environ=dict(environ or {})).mail_through(relay.port)
     addresses = [f"r{n}@example.org" for n in range(people)]
     try:
         cluster.subscribe(*(f"{address},email,en,,immediate" for address in addresses))
