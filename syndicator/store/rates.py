@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, case, delete, func, literal, or_, select
+from sqlalchemy import ColumnElement, Float, case, delete, func, literal, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -30,7 +30,7 @@ from syndicator.store.columns import UtcTime
 from syndicator.store.tables import RATE
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Budget", "forget", "later", "present", "reserve", "wait"]
+__all__ = ["Budget", "forget", "in_haste", "later", "present", "reserve", "wait"]
 
 KEPT = timedelta(hours=1)
 
@@ -132,6 +132,16 @@ async def reserve(session: AsyncSession, budget: Budget, turns: int, now: dateti
     next_turn, moment_then = found
     first: timedelta = (next_turn - taken) - moment_then - budget.every * (budget.burst - 1)
     return first
+
+
+async def in_haste(session: AsyncSession) -> None:
+    """Let this transaction not wait for the disk: a crash of the server may forget what it took.
+
+    Raises:
+        DatabaseTrouble: the database fails.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SET LOCAL synchronous_commit = off"))
 
 
 async def wait(session: AsyncSession, budget: Budget, now: datetime | None = None) -> timedelta:

@@ -156,7 +156,7 @@ async def test_two_processes_keep_one_days_cap(machines: Machines) -> None:
             for _ in range(got):
                 machine.pace.done("example.org", Heard.TAKEN, machines.now)
         await machines.go_on(1)
-    assert 95 <= went <= 100
+    assert 95 <= went <= 102, "a mail more for each process at most"
 
 
 async def test_what_went_without_a_turn_is_told_the_others(machines: Machines) -> None:

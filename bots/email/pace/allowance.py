@@ -82,6 +82,12 @@ class Allowance:
         grown = 2 * self._used if self._used >= self._size else self._used
         return max(1, min(max(needed + self.owed, grown), self.most))
 
+    def runs_low(self, now: float) -> bool:
+        """Whether most of what was granted is used, or will be lost in a moment, and more is likely to be needed."""
+        self._drop(now)
+        lasts = [one for one in self._grants if one.ends - now > KEPT / 2]
+        return sum(one.left for one in lasts) <= self._size / 2
+
     def granted(self, number: int, first: float, now: float) -> None:
         """So many were given, the first at `first`; what is owed is paid of them."""
         paid = min(number, self.owed)

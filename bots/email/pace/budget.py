@@ -4,7 +4,7 @@ Rules, in order:
 
 1. Who has a chunk of bulk asks for its turns (`turns`) before it goes to the relay, first come, first served; lanes
    wait here, in memory, and not by way of the ledger. So few statements are needed as a quarter of a second's worth
-   allows (`allowance`).
+   allows (`allowance`), and the next grant is asked for while the last one is used.
 2. Nobody waits longer than `PATIENCE`; what finds no turn until then is put off, and nothing more is claimed until
    there may be some (`ready_in`).
 3. Without the database what was granted may go, and nothing else but what may not wait.
@@ -27,7 +27,7 @@ from syndicator.store.rates import Budget
 
 __all__ = ["SharedRate"]
 
-PATIENCE = 5.0  # seconds
+PATIENCE = 2.5  # seconds: whoever claimed in time still counts as alive when it is over (`domain.ports.Attendance`)
 AGAIN = 0.25  # seconds until somebody who found nothing asks again
 AHEAD = 2.0  # seconds that turns are given out ahead
 SOON = 1.0  # seconds that mail may be behind before nothing more is claimed
@@ -57,6 +57,7 @@ class SharedRate:
         self._waiting = 0
         self._full_until = 0.0
         self._is_away = False
+        self._asking: asyncio.Task[None] | None = None
 
     async def turns(self, number: int) -> int:
         """How many of so many mails may go now, as soon as some may; 0: none within `PATIENCE`."""
@@ -70,6 +71,8 @@ class SharedRate:
                 held = await self._served(number, deadline)
         finally:
             self._waiting -= number
+        if self._asking is None and self.allowance.runs_low(self._ticks()):
+            self._asking = asyncio.create_task(self._ask_ahead(), name="turns of mail")
         return held
 
     def used(self) -> None:
@@ -109,11 +112,26 @@ class SharedRate:
                 return held
             await self._sleep(max(comes - self._ticks(), 0.001))
 
+    async def _ask_ahead(self) -> None:
+        """The next grant comes while the last one is used, so that nobody waits for the database."""
+        try:
+            async with self._line:
+                if self.allowance.runs_low(self._ticks()):
+                    await self._ask(self._waiting)
+        finally:
+            self._asking = None
+
+    async def stop(self) -> None:
+        """End what is asked for ahead; safe to call twice."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
+
     async def _ask(self, needed: int) -> bool:
         """Ask for a grant; False where there is none now."""
         number = self.allowance.wants(needed)
         try:
             async with self._database.writing() as session:
+                await rates.in_haste(session)
                 first = await rates.reserve(session, self._budget, number)
         except (SQLAlchemyError, OSError) as error:
             if not self._is_away:

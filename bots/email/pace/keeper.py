@@ -203,6 +203,8 @@ class Keeper:
     async def _leave(self) -> None:
         self._seen_at = self._shares_from = None
         self._pace.share(NO_SHARE)
+        if self._rate is not None:
+            await self._rate.stop()
         try:
             async with self._database.writing() as session:
                 await presence.leave(session, KIND, self._who)
