@@ -102,6 +102,7 @@ class Watchman:
         self._began = clock()
         self._least = 0  # the first message that is young enough
         self._reached: set[tuple[int, ChannelKind]] = set()  # for good: what was sent stays sent
+        self._answers: dict[tuple[int, ChannelKind], tuple[bool, datetime]] = {}  # and when it is asked again
         self._rests: dict[int, datetime] = {}  # when each message's rows are counted again
         self._trouble_since: datetime | None = None
         self._trouble_told = False
@@ -172,12 +173,14 @@ class Watchman:
         async with self._database.reading() as session:
             self._least = await watched.first_since(session, now - WINDOW, self._least)
             messages = await watched.on_their_way(session, self._least, until, keys)
-            people = {one.id: await self._waiting(session, one.id) for one in messages}
+            people = {one.id: await self._waiting(session, one.id, now) for one in messages}
             chats = {one.id: await watched.chats_waiting(session, one.id) for one in messages}
             passes = await watched.passes(session)
             bad = await watched.bad_documents(session, until)
             unopened = await watched.unopened(session, until)
-        self._reached &= {(one.id, channel) for one in messages for channel in PEOPLE}
+        ways = {(one.id, channel) for one in messages for channel in PEOPLE}
+        self._reached &= ways
+        self._answers = {way: answer for way, answer in self._answers.items() if way in ways}
         self._rests = {one.id: self._rests[one.id] for one in messages if one.id in self._rests}
         releases = [one.id for one in messages if one.kind is MessageKind.RELEASE and one.fanned_out]
         return Sight(
@@ -203,16 +206,23 @@ class Watchman:
         self._rests[message] = now + min(SHARE * took, LONGEST)
         return found
 
-    async def _waiting(self, session: AsyncSession, message: int) -> list[ChannelKind]:
-        waiting = []
-        for channel in PEOPLE:
-            if (message, channel) not in self._reached:
-                wait = await watched.people_wait(session, message, channel)
-                if wait is None:
-                    self._reached.add((message, channel))
-                elif wait:
-                    waiting.append(channel)
-        return waiting
+    async def _waiting(self, session: AsyncSession, message: int, now: datetime) -> list[ChannelKind]:
+        return [channel for channel in PEOPLE if await self._waits(session, (message, channel), now)]
+
+    async def _waits(self, session: AsyncSession, way: tuple[int, ChannelKind], now: datetime) -> bool:
+        """Whether nobody of those who are owed that message by that channel has it, as of now or shortly (rule 7)."""
+        if way in self._reached:
+            return False
+        answer, rests = self._answers.get(way, (False, now))
+        if now < rests <= now + LONGEST:
+            return answer
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        found = await watched.people_wait(session, *way)
+        if found is None:
+            self._reached.add(way)
+        self._answers[way] = bool(found), now + min(SHARE * timedelta(seconds=loop.time() - began), LONGEST)
+        return bool(found)
 
     # -- telling
     async def _settle(
