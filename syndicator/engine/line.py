@@ -56,6 +56,10 @@ class Line(psycopg.AsyncConnection[Any]):
         finally:
             cut.cancel()
 
+    async def cancel_safe(self, *, timeout: float = 0.0) -> None:  # noqa: ARG002, ASYNC109  # the library's
+        """Whoever gives up waiting gives up the line: a server that hangs would not hear of it either."""
+        self._cut()
+
     def _cut(self) -> None:
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as twin:
             twin.shutdown(socket.SHUT_RDWR)

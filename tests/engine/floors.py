@@ -17,6 +17,8 @@ from syndicator.engine.rhythm import Rhythm
 from syndicator.metrics import Metrics
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+REAL = Rhythm(beat=0.3, sure=2.2, dead=3.0, look=0.1, poll=0.2, unknown=30.0)
+"""For processes on a machine that may have much else to do."""
 FAST = Rhythm(beat=0.2, sure=0.9, dead=1.2, look=0.05, poll=0.05, sweep=30.0, settle=0.0, unknown=30.0)
 
 
@@ -138,7 +140,7 @@ def job(key: str, priority: Priority = Priority.NORMAL, *, due: datetime = NOW, 
     return Job("work", key, priority, due, lane=lane)
 
 
-async def until(true: Callable[[], bool | Awaitable[bool]], seconds: float = 10) -> None:
+async def until(true: Callable[[], bool | Awaitable[bool]], seconds: float = 30) -> None:
     """Wait for what should become true."""
     async with asyncio.timeout(seconds):
         while True:

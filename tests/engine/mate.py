@@ -16,7 +16,7 @@ from pathlib import Path
 from syndicator.domain.ports import Done, Job, Turn, Verdict
 from syndicator.engine.cluster import ClusterEngine
 from syndicator.metrics import Metrics
-from tests.engine.floors import FAST
+from tests.engine.floors import REAL
 
 
 def say(*words: object) -> None:
@@ -59,7 +59,7 @@ async def main(url: str, folder: Path, role: str) -> None:
         plans=role == "plans",
         seats={"telegram": Room()} if role == "works" else {},
         bereaved=bereaved,
-        rhythm=FAST,
+        rhythm=REAL,
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

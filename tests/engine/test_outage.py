@@ -83,7 +83,7 @@ async def test_a_job_that_ends_during_an_outage_is_finished_after_it_and_once(fa
 
 async def test_stopping_while_the_database_hangs_takes_no_longer_than_it_may(far: Far) -> None:
     far.line.hang()
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         await far.floor.engine.stop(0.1)
         await far.floor.engine.leave()
 

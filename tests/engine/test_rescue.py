@@ -60,7 +60,7 @@ class Crowd:
             command = (sys.executable, "-m", "tests.engine.mate", self.floor.url, str(self.folder), role)
             pipe = asyncio.subprocess.PIPE
             self.mates.append(Mate(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe)))
-        await until(lambda: all(mate.said for mate in self.mates), 30)
+        await until(lambda: all(mate.said for mate in self.mates), 60)
 
     @property
     def judge(self) -> Mate:
