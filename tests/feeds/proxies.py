@@ -68,7 +68,7 @@ def nginx_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]
 def caddy_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]:
     folder.mkdir()
     changes = {
-        "press.example.org {": f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n",
+        "{$SITE:press.example.org} {": f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n",
         FOLDER: str(feeds),
         "127.0.0.1:8080": f"127.0.0.1:{service}",
     }
