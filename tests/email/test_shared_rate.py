@@ -263,3 +263,13 @@ def test_a_machine_that_does_not_reach_the_relay_stops_no_other() -> None:
     assert pace.unkept() == []
     pace.relay_paused(NOW + timedelta(minutes=6), NOW, "421")
     assert [one.scope for one in pace.unkept()] == [RELAY]
+
+
+async def test_the_next_grant_is_asked_for_while_the_last_one_is_used(row: Row) -> None:
+    process = row.process(400)
+    assert await process.turns(80) == 80
+    await process.stop()
+    asked = row.asked
+    assert await process.turns(20) == 20
+    assert row.asked == asked, "they were there"
+    await process.stop()
