@@ -65,7 +65,9 @@ soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.killing
 	@$(BIN)/python -m tests.soak
 	@$(BIN)/python -m tests.cluster.takeover
-	@TEST_TIMES=20 $(PYTEST) -n 2 --dist worksteal tests/whole
+	@$(BIN)/python -m tests.faulty.killing
+	@$(BIN)/python -m tests.faulty.outage
+	@TEST_TIMES=20 $(PYTEST) -n 2 --dist worksteal tests/whole tests/faulty/test_failpoints.py tests/faulty/test_ticks.py
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .import_linter_cache

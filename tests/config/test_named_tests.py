@@ -19,6 +19,6 @@ def named(page: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("file", "test"), [*named("feeds.md"), *named("telegram.md"), *named("email.md")])
+@pytest.mark.parametrize(("file", "test"), [*named("feeds.md"), *named("telegram.md"), *named("email.md"), *named("reliability.md")])
 def test_each_test_that_a_page_names_is_there(file, test):
     assert f"def {test}(" in (TESTS / file).read_text(encoding="utf-8")
