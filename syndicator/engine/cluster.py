@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 import structlog
+from procrastinate import App, JobContext
 from procrastinate.worker import Worker
 
 from syndicator.domain.ports import Clock, Handler, Job, Part, Pending
 from syndicator.engine.attendance import Attended
-from syndicator.engine.crew import Crew, app_for
+from syndicator.engine.crew import Crew
 from syndicator.engine.judge import Judge
 from syndicator.engine.line import Listener, connector_for
 from syndicator.engine.planner import Planner
@@ -210,7 +211,7 @@ class ClusterEngine:
     async def _work(self) -> None:
         """Procrastinate's worker; one that ends by itself is begun again, after a growing while."""
         pause = 0.1
-        app = app_for(self._connector, self._crew, self._handlers)
+        app = _app(self._crew, self._handlers)
         while not self._stopping.is_set():
             self._worker = Worker(
                 app,
@@ -239,3 +240,16 @@ class ClusterEngine:
                     await self._crew.pay()
                 except OSError:
                     continue  # said when it first failed
+
+
+def _app(crew: Crew, names: Iterable[str]) -> App:
+    """Procrastinate's app with a task for each name, all of them done by the crew."""
+    app = App(connector=crew.connector)
+    app.job_manager = crew
+
+    async def work(context: JobContext, /, **_: object) -> None:
+        await crew.perform(context.job)
+
+    for name in names:
+        app.task(name=name, pass_context=True)(work)
+    return app

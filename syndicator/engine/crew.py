@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate import PsycopgConnector
 from procrastinate.jobs import Job as Row
 from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
@@ -33,7 +33,7 @@ from syndicator.engine.queue import Queue, job_of
 from syndicator.engine.rhythm import Rhythm
 from syndicator.metrics import Metrics
 
-__all__ = ["Crew", "app_for"]
+__all__ = ["Crew"]
 
 log = structlog.get_logger()
 
@@ -299,16 +299,3 @@ class Crew(JobManager):
 
     def _free(self, lane: str) -> int:
         return self._lanes.get(lane, 1) - sum(1 for running in self._running.values() if running.job.lane == lane)
-
-
-def app_for(connector: PsycopgConnector, crew: Crew, names: Iterable[str]) -> App:
-    """Procrastinate's app with a task for each name, all of them done by the crew."""
-    app = App(connector=connector)
-    app.job_manager = crew
-
-    async def work(context: JobContext, /, **_: object) -> None:
-        await crew.perform(context.job)
-
-    for name in names:
-        app.task(name=name, pass_context=True)(work)
-    return app

@@ -90,7 +90,7 @@ class Planner:
     async def _plan(self) -> None:
         if self._ask or self._until_sweep() <= 0:
             self._ask = False
-            self._asked_at = monotonic()
+            self._asked_at, self._again_at = monotonic(), None
             found = {job.key: job for job in await self._pending(self._clock())}
             await self._queue.catch_up()
         else:
@@ -98,10 +98,14 @@ class Planner:
         now = self._clock()
         due = [job for job in found.values() if job.due <= now]
         if due:
-            waiting = await self._queue.waiting()
-            await self._queue.put(
-                [job for job in due if not (known := waiting.get(job.key)) or not known.is_as_good_as(job)]
-            )
+            known = await self._queue.waiting()
+            there = {job.key: known[job.key] for job in due if job.key in known}
+            asked = [
+                job for job in due if not (one := there.get(job.key)) or not (one.running or one.is_as_good_as(job))
+            ]
+            await self._queue.put(asked)
+            if any(one.running for one in there.values()):
+                self._again_at = monotonic() + self._rhythm.soon
         self._later = {key: job for key, job in found.items() if job.due > now}
 
     def _until_sweep(self) -> float:

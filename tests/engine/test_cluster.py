@@ -91,6 +91,26 @@ async def test_a_key_never_runs_beside_itself_on_another_machine(opened: Opening
         await until(lambda: desk.done.count("k") == 2)
 
 
+async def test_what_runs_is_not_asked_for_beside_itself_and_is_looked_at_again_soon(opened: Opening) -> None:
+    desk, gate = Desk(), asyncio.Event()
+    desk.world = [job("k")]
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        await gate.wait()
+        desk.done.append(found.key)
+        desk.world = [job("written meanwhile")]
+        return Done()
+
+    desk.work = work
+    async with opened(desk, rhythm=replace(FAST, soon=0.3)) as floor:
+        await until(lambda: floor.engine._crew.busy)
+        floor.engine.wake()
+        await asyncio.sleep(0.1)
+        assert await floor.rows("SELECT status::text FROM procrastinate_jobs") == [("doing",)]
+        gate.set()
+        await until(lambda: desk.done == ["k", "written meanwhile"])
+
+
 async def test_a_process_takes_only_jobs_of_its_own_lanes(opened: Opening) -> None:
     web, worker = Desk(), Desk()
     async with opened(web, works_on=lambda lane: False, plans=False) as one, opened(worker, plans=False):
