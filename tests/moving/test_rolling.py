@@ -69,7 +69,7 @@ def next_version(folder: Path, *, beside: str = "0013", more: str = "") -> Path:
     (folder / "syndicator/store/migrations/versions/9000_next.py").write_text(step)
     for path, before, after in (
         ("syndicator/domain/model.py", 'RELEASE = "release"\n', 'RELEASE = "release"\n    BRIEFING = "briefing"\n'),
-        ("syndicator/store/tables_people.py", "  cursor: int = 0\n", "  mood: str | None = None\n    cursor: int = 0\n"),
+        ("syndicator/store/tables_people.py", "  cursor: int = 0\n", "  mood: str | None = None\n    cursor: int = 0\n"),  # noqa: E501
         ("syndicator/pipeline/work.py", 'SHARED = frozenset({"harvest",', 'SHARED = frozenset({"grant", "harvest",'),
         ("syndicator/pipeline/work.py", '"harvest": self._harvest,', '"grant": self._grant, "harvest": self._harvest,'),
         ("syndicator/pipeline/work.py", "\n    async def _harvest(", JOB),
