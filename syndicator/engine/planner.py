@@ -91,14 +91,15 @@ class Planner:
         if self._ask or self._until_sweep() <= 0:
             self._ask = False
             self._asked_at, self._again_at = monotonic(), None
+            known = await self._queue.waiting()  # first: what is finished after that is pending no more
             found = {job.key: job for job in await self._pending(self._clock())}
             await self._queue.catch_up()
         else:
-            found = self._later
+            known, found = None, self._later
         now = self._clock()
         due = [job for job in found.values() if job.due <= now]
         if due:
-            known = await self._queue.waiting()
+            known = await self._queue.waiting() if known is None else known
             there = {job.key: known[job.key] for job in due if job.key in known}
             asked = [
                 job for job in due if not (one := there.get(job.key)) or not (one.running or one.is_as_good_as(job))
