@@ -152,7 +152,7 @@ class Photos:
         await self._wait(url)
         if (known := self._known.get(url)) or url in self._hopeless:
             return known
-        # No await between the question above and the reservation: of several that waited one uploads, the others wait again.
+        # No await between the question above and the reservation: of several that waited one uploads, others wait.
         ended = self._uploads[url] = asyncio.Event()
         try:
             path = await self._folder.find(url)
