@@ -9,7 +9,9 @@
    from the living, and never stand before fresh news.
 4. The office's own channels come before all people, across messages: a correction that a hundred thousand people are
    told for an hour keeps no post from them. What only edits (`Priority.LATER`) stays behind for them, too.
-5. Whoever makes a batch says so (`called`): a job for it goes into the queue that all processes share, or, where only
+5. Where several processes send side by side, what is written together is `PARTS` batches, or as many as there are
+   chunks: a mailing of some hundred is shared by all of them, and one of a million has no more batches than elsewhere.
+6. Whoever makes a batch says so (`called`): a job for it goes into the queue that all processes share, or, where only
    one of them sends by that channel, they are told to look.
 """
 
@@ -25,23 +27,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.jobs import deliver_job
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority, SubscriberRole
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
-from syndicator.store.wanted import tell, want
+from syndicator.store.wanted import has_others, tell, want
 
 __all__ = [
     "ANEW",
+    "LEAST",
     "PAGE",
+    "PARTS",
     "SHARED",
     "batch_of",
+    "batches_for",
     "called",
     "close_idle",
     "forget_closed",
     "priority_of",
     "regroup",
+    "size_of",
     "urgency",
 ]
 
 PAGE = 32  # deliveries to callbacks in one batch
 CHATS = 50  # deliveries to chats in one
+LEAST = 20  # a chunk of mail (rule 5)
+PARTS = 40
 SHARED = frozenset({ChannelKind.EMAIL})  # by which all processes send, side by side
 ANEW: Mapping[str, object] = MappingProxyType(
     {"attempts": 0, "slowed": 0, "tried_at": None, "crashes": 0, "reason": ""}
@@ -73,8 +81,20 @@ def batch_of(channel: str, size: int) -> int:
     return min(size, {ChannelKind.WEBSUB: PAGE, ChannelKind.TELEGRAM: CHATS}.get(ChannelKind(channel), size))
 
 
+def size_of(channel: str, size: int, number: int, *, others: bool) -> int:
+    """As `batch_of`, where `number` deliveries are written together; `others` send as well (rule 5)."""
+    size = batch_of(channel, size)
+    return min(size, max(LEAST, -(-number // PARTS))) if others and channel in SHARED else size
+
+
+def batches_for(channel: str, size: int, number: int, *, others: bool) -> int:
+    """How many batches are needed where no more than `number` deliveries are: fewer of them can need one more."""
+    numbers = {number, min(number, LEAST * PARTS)}
+    return max(-(-few // size_of(channel, size, few, others=others)) for few in numbers)
+
+
 def called(session: AsyncSession, batches: Sequence[int], channel: str, priority: int, now: datetime) -> None:
-    """These batches of one channel and priority were made (rule 5)."""
+    """These batches of one channel and priority were made (rule 6)."""
     if channel in SHARED:
         kind, urgency_ = ChannelKind(channel), Priority(priority)
         want(session, *(deliver_job(batch, kind, urgency_, now) for batch in batches))
@@ -97,7 +117,7 @@ async def regroup(
         groups.setdefault((channel, priority), []).append(number)
     moved = 0
     for (channel, priority), numbers in groups.items():
-        many = batch_of(channel, size)
+        many = size_of(channel, size, len(numbers), others=has_others(session))
         for start in range(0, len(numbers), many):
             batch = {"channel": channel, "priority": priority, "created_at": now}
             made = (await session.execute(insert(BATCH).values(batch).returning(BATCH.c.id))).scalar_one()

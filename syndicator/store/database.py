@@ -33,7 +33,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
-from syndicator.store.wanted import Post, posted
+from syndicator.store.wanted import Post, opened, posted
 
 __all__ = [
     "CONNECT",
@@ -136,6 +136,7 @@ class Database:
         """
         async with self._plainly(), self._turn, self._connected(self._writers) as connection, connection.begin():
             session = AsyncSession(connection, expire_on_commit=False)
+            opened(session, self._post)
             async with session:
                 yield session
                 await session.flush()

@@ -23,9 +23,10 @@ from sqlalchemy import BindParameter, TextClause, bindparam, delete, exists, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind, SubscriberRole
-from syndicator.store.batching import batch_of, called, priority_of
+from syndicator.store.batching import LEAST, PARTS, batch_of, batches_for, called, priority_of
 from syndicator.store.messages import Message
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, UtcTime
+from syndicator.store.wanted import has_others
 
 __all__ = ["PEOPLE", "Step", "Tells", "advance", "bounds", "join_as_written", "next_high", "typed", "write_step"]
 
@@ -47,7 +48,7 @@ SELECT :message, r.subscriber_id, r.subscription_id, b.id, r.lang, 'due', 0, :no
 FROM (
     SELECT q.subscriber_id, q.subscription_id, q.channel, q.lang,
         (ROW_NUMBER() OVER (PARTITION BY q.channel ORDER BY q.subscriber_id) - 1)
-            / CASE WHEN q.channel = 'telegram' THEN :chats ELSE :size END AS bucket
+            / CASE WHEN q.channel = 'telegram' THEN :chats {mail}ELSE :size END AS bucket
     FROM ({recipients}) q
     WHERE q.choice = 1 AND NOT EXISTS
         (SELECT 1 FROM delivery had WHERE had.message_id = :message AND had.subscriber_id = q.subscriber_id)
@@ -59,6 +60,11 @@ JOIN (
 WHERE true
 ON CONFLICT (message_id, subscriber_id) DO NOTHING
 """
+
+# `batching.size_of`, where several processes send
+MAIL = """WHEN q.channel = 'email' AND COUNT(*) OVER (PARTITION BY q.channel) < :few THEN :least
+            WHEN q.channel = 'email' AND COUNT(*) OVER (PARTITION BY q.channel) < :many
+                THEN (COUNT(*) OVER (PARTITION BY q.channel) + :parts - 1) / :parts """
 
 # For this transaction: people first, by key, then what belongs to each, as SQLite's CROSS JOIN has it. Left to itself
 # PostgreSQL begins with the filters, and reads every subscription there is at each step; it takes batches for few, and
@@ -126,21 +132,26 @@ async def write_step(
         "fresh": False,
         "size": step.batch_size,
         "chats": batch_of(ChannelKind.TELEGRAM, step.batch_size),
+        "least": min(LEAST, step.batch_size),
+        "parts": PARTS,
+        "few": PARTS * min(LEAST, step.batch_size),
+        "many": PARTS * step.batch_size,
         **bounds(step.low, step.high, role),
         "channels": list(step.channels),
         "edits": list(step.edits),
     }
     counts = (await session.execute(typed(COUNT.format(people=people), given))).all()
-    priority = int(priority_of(step.message.priority, role))
+    priority, others = int(priority_of(step.message.priority, role)), has_others(session)
     rows = [
         {"channel": channel, "priority": priority, "created_at": step.now}
         for channel, number in counts
-        for _ in range(-(-number // batch_of(channel, given["size"])))
+        for _ in range(batches_for(channel, step.batch_size, number, others=others))
     ]
     if not rows:
         return 0
     made = list(await session.scalars(insert(BATCH).returning(BATCH.c.id, sort_by_parameter_order=True), rows))
-    statement = typed(INSERT.format(recipients=recipients.format(people=people)), {**given, "batches": made})
+    insertion = INSERT.format(recipients=recipients.format(people=people), mail=MAIL if others else "")
+    statement = typed(insertion, {**given, "batches": made})
     await join_as_written(session)
     written = await session.execute(statement)
     empty = ~exists().where(DELIVERY.c.batch_id == BATCH.c.id)

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.ports import Job
 
-__all__ = ["Post", "posted", "tell", "want"]
+__all__ = ["Post", "has_others", "opened", "posted", "tell", "want"]
 
 _WANTED = "syndicator.wanted"
+_OTHERS = "syndicator.others"
 
 
 class Post(Protocol):
@@ -41,6 +42,16 @@ def want(session: AsyncSession, *jobs: Job) -> None:
 def tell(session: AsyncSession) -> None:
     """Something changes that others may have to act on: feeds, embargoes, digests, applications."""
     want(session)
+
+
+def opened(session: AsyncSession, post: Post | None) -> None:
+    """The session begins; `post` is what it will be handed over to."""
+    session.info[_OTHERS] = post is not None
+
+
+def has_others(session: AsyncSession) -> bool:
+    """Whether its jobs go into a queue that several processes draw from."""
+    return bool(session.info.get(_OTHERS))
 
 
 async def posted(session: AsyncSession, post: Post | None) -> None:
