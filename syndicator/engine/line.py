@@ -2,8 +2,8 @@
 
 Rules, in order:
 
-1. No wait for the server takes longer than `PATIENCE`: then the line is cut, and who waits gets an error. A server (or
-   a network) that hangs is so a server that fails.
+1. A server or a line that gives no answer is given up (`syndicator.patience`), and who waits gets an error: one that
+   hangs is so one that fails. What only takes its time, such as waiting for a lock, has `STATEMENT` seconds.
 2. A process has at most `MOST` lines and the listening one, whatever it works on.
 3. Words: `syndicator` says that somebody wrote something that others may have to act on; Procrastinate's own channel
    that a job was put into the queue; 'syndicator_queue' that one which waits has become due or more important. None
@@ -26,35 +26,35 @@ import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
+from syndicator.patience import PatientConnection
+
 __all__ = ["Listener", "QueueTrouble", "connector_for", "plainly"]
 
 log = structlog.get_logger()
 
-PATIENCE = 9.0  # seconds for one answer
 MOST = 4
+STATEMENT = 60  # seconds
 FREE = 4.0  # seconds for a line of the pool to be free, or made
-HERE: dict[str, Any] = {"connect_timeout": 8, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+HERE: dict[str, Any] = {  # libpq's, in seconds but for `tcp_user_timeout`
+    "connect_timeout": 4,
+    "tcp_user_timeout": 8000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 TOLD = "syndicator"
 PUT = "procrastinate_any_queue_v1"
 MOVED = "syndicator_queue"
 PULSE = 5.0  # seconds of silence after which the listening line is tried
-LONGEST_PAUSE = 5.0  # seconds between tries to listen again
+LONGEST_PAUSE = 1.0  # seconds between tries to listen again: who hears that the database is back, tells all others here
 
 
 class QueueTrouble(OSError):
     """The queue cannot be reached or refuses; nothing was changed, and it may be tried again."""
 
 
-class Line(psycopg.AsyncConnection[Any]):
-    """A connection that is cut where the server does not answer (rule 1)."""
-
-    async def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """See `psycopg.AsyncConnection.wait`: all that it ever waits for, it waits for here."""
-        cut = asyncio.get_running_loop().call_later(PATIENCE, self._cut)
-        try:
-            return await super().wait(*args, **kwargs)
-        finally:
-            cut.cancel()
+class Line(PatientConnection):
+    """A connection that nobody waits for in vain (rule 1)."""
 
     async def cancel_safe(self, *, timeout: float = 0.0) -> None:  # noqa: ARG002, ASYNC109  # the library's
         """Whoever gives up waiting gives up the line: a server that hangs would not hear of it either."""
@@ -70,12 +70,18 @@ def connector_for(url: str) -> PsycopgConnector:
     return PsycopgConnector(
         conninfo=url,
         connection_class=Line,
-        kwargs={**HERE, "application_name": "syndicator queue"},
+        kwargs={**HERE, "application_name": "syndicator queue", "options": _bounded(url)},
         min_size=1,
         max_size=MOST,
         timeout=FREE,
         reconnect_timeout=2.0,  # who asks for a line then makes the next try
     )
+
+
+def _bounded(url: str) -> str:
+    """A statement may take `STATEMENT`; what the address says wins."""
+    said = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
+    return f"-c statement_timeout={STATEMENT}s {said}".strip()
 
 
 @asynccontextmanager
@@ -123,10 +129,9 @@ class Listener:
                     await self._listen()
             except OSError as error:
                 if self.listens.is_set():
+                    pause = 0.1
                     log.warning("the line that listens is lost; tried again", reason=str(error))
                 self.listens.clear()
-            else:
-                pause = 0.1
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

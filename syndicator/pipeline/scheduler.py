@@ -7,7 +7,8 @@ Rules, in order:
 2. Each turn of the timetable has a name, the beginning of its interval: where several machines run the same one, the
    first that asks has asked for all. Turns are asked for in the middle of their intervals, so that neither clocks that
    differ a little nor a late start give one interval two turns, or none.
-3. A job that is late runs once, not once for each time it was missed; the memory store forgets all at stop, since
+3. What the engine cannot be told now, as its database is away, it is told as soon as that goes; a turn, while it lasts.
+4. A job that is late runs once, not once for each time it was missed; the memory store forgets all at stop, since
    the database knows everything.
 """
 
@@ -15,8 +16,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
+from time import monotonic
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -31,7 +35,8 @@ __all__ = ["Scheduler", "turn_of"]
 log = structlog.get_logger()
 
 TIDY_SECONDS = 3600.0
-WATCH_AGAIN_SECONDS = 5
+WATCH_AGAIN_SECONDS = 5.0
+TELL_AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 5
 
 
@@ -44,6 +49,7 @@ class Scheduler:
         self._clock = clock
         self._watchers: list[asyncio.Task[None]] = []
         self._at_work: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
         self._table = AsyncIOScheduler(
             timezone="UTC",
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -51,6 +57,7 @@ class Scheduler:
 
     async def start(self) -> None:
         """Poll every source now, then by its interval; begin watching."""
+        self._stopping.clear()
         for source, interval in self._sources.values():
             await self._poll(source.name)
             self._every(interval, partial(harvest_job, source.name), f"poll {source.name}")
@@ -60,6 +67,7 @@ class Scheduler:
 
     async def stop(self) -> None:
         """Stop polling and watching; what is at work is finished, not torn. Safe to call twice."""
+        self._stopping.set()
         if self._table.running:
             self._table.pause()
             if self._at_work:
@@ -77,7 +85,7 @@ class Scheduler:
                 self._at_work.add(task)
                 task.add_done_callback(self._at_work.discard)
             now = self._clock()
-            await self._engine.submit(job(now), turn_of(now, seconds))
+            await self._tell(job(now), turn_of(now, seconds), for_seconds=seconds)
 
         middle = turn_of(self._clock(), seconds).timestamp() + seconds / 2  # one that is over is followed by the next
         first = datetime.fromtimestamp(middle, UTC)
@@ -86,6 +94,21 @@ class Scheduler:
     async def _poll(self, source: str) -> None:
         await self._engine.submit(harvest_job(source, self._clock()))
 
+    async def _tell(self, job: Job, turn: datetime | None = None, *, for_seconds: float = inf) -> None:
+        """Ask for a job until that goes, or for so long."""
+        until, said = monotonic() + for_seconds, False
+        while True:
+            try:
+                return await self._engine.submit(job, turn)
+            except OSError as error:
+                if not said:
+                    log.warning("a job cannot be asked for; tried again", job=job.key, reason=str(error))
+                said = True
+            if self._stopping.is_set() or monotonic() + TELL_AGAIN_SECONDS >= until:
+                return None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), TELL_AGAIN_SECONDS)
+
     async def _watch(self, source: Source) -> None:
         """Harvest at once when the source says that something moved; a watcher that fails is begun again."""
         told = ""
@@ -93,7 +116,7 @@ class Scheduler:
             try:
                 async for _ in source.watch():
                     told = ""
-                    await self._poll(source.name)
+                    await self._tell(harvest_job(source.name, self._clock()))
             except OSError as error:
                 if str(error) != told:
                     told = str(error)
@@ -101,7 +124,7 @@ class Scheduler:
             else:
                 return
             await asyncio.sleep(WATCH_AGAIN_SECONDS)
-            await self._poll(source.name)
+            await self._tell(harvest_job(source.name, self._clock()))
 
 
 def turn_of(now: datetime, seconds: float) -> datetime:

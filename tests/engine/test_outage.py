@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
+from syndicator import patience
 from syndicator.domain.ports import Done, Job, Turn, Verdict
 from syndicator.engine import line as lines
 from syndicator.engine.judge import Judge, _Seen
@@ -29,7 +32,8 @@ class Far:
 
 @pytest.fixture
 async def far(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Far]:
-    monkeypatch.setattr(lines, "PATIENCE", 0.5)
+    for name, seconds in {"DOUBT": 0.2, "ANSWER": 0.3, "LOOK_AGAIN": 0.1, "GOODBYE": 0.3}.items():
+        monkeypatch.setattr(patience, name, seconds)
     monkeypatch.setattr(lines, "FREE", 0.5)
     async with Proxy(server_of(queue_url)) as line:
         floor = ClusterFloor(Desk(), through(queue_url, line.port))
@@ -79,6 +83,28 @@ async def test_a_job_that_ends_during_an_outage_is_finished_after_it_and_once(fa
 
     await until(finished)
     assert desk.done == ["k"]
+
+
+async def test_whoever_listens_hears_that_the_database_is_back_at_once_however_often_it_was_away(far: Far) -> None:
+    listener, told = far.floor.engine._listener, list[float]()
+    listener._told = lambda: told.append(monotonic())
+    await until(listener.listens.is_set)
+    for time in range(6):
+        told.clear()
+        far.line.cut()
+        cut = monotonic()
+        await until(lambda: bool(told))
+        assert told[0] - cut < 1.0, f"the {time}. time"
+
+
+async def test_a_statement_of_the_queue_that_waits_for_a_lock_is_left_alone(far: Far) -> None:
+    connector = far.floor.engine._connector
+    async with await AsyncConnection.connect(far.near.url, autocommit=False) as other:
+        await other.execute("LOCK TABLE procrastinate_events")
+        waiting = asyncio.create_task(connector.execute_query_async("SELECT count(*) FROM procrastinate_events"))
+        await asyncio.sleep(1.5)  # four times the patience with a server that says nothing
+        assert not waiting.done()
+    await waiting
 
 
 async def test_stopping_while_the_database_hangs_takes_no_longer_than_it_may(far: Far) -> None:

@@ -53,7 +53,8 @@ def embedded(folder: Path, points: Sequence[str], people: int) -> killing.Report
 
 
 def clustered(cluster: Cluster, points: Sequence[str], people: int) -> killing.Report:
-    """A web machine and a scheduler that live, and workers that die; where no worker is meant, a scheduler or web."""
+    """Workers die beside a web machine and a scheduler that live. Where no worker is meant, one process has all these
+    roles, alone: else another would do that work."""
     relay = RelayProcess(cluster.folder, at_arrival=True)
     cluster.mail_through(relay.port).environ |= {RHYTHM: QUICK}
     del cluster.environ["SYNDICATOR_TELEGRAM__CHANNELS"]
@@ -83,11 +84,13 @@ def _run(
     finish: Callable[[], object],
     begin: Callable[[], object] = lambda: None,
 ) -> killing.Report:
-    begun, sending = time.monotonic(), list[set[killing.Copy]]()
+    begun, sending, alone = time.monotonic(), list[set[killing.Copy]](), True
     addresses = [f"r{n}@example.org" for n in range(people)]
     office.subscribe(*(f"{address},email,en,,immediate" for address in addresses))
-    begin()
-    for number, point in enumerate(points):
+    for number, point in enumerate(sorted(points, key=lambda one: POINTS[one].sends)):
+        if alone and POINTS[point].sends:
+            begin()
+            alone = False
         office.write(f"n{number}.en.txt", f"Notice number {number}\n\nA text for everyone.\n")
         dying = live(point)
         wait_for(dying.dead, f"the end {point}", 40)
