@@ -123,12 +123,18 @@ class CustomFeeds:
         Raises:
             BadFilter: its topics were renamed, and with today's slugs nothing could ever match.
             Crowded: too many are being made; it may be asked for again in a moment.
-            OSError: the store cannot be read.
+            OSError: the store cannot be read, and the feed is not kept from before.
         """
         wanted = in_force(wanted, self.site, self.taxonomy)
         self._since = self._since or moment(now)
         key = (canonical(wanted), fmt)
-        change = await self._last_change() if fmt != "opml" else 0  # a list says nothing of releases
+        kept = self._feeds.get(key)
+        try:
+            change = await self._last_change() if fmt != "opml" else 0  # a list says nothing of releases
+        except OSError:
+            if kept is not None:  # as those of topics go on while the database is away
+                return kept.stored
+            raise
         kept = self._feeds.get(key)
         if kept is not None and kept.window.stands(change, now):
             return kept.stored

@@ -41,7 +41,7 @@ _GUESSED = {
 }
 _OWN = re.compile(
     r"/(?:address|confirm|manage|unsubscribe|media|static|embed|api|console|telegram|hub|oembed)(?:/.*)?"
-    r"|/(?:favicon\.svg|robots\.txt|sitemap\.xml|healthz|readyz|metrics|embed-[^/]*\.js)?"
+    r"|/(?:favicon\.svg|robots\.txt|sitemap\.xml|healthz|readyz(?:/feeds)?|metrics|embed-[^/]*\.js)?"
 )
 _PAGES = re.compile(r"|releases/.*|topics/?|search|feeds|privacy|subscribe|embed")
 _PICTURE = re.compile(r"[^/]+\.(?:png|svg)")

@@ -88,9 +88,19 @@ class Showcase:
         self._kept: Cache[str, Shown] = Cache(KEPT, KEPT_SIZE)
 
     async def shown(self, wanted: Wanted, now: datetime) -> Shown:
-        """The newest `limit` releases that the filter takes, newest first; the same object while it is true."""
+        """The newest `limit` releases that the filter takes, newest first; the same object while it is true.
+
+        Raises:
+            OSError: the store cannot be read, and it is not kept from before.
+        """
         key = _key(wanted)
-        change = await self._library.last_change()
+        kept = self._kept.get(key)
+        try:
+            change = await self._library.last_change()
+        except OSError:
+            if kept is not None:  # as feeds go on while the database is away
+                return kept
+            raise
         kept = self._kept.get(key)
         if kept is None or not kept.window.stands(change, now):
             window = await self._library.window(wanted.filter, wanted.limit, now)

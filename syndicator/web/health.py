@@ -2,14 +2,19 @@
 
 1. `/healthz` touches nothing: it answers as long as the event loop turns.
 2. `/readyz` is 200 only if the database answers, its schema is ours, and every role that this process has is well: its
-   feeds have been built, it counts as alive with the others.
-3. A process that serves no pages answers these three at an address of its own (`make_monitor`).
-4. `/metrics` fills the gauges that only the database knows, each time it is asked.
+   feeds have been built, it counts as alive with the others. A database that says nothing for `ANSWER` seconds does not
+   answer.
+3. `/readyz/feeds` is 200 if feeds have been built, whatever the database does: by it a balancer finds who answers what
+   is kept in memory. Where no pages are served there is none.
+4. A process that serves no pages answers these three at an address of its own (`make_monitor`).
+5. `/metrics` fills the gauges that only the database knows, each time it is asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from weakref import WeakKeyDictionary
 
 import structlog
 from aiohttp import web
@@ -17,17 +22,26 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.store import lag, ledger, migrate, pauses, sourcing, subscriptions
+from syndicator.store.database import Database
 from syndicator.web.parts import MAX_BODY, PARTS, Parts
 from syndicator.web.rendering import NO_STORE
 
-__all__ = ["healthz", "machine_routes", "make_monitor", "metrics", "readyz"]
+__all__ = ["feeds_stand", "healthz", "machine_routes", "make_monitor", "metrics", "readyz"]
 
 log = structlog.get_logger()
 
+ANSWER = 3.0  # seconds for the database, when somebody asks whether all is ready
+_asked: WeakKeyDictionary[Database, asyncio.Task[bool]] = WeakKeyDictionary()
+
 
 def machine_routes() -> list[web.RouteDef]:
-    """The three addresses."""
-    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+    """Their addresses."""
+    return [
+        web.get("/healthz", healthz),
+        web.get("/readyz", readyz),
+        web.get("/readyz/feeds", feeds_stand),
+        web.get("/metrics", metrics),
+    ]
 
 
 def make_monitor(parts: Parts) -> web.Application:
@@ -61,7 +75,28 @@ async def readyz(request: web.Request) -> web.Response:
     )
 
 
+async def feeds_stand(request: web.Request) -> web.Response:
+    """GET /readyz/feeds: whether feeds, and what else needs no database, are answered here."""
+    parts = request.app[PARTS]
+    if not parts.serves:
+        raise web.HTTPNotFound
+    stand = parts.publisher.newest() is not None
+    return web.json_response({"feeds": stand}, status=200 if stand else 503, headers={"Cache-Control": NO_STORE})
+
+
 async def _is_migrated(parts: Parts) -> bool:
+    """Whether the database answers, and is ours; who asks while it hangs waits for one answer together."""
+    asking = _asked.get(parts.database)
+    if asking is None:
+        asking = _asked[parts.database] = asyncio.create_task(_ask(parts), name="is the database ready?")
+        asking.add_done_callback(lambda _: _asked.pop(parts.database, None))
+    done, _ = await asyncio.wait([asking], timeout=ANSWER)
+    if not done:
+        log.warning("database does not answer", error="no answer in time")
+    return bool(done) and asking.result()
+
+
+async def _ask(parts: Parts) -> bool:
     try:
         return await migrate.is_current(parts.database)
     except (OSError, SQLAlchemyError) as error:

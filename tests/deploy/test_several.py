@@ -14,19 +14,23 @@ from aiohttp import ClientError, web
 from tests.feeds.proxies import DEPLOY, KINDS, free_port, need, plain_client, replaced
 from tests.program import PATIENCE
 
+LASTING = ("/feeds/en/", "/embed", "/static/", "/favicon.svg", "/robots.txt")
+
 
 class Machine:
     """A web machine: ready or not, there or not, or one that hangs up on what it has taken."""
 
     def __init__(self, name):
         self.name, self.port = name, free_port()
-        self.ready, self.drops = True, False
+        self.ready, self.drops, self.database = True, False, True
         self.asked: list[str] = []
         self.visitors: list[str] = []
         self.runner = None
 
     async def answer(self, request):
         if request.path == "/readyz":
+            return web.Response(status=200 if self.ready and self.database else 503)
+        if request.path == "/readyz/feeds":
             return web.Response(status=200 if self.ready else 503)
         self.asked.append(f"{request.method} {request.path}")
         self.visitors.append(request.headers.get("X-Forwarded-For", ""))
@@ -35,6 +39,8 @@ class Machine:
             request.transport.abort()
         if not self.ready:
             return web.Response(status=503, text="Feeds are being built; try again in a moment.")
+        if not self.database and not request.path.startswith(LASTING):
+            return web.Response(status=503, text="Try again in a moment.")
         return web.Response(text=self.name, headers={"ETag": '"one"'})
 
     async def start(self):
@@ -181,9 +187,44 @@ async def test_what_was_posted_is_never_posted_again_and_what_is_read_is_asked_o
     assert await until(second_answers)
 
 
+ALWAYS = (
+    "/feeds/en/all.rss",
+    "/feeds/en/all.json",
+    "/feeds/en/visas/2026-11.atom",
+    "/embed-1.js",
+    "/embed/frame?lang=en",
+    "/static/site.css",
+    "/favicon.svg",
+    "/robots.txt",
+)
+
+
+async def test_while_the_database_is_away_feeds_and_embeds_are_answered_though_nothing_else_is(stand):
+    client, base, machines = stand
+    for machine in machines:
+        machine.database = False
+
+    async def nobody():
+        return (await ask(client, base, "/en/"))[0] == 503
+
+    assert await until(nobody)
+    for number in range(8):  # what fails meanwhile takes nobody out
+        assert (await ask(client, base, f"/en/{number}"))[0] == 503
+        assert (await ask(client, base, f"/feeds/custom.rss?q=word{number}"))[0] == 503
+        for path in ALWAYS:
+            assert (await ask(client, base, path))[0] == 200, path
+    for machine in machines:
+        machine.database = True
+
+    async def all_again():
+        return (await ask(client, base, "/en/"))[0] == 200
+
+    assert await until(all_again)
+
+
 async def test_nobody_outside_sees_what_is_for_machines_and_nobody_ready_means_try_again(stand):
     client, base, (first, second) = stand
-    for path in ("/metrics", "/readyz", "/healthz"):
+    for path in ("/metrics", "/readyz", "/readyz/feeds", "/healthz"):
         assert (await ask(client, base, path))[0] == 403
     await first.stop()
     await second.stop()

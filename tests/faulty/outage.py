@@ -3,7 +3,7 @@
 `python -m tests.faulty.outage` is the long run: stopped for 60 s, then frozen (it answers nobody, and nothing is reset)
 for 60 s. Rules of the judge:
 
-1. Feeds answer 200 throughout, and each answer comes within `SERVED` seconds.
+1. Feeds answer 200 throughout, and each answer comes within `SERVED` seconds; so does what a balancer asks about them.
 2. What was under way and what the office wrote meanwhile reaches everybody within two minutes of the server's return,
    and the feeds as well.
 3. A repeat is counted and told: an outage that lasts longer than a process counts as alive for may bring back what
@@ -29,7 +29,7 @@ from tests.relay import RelayProcess
 
 SERVED = 2.0  # seconds for an answer of a machine that shares two cores with seven others
 CAUGHT_UP = 120.0
-FEED = "/feeds/en/all.json"
+FEED, STAND = "/feeds/en/all.json", "/readyz/feeds"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Reader:
         while not self._over.wait(0.2):
             begun = time.monotonic()
             try:
-                good = self._web.get(FEED)[0] == 200
+                good = all(self._web.get(path)[0] == 200 for path in (FEED, STAND))
             except OSError:
                 good = False
             self.asked += 1

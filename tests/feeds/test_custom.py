@@ -296,6 +296,18 @@ async def test_a_store_that_cannot_be_read_is_said_once_and_spoils_nothing(custo
     assert (await customs.find(parse("topic=visas,law"), "rss", make.now)).body
 
 
+async def test_what_is_kept_is_served_as_it_was_while_the_store_cannot_be_read(customs, library, make):
+    library.put(make.release(1))
+    before = await customs.find(parse("topic=visas,law"), "rss", make.now)
+    library.broken = OSError("the database is away")
+    assert await customs.find(parse("topic=visas,law"), "rss", make.now) is before
+    with pytest.raises(OSError, match="away"):
+        await customs.find(parse("topic=visas,law&q=new"), "rss", make.now)
+    library.broken = None
+    library.put(make.release(2))
+    assert (await customs.find(parse("topic=visas,law"), "rss", make.now)).body != before.body
+
+
 async def test_strangers_random_filters_neither_fill_the_memory_nor_push_out_what_is_read(
     library, site, taxonomy, texts, make
 ):

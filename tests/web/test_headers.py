@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 from html.parser import HTMLParser
@@ -13,10 +14,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from syndicator.domain.model import Attachment
 from syndicator.domain.topics import Taxonomy
+from syndicator.store import migrate
+from syndicator.web import health
 from syndicator.web.health import make_monitor
 
 PUBLIC = ("/az/", "/az/search", "/az/feeds", "/az/privacy", "/az/topics/visas")
-ALL = (*PUBLIC, "/az/subscribe", "/healthz", "/readyz", "/metrics", "/robots.txt", "/sitemap.xml", "/favicon.svg")
+MACHINES = ("/healthz", "/readyz", "/readyz/feeds", "/metrics")
+ALL = (*PUBLIC, "/az/subscribe", *MACHINES, "/robots.txt", "/sitemap.xml", "/favicon.svg")
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -214,6 +218,27 @@ async def test_it_is_ready_when_the_database_answers_and_feeds_are_built(visitor
     assert (await (await visitor.get("/readyz")).json())["ready"] is True
 
 
+async def test_a_database_that_hangs_is_not_ready_within_three_seconds_and_feeds_stand(
+    visitor, parts, publisher, monkeypatch
+):
+    over = asyncio.Event()
+
+    async def hangs(_database):
+        await over.wait()
+        return True
+
+    monkeypatch.setattr(migrate, "is_current", hangs)
+    monkeypatch.setattr(health, "ANSWER", 0.1)
+    answers = await asyncio.gather(visitor.get("/readyz"), visitor.get("/readyz"))
+    assert [(one.status, (await one.json())["database"]) for one in answers] == [(503, False)] * 2
+    assert (await visitor.get("/readyz/feeds")).status == 200
+    over.set()
+    await asyncio.sleep(0)
+    assert (await visitor.get("/readyz")).status == 200
+    publisher.checked = None
+    assert (await visitor.get("/readyz/feeds")).status == 503
+
+
 async def test_it_is_not_ready_while_one_of_its_roles_is_not_well(parts, open_site):
     roles = {"web": lambda: True, "bot": lambda: False}
     visitor = await open_site(
@@ -233,6 +258,7 @@ async def test_a_process_without_pages_answers_machines_alone(parts):
         assert await ready.json() == {"ready": True, "database": True, "roles": {"worker": True}, "seats": []}
         assert "syndicator_jobs_total" in await (await asked.get("/metrics")).text()
         assert (await asked.get("/en/")).status == 404
+        assert (await asked.get("/readyz/feeds")).status == 404
 
 
 async def test_metrics_tell_the_numbers_that_alarms_watch(visitor, clock):
