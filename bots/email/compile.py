@@ -124,6 +124,7 @@ class Compiler:
             to_one=letter.kind in TO_ONE,
             dotless=True,  # see `pattern`
             shown=compiled.shown,
+            claimed_by=letter.claimed_by,
         )
 
     def _recipe(self, letter: Letter) -> Recipe:

@@ -23,7 +23,7 @@ class Mail:
     `envelope_id` is the ENVID (RFC 3461 section 4.4) that a report names: letters and digits, or "". `urgent` says that
     no cap or rate for bulk holds it back, `to_one` that one person waits for it. `shown` are the releases that a digest
     tells of, None for any other mail. `dotless` says that no line begins with a dot: nothing is to be stuffed, and
-    nobody needs to look.
+    nobody needs to look. `claimed_by` is the letter's.
     """
 
     sender: str
@@ -35,6 +35,7 @@ class Mail:
     to_one: bool = False
     shown: tuple[int, ...] | None = None
     dotless: bool = False
+    claimed_by: int | None = None
 
     @property
     def domain(self) -> str:

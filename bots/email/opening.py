@@ -26,7 +26,7 @@ from bots.email.transports import Transport
 from config.email import EmailSettings
 from config.section import BadSettings
 from config.settings import Settings
-from syndicator.domain.ports import Clock, Workplace
+from syndicator.domain.ports import ALONE, Attendance, Clock, Workplace
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
@@ -61,8 +61,11 @@ def open_email(
     metrics: Metrics,
     clock: Clock,
     wake: Callable[[], None],
+    attendance: Attendance = ALONE,
 ) -> Email:
     """What the settings ask for; `wake` is called when deliveries have become due.
+
+    `attendance` is that of this process among those that send.
 
     Raises:
         BadSettings: an address or the key for signing cannot be used, or something is missing.
@@ -73,7 +76,7 @@ def open_email(
     if email.transport == "smtp":
         rate = SharedRate(email.per_second, database) if settings.engine.kind == "procrastinate" else None
         pace = Pace(Limits.of(email, site.zone), shared=rate)
-        way = open_relay(email, site, pace, rate)
+        way = open_relay(email, site, pace, rate, attendance)
         parts.append(Keeper(pace, database, clock=clock, metrics=metrics, rate=rate))
     if email.dkim is not None:
         from bots.email.dkim import Signer, SigningTransport  # noqa: PLC0415  # see rule 3
@@ -118,9 +121,13 @@ def open_compiler(settings: Settings, *, site: Site, texts: Texts, taxonomy: Tax
 
 
 def open_relay(
-    email: EmailSettings, site: Site, pace: Pace | None = None, rate: SharedRate | None = None
+    email: EmailSettings,
+    site: Site,
+    pace: Pace | None = None,
+    rate: SharedRate | None = None,
+    attendance: Attendance = ALONE,
 ) -> SmtpTransport:
-    """The way to the relay; without `pace` everything may go at once. See `SmtpTransport` for `rate`."""
+    """The way to the relay; without `pace` everything may go at once. See `SmtpTransport` for the rest."""
     return SmtpTransport(
         email.host,
         email.port,
@@ -132,4 +139,5 @@ def open_relay(
         timeout=email.timeout,
         pace=pace,
         rate=rate,
+        attendance=attendance,
     )

@@ -58,7 +58,8 @@ class Letter:
     A correction, an edit or a withdrawal names in `earlier` what its reader got; all of it, oldest first, where that
     was more than one message (a digest, then a correction). `notes` say what was corrected since, oldest first.
     With `hushed` its copies follow without a word: their reader has left, or asked for a pause. `items` are a digest's.
-    `written` is the address as the subscriber gave it, or the configuration has it.
+    `written` is the address as the subscriber gave it, or the configuration has it. `claimed_by` is the number of the
+    process that it was claimed by (`ports.Attendance`), where there are several.
     """
 
     delivery: int
@@ -89,6 +90,7 @@ class Letter:
     items: tuple[Item, ...] = ()
     hushed: bool = False
     written: str = ""
+    claimed_by: int | None = None
 
     @property
     def changes(self) -> Mapping[int, int]:

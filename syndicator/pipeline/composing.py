@@ -146,6 +146,7 @@ def letter_of(claimed: Claimed, background: Background, tokens: Tokens, confirm_
         items=background.items_of(claimed.id),
         hushed=claimed.hushed,
         written=claimed.address,
+        claimed_by=claimed.claimed_by,
     )
 
 

@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 
 DROP = "drop"  # hang up
 HANG = "hang"  # never answer
+WAIT = "wait"  # answer once the relay may `go_on`
 
 
 GOOD = {
@@ -51,8 +52,8 @@ class Relay:
     """A scripted relay, and a strict one. `script` gives, for each stage, what to do at its 1st, 2nd, ... time; after
     that all is well.
 
-    Stages: CONNECT EHLO STARTTLS AUTH MAIL RCPT DATA BODY END RSET. What to do is a reply, DROP or HANG; BODY acts when
-    the message begins, END after the final dot. `scripts` does the same for a single recipient: stage by address.
+    Stages: CONNECT EHLO STARTTLS AUTH MAIL RCPT DATA BODY END RSET. What to do is a reply, DROP, HANG or WAIT; BODY
+    acts when the message begins, END after the final dot. `scripts` does the same for a single recipient: stage by address.
     `mails` are the bytes that came, `taken` those that were answered with 2xx, each with its sender and recipient.
     What a client must not do stands in `faults`: commands in an order or a group that RFC 5321 and 2920 forbid.
     With `takes_void` DATA is accepted even where every recipient was refused.
@@ -75,6 +76,7 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._over = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**22)
@@ -133,6 +135,9 @@ class _Visit:
         if action == HANG:
             await self.relay._over.wait()
             return None
+        if action == WAIT:
+            await self.relay.go_on.wait()
+            action = GOOD.get(stage, "250 ok")
         if action == DROP:
             self.writer.transport.abort()
             return None

@@ -20,6 +20,7 @@ from bots.email.addresses import Address
 from bots.email.mails import Mail
 from bots.email.pace import Limits, Pace
 from bots.email.pace.limits import Ceiling
+from bots.email.relay import line as waiting
 from bots.email.relay import session as line
 from bots.email.relay.queue import Batch, Job, Waiting
 from bots.email.smtp import SmtpTransport
@@ -358,7 +359,7 @@ async def test_a_first_mail_that_is_kept_waiting_keeps_the_others_for_a_moment_o
 
 
 async def test_what_comes_while_a_first_mail_is_kept_waiting_waits_for_a_moment_only(relay, sender, monkeypatch):
-    monkeypatch.setattr(smtp, "QUIET", 0.1)
+    monkeypatch.setattr(waiting, "QUIET", 0.1)
     relay.scripts = {"r0@tarpit.example": {"RCPT": [HANG]}}
     transport = sender(connections=4, timeout=60)
     slow = asyncio.create_task(transport.send(mails(1, domain="tarpit.example"), NOW))
@@ -445,7 +446,7 @@ async def test_another_batch_on_the_same_connection_survives_a_stop(relay, sende
 
 @pytest.mark.parametrize("says", ["421 4.7.0 too many connections", "554 5.7.1 go away", "what is SMTP", DROP, HANG])
 async def test_a_relay_that_takes_no_more_connections_keeps_those_it_has(relay, sender, monkeypatch, capsys, says):
-    monkeypatch.setattr(smtp, "open_connection", partial(impatiently, smtp.open_connection))
+    monkeypatch.setattr(waiting, "open_connection", partial(impatiently, waiting.open_connection))
     relay.script = {"CONNECT": ["220 hi", says, says]}
     transport = sender(connections=3, timeout=2)
     await transport.send(mails(1), NOW)

@@ -23,6 +23,7 @@ class Broken(Enum):
     CONFUSED = "the relay answers something else than it was asked"
     DROPPED = "the connection was given up"
     GAVE_WAY = "no answer came while others waited"
+    NOT_OURS = "somebody else may have the message by now"
 
 
 class Desk(Protocol):
@@ -30,6 +31,10 @@ class Desk(Protocol):
 
     def take(self, session: Session) -> Job | None:
         """The next mail for it, if there is one and it may go."""
+        ...
+
+    def may_leave(self, job: Job) -> bool:
+        """Whether the body of a mail that was taken may still leave."""
         ...
 
     def answered(self, job: Job, stage: Stage, code: int, text: bytes) -> bool:

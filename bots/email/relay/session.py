@@ -218,8 +218,12 @@ class Session(asyncio.Protocol):
     def _carry(self, job: Job) -> None:
         """The body, and behind it the next envelope."""
         if self._out.is_closing:
-            self._asking = job
             self.drop(Broken.HUNG_UP)
+            return
+        if not self._desk.may_leave(job):
+            self._desk.settled(job, Later(Broken.NOT_OURS.value), Broken.NOT_OURS)
+            self._asking = None
+            self.drop()
             return
         body = stuffed(job.mail)
         self._asking, self._carried, self._is_fresh = None, job, True
