@@ -6,8 +6,7 @@ Procrastinate's worker does it all, as it is; what it asks its job manager for i
 2. The worker's number is the process's (`attendance`); its signs of life are given there, and only a judge prunes.
 3. A finished job is deleted, one that gave way or failed goes back, at its time. One that somebody else has taken the
    place of meanwhile is nobody's: nothing happens. What cannot be said because the database is gone is said later.
-4. A job that no handler here is known for goes back for a while: a newer version has put it in. When it comes due
-   again, whoever knows it goes first: its lane rests here for a moment.
+4. A job that no handler here is known for is left to others: a newer version has put it in, and does it at once.
 5. A word that comes while the queue is asked is not forgotten: it is asked again.
 """
 
@@ -28,7 +27,7 @@ from procrastinate.manager import JobManager
 
 from syndicator.domain.ports import Again, Attendance, Clock, Handler, Job, Verdict
 from syndicator.engine.failing import seconds_away
-from syndicator.engine.line import QueueTrouble, plainly
+from syndicator.engine.line import QueueTrouble
 from syndicator.engine.queue import Queue, job_of
 from syndicator.engine.rhythm import Rhythm
 from syndicator.metrics import Metrics
@@ -36,8 +35,6 @@ from syndicator.metrics import Metrics
 __all__ = ["Crew"]
 
 log = structlog.get_logger()
-
-HEAD_START = 1.0  # seconds
 
 
 @dataclass(slots=True)
@@ -97,7 +94,6 @@ class Crew(JobManager):
         self._said = asyncio.Event()
         self._owed: dict[int, tuple[Job | None, int]] = {}
         self._strangers: set[str] = set()
-        self._shy: dict[str, float] = {}  # by lane, when what came back comes due again
         self._failing = False
         self._alarm: asyncio.TimerHandle | None = None
         self.stopping = False
@@ -244,14 +240,16 @@ class Crew(JobManager):
 
     def _takes(self, lane: str) -> bool:
         """Whether a job of that lane could begin here now."""
-        resting = 0.0 <= monotonic() - self._shy.get(lane, float("inf")) < HEAD_START
-        return self._works_on(lane) and self._free(lane) > 0 and not resting
+        return self._works_on(lane) and self._free(lane) > 0
 
     async def _look(self, words: int) -> None:
         begun = monotonic()
-        found = await self._queue.board()
+        found = await self._queue.board(self._handlers)
         self._board = {lane: waiting.priority for lane, waiting in found.items() if waiting.priority is not None}
         self._looked, self._looked_words = begun, words
+        for name in sorted({name for waiting in found.values() for name in waiting.strange} - self._strangers):
+            self._strangers.add(name)
+            log.warning("a job of a version that this one does not know waits for that one", job=name)
         soonest = min(
             (waiting.wait for waiting in found.values() if waiting.wait is not None), default=self._rhythm.poll
         )
@@ -269,32 +267,24 @@ class Crew(JobManager):
         if number is None or not self._attendance.is_sure():
             self._board.clear()
             return None
-        async with plainly():
-            row = await super().fetch_job(queues=lanes, worker_id=number)
+        row = await self._queue.take(lanes, self._handlers, number)
         if row is None or row.id is None:
             for lane in lanes:
                 self._board.pop(lane, None)
             return None
         running = _Running(row, job_of(row), number, monotonic())
-        if self.stopping or row.task_name not in self._handlers:
+        if self.stopping:
             await self._refuse(running)
             return None
         self._running[row.id] = running
         return row
 
     async def _refuse(self, running: _Running) -> None:
-        job, failures = running.job, running.row.attempts
-        if not self.stopping:
-            if job.name not in self._strangers:
-                self._strangers.add(job.name)
-                log.warning("a job of a version that this one does not know waits for that one", job=job.name)
-            job = replace(job, due=self._clock() + timedelta(seconds=self._rhythm.unknown))
-            failures = max(failures, 1)  # it keeps its time, whoever asks for it meanwhile
-            self._shy[job.lane] = monotonic() + self._rhythm.unknown
+        number, failures = running.row.id or 0, running.row.attempts
         try:
-            await self._give_back(running.row.id or 0, job, failures)
+            await self._give_back(number, running.job, failures)
         except OSError:
-            self._owed[running.row.id or 0] = job, failures
+            self._owed[number] = running.job, failures
             raise
 
     def _free(self, lane: str) -> int:

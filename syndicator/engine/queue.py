@@ -12,12 +12,14 @@ Rules, in order:
    clock shows. Where one of them was set meanwhile, so that a job would wait for longer than it should, it does not.
 6. A turn of a timetable is a row of Procrastinate's own table of turns. The few that were asked for last are kept, so
    that who is late makes none twice, and a clock that was set back by more is believed.
+7. The next job is found as the library's own function finds it, but among the tasks that are known here: what a newer
+   version has put in is left where it is, neither taken nor in the way of what waits behind it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,10 +76,29 @@ WITH turn AS (
 """  # noqa: S608  # put together of constants
 DONE = "DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing'"
 BOARD = """
-SELECT queue_name, max(priority) FILTER (WHERE wait <= 0) AS priority, min(wait) FILTER (WHERE wait > 0) AS wait
-FROM (SELECT queue_name, priority, coalesce(extract(epoch FROM scheduled_at - now()), 0)::double precision AS wait
+SELECT queue_name, max(priority) FILTER (WHERE known AND wait <= 0) AS priority,
+    min(wait) FILTER (WHERE known AND wait > 0) AS wait,
+    array_agg(DISTINCT task_name) FILTER (WHERE NOT known) AS strange
+FROM (SELECT queue_name, task_name, priority, task_name = ANY(%(tasks)s) AS known,
+        coalesce(extract(epoch FROM scheduled_at - now()), 0)::double precision AS wait
     FROM procrastinate_jobs WHERE status = 'todo') AS waiting
 GROUP BY queue_name
+"""
+# Of one lock goes what is more important, then what came first, and nothing while one of it runs.
+TAKE = """
+WITH candidate AS MATERIALIZED (
+    SELECT id FROM procrastinate_jobs AS job
+    WHERE status = 'todo' AND queue_name = ANY(%(lanes)s) AND task_name = ANY(%(tasks)s)
+        AND (scheduled_at IS NULL OR scheduled_at <= now())
+        AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs AS other
+            WHERE other.lock = job.lock AND (other.status = 'doing' OR other.status = 'todo'
+                AND (other.priority > job.priority OR other.priority = job.priority AND other.id < job.id)))
+    ORDER BY priority DESC, id LIMIT 1 FOR UPDATE OF job SKIP LOCKED
+)
+UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = %(worker)s FROM candidate
+WHERE job.id = candidate.id
+RETURNING job.id, job.status, job.task_name, job.priority, job.lock, job.queueing_lock, job.args, job.scheduled_at,
+    job.queue_name, job.attempts, job.worker_id
 """
 WAITING = """
 SELECT queueing_lock, status = 'doing' AS running, priority, attempts,
@@ -108,10 +129,14 @@ ON CONFLICT DO NOTHING
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The most important priority of what may begin now, and in how many seconds the next of the rest may."""
+    """The most important priority of what may begin now, and in how many seconds the next of the rest may.
+
+    `strange` are the tasks that wait there and are not known here.
+    """
 
     priority: int | None
     wait: float | None
+    strange: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +246,19 @@ class Queue:
         """Take away what waits of these keys, and tell all: whoever still needs one asks for it."""
         await self._run(FORGET, keys=list(keys))
 
-    async def board(self) -> Mapping[str, Lane]:
-        """What waits in each lane."""
+    async def board(self, tasks: Collection[str]) -> Mapping[str, Lane]:
+        """What waits in each lane, of these tasks (rule 7)."""
         return {
-            row["queue_name"]: Lane(None if row["priority"] is None else -row["priority"], row["wait"])
-            for row in await self._all(BOARD)
+            row["queue_name"]: Lane(
+                None if row["priority"] is None else -row["priority"], row["wait"], row["strange"] or ()
+            )
+            for row in await self._all(BOARD, tasks=list(tasks))
         }
+
+    async def take(self, lanes: Collection[str], tasks: Collection[str], worker: int) -> jobs.Job | None:
+        """The next job of these lanes and tasks, that worker's from now on (rule 7)."""
+        rows = await self._all(TAKE, lanes=list(lanes), tasks=list(tasks), worker=worker)
+        return jobs.Job.from_row(rows[0]) if rows else None
 
     async def waiting(self) -> Mapping[str, Waiting]:
         """All that waits or runs, by key; what waits, where a key does both."""
@@ -239,7 +271,7 @@ class Queue:
         async with plainly():
             await self._connector.execute_query_async(query, **arguments)
 
-    async def _all(self, query: str) -> list[dict[str, Any]]:
+    async def _all(self, query: str, **arguments: Any) -> list[dict[str, Any]]:
         async with plainly():
-            found: list[dict[str, Any]] = await self._connector.execute_query_all_async(query)
+            found: list[dict[str, Any]] = await self._connector.execute_query_all_async(query, **arguments)
         return found

@@ -19,4 +19,3 @@ class Rhythm:
     sweep: float = 30.0  # between questions for pending work that nobody asked for
     soon: float = 1.0  # until the next one, where something that is due runs already
     settle: float = 0.2  # at least so much between two of them
-    unknown: float = 30.0  # a job that this version does not know goes back for so long

@@ -17,9 +17,9 @@ from syndicator.engine.rhythm import Rhythm
 from syndicator.metrics import Metrics
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-REAL = Rhythm(beat=0.3, sure=2.2, dead=3.0, look=0.1, poll=0.2, unknown=30.0)
+REAL = Rhythm(beat=0.3, sure=2.2, dead=3.0, look=0.1, poll=0.2)
 """For processes on a machine that may have much else to do."""
-FAST = Rhythm(beat=0.2, sure=0.9, dead=1.2, look=0.05, poll=0.05, sweep=30.0, settle=0.0, unknown=30.0)
+FAST = Rhythm(beat=0.2, sure=0.9, dead=1.2, look=0.05, poll=0.05, sweep=30.0, settle=0.0)
 
 
 class Desk:
