@@ -4,7 +4,8 @@ Rules, in order:
 
 1. A statement may take its time (`statement_timeout` bounds it). One that has been waited for `DOUBT` seconds without
    an octet is asked about over a line of its own: does the server answer at all, and is it at work for that session?
-2. No answer within `ANSWER` seconds: the server hangs, and everybody who waits for it is told.
+2. No answer within `ANSWER` seconds: the server hangs, and everybody who waits for it is told. One that refuses the
+   question in words of its own, as all its connections are taken, has answered: nobody is given up for that.
 3. An answer, but the session is not at work (or gone) at two looks: that one line is dead, whatever became of it, and
    only who waits on it is told.
 4. Who is told gets psycopg's `OperationalError`; the connection is closed here, without a word to the other side.
@@ -18,6 +19,7 @@ takes a class of connections: SQLAlchemy's `async_creator_fn`, psycopg_pool's `c
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Generator
 from time import monotonic
 from typing import Any, TypeVar
@@ -40,6 +42,9 @@ AT_WORK = """
 SELECT pid FROM pg_stat_activity WHERE usename = current_user
 AND (state = 'disabled' OR state IN ('active', 'fastpath function call') AND wait_event_type IS DISTINCT FROM 'Client')
 """
+
+REFUSED = re.compile(r"failed: [^:]+:  ")  # libpq writes severity, colon and two spaces before a server's own words
+ANYBODY = range(1, 2**31)  # the server is at work, for whomever
 
 RV = TypeVar("RV")
 Steps = Generator[Any, Any, RV]
@@ -74,7 +79,11 @@ async def _ask(conninfo: str) -> Collection[int] | None:
         ):
             return {row[0] for row in await (await line.execute(AT_WORK)).fetchall()}
     except (OSError, psycopg.Error) as error:  # TimeoutError is an OSError
-        log.warning("the database does not answer", reason=str(error).partition("\n")[0] or "no answer in time")
+        reason = str(error).partition("\n")[0] or "no answer in time"
+        if REFUSED.search(reason):
+            log.warning("the database cannot be asked whether it works", reason=reason)
+            return ANYBODY
+        log.warning("the database does not answer", reason=reason)
         return None
 
 

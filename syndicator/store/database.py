@@ -7,8 +7,9 @@ Rules, in order:
    process; committed at the end of the block, rolled back by any exception.
 3. What is committed survives a power cut: SQLite runs in WAL mode with synchronous=FULL.
 4. Nothing here makes a database: `store.migrate.upgrade` does. One that cannot be opened is a `MissingDatabase`; one
-   that fails later (locked, disk full, server lost) is a `DatabaseTrouble`: one line, and nothing of it was written.
-   Where PostgreSQL finds that two transactions wait for each other, one of them is `Collided`: `again` repeats it.
+   that fails later (locked, disk full, server lost or not the one that writes) is a `DatabaseTrouble`: one line, and
+   nothing of it was written. Where PostgreSQL finds that two transactions wait for each other, one of them is
+   `Collided`: `again` repeats it.
 5. A session stays inside its block; no network call is made while one is open.
 6. Nothing waits for ever: a server has 4 seconds to open, a statement 30 (reading) or 60 (writing); a migration may
    take its time. A server or a line that gives no answer is noticed within 10 (`patience`): the block that waits ends
@@ -29,7 +30,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
@@ -75,6 +76,7 @@ FREE_SECONDS = 10  # to wait for a connection of one's own
 STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
 
 DEADLOCK = "40P01"  # PostgreSQL's deadlock_detected
+LEFT = ("25006", "25P03")  # read_only_sql_transaction: a standby now; idle_in_transaction_session_timeout
 COLLISIONS = 3  # after so many a transaction is tried for the last time
 T = TypeVar("T")
 
@@ -200,7 +202,9 @@ class Database:
         """The driver's own errors as one line without what was to be written."""
         try:
             yield
-        except OperationalError as error:
+        except DBAPIError as error:
+            if not isinstance(error, OperationalError) and not error.connection_invalidated:
+                raise
             kind = Collided if getattr(error.orig, "sqlstate", None) == DEADLOCK else DatabaseTrouble
             raise kind(f"{shown(self.url)}: {_reason(error)}") from None
 
@@ -216,7 +220,7 @@ class Database:
             raise MissingDatabase(f"{shown(self.url)}: the database cannot be opened: {_reason(error)}") from None
 
 
-def _reason(error: OperationalError | OSError) -> str:
+def _reason(error: DBAPIError | OSError) -> str:
     said = str(getattr(error, "orig", error)).strip()
     return said.splitlines()[0] if said else type(error).__name__
 
@@ -327,8 +331,15 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "handle_error", _without_values)
     if use != "read":
+        event.listen(engine.sync_engine, "handle_error", _move_on)
         return engine
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _move_on(context: ExceptionContext) -> None:
+    """A server that does not write any more, or has ended our session, is left: with it go all lines of the pool."""
+    if getattr(context.original_exception, "sqlstate", None) in LEFT:
+        context.is_disconnect = True
 
 
 def _without_values(context: ExceptionContext) -> None:

@@ -6,6 +6,7 @@ Rules, in order:
    the transaction itself asked for. SQLite answers in this process: there is nothing to doubt.
 2. One that is neither committed nor aborted belongs to a session that has lost us, or will be told to commit by what
    the network still holds. That session is ended; what became of it is asked again.
+3. A number that the server has not come to yet was given by one before it, which is gone with its last transactions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from syndicator.store.database import DatabaseTrouble
 __all__ = ["Doubt", "mark", "was_committed"]
 
 MARK = text("SELECT pg_current_xact_id()::text, pg_backend_pid()")
-STATUS = text("SELECT pg_xact_status(CAST(:number AS xid8))")
+STATUS = text("""
+    SELECT CASE WHEN CAST(:number AS xid8) > pg_current_xact_id() THEN 'aborted'
+    ELSE pg_xact_status(CAST(:number AS xid8)) END
+""")
 END = text("SELECT pg_terminate_backend(:session)")
 
 

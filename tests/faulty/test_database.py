@@ -6,12 +6,13 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from syndicator import patience
 from syndicator.store import locks
-from syndicator.store.database import DatabaseTrouble
+from syndicator.store.database import Database, DatabaseTrouble
 from syndicator.store.locks import AlreadyRunning, SingleRun
 from tests.faulty.proxy import ProxyThread, server_of, through
 
@@ -106,6 +107,19 @@ async def test_a_statement_that_takes_its_time_is_left_alone(line, behind, quick
     async with behind.reading() as session:
         assert await session.scalar(text("SELECT 7 FROM pg_sleep(2)")) == 7
     assert line.opened > 1, "somebody has asked"
+
+
+async def test_a_server_whose_connections_are_all_taken_is_not_one_that_hangs(line, postgresql_url, quick):
+    with psycopg.connect(postgresql_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE crowded LOGIN CONNECTION LIMIT 1")
+        url = through(postgresql_url, line.port).replace("postgres@", "crowded@")
+        crowded = Database(url)
+        async with crowded.reading() as session:
+            assert await session.scalar(text("SELECT 7 FROM pg_sleep(2)")) == 7
+        assert line.opened > 1, "somebody wanted to ask"
+        await crowded.close()
+        await asyncio.sleep(0.1)
+        admin.execute("DROP ROLE crowded")
 
 
 async def test_a_statement_that_waits_for_a_lock_is_left_alone(line, behind, quick):
