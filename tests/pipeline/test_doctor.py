@@ -120,6 +120,7 @@ async def test_a_database_is_looked_at_and_a_newer_one_is_named(ask, database, d
     assert (await ask("database", database_url)).endswith(" is current")
     async with database.writing() as session:
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await session.execute(text("UPDATE meta SET value = '9998' WHERE name = 'beside'"))
     with pytest.raises(ValueError, match="9999"):
         await ask("database", database_url)
 

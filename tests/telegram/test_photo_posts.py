@@ -41,9 +41,11 @@ class Ids:
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "a.png").write_bytes(png(40, 30))
-    return SimpleNamespace(
-        at=tmp_path, path=lambda url: path if (path := tmp_path / url.split("/")[-1]).is_file() else None
-    )
+
+    async def find(url):
+        return path if (path := tmp_path / url.split("/")[-1]).is_file() else None
+
+    return SimpleNamespace(at=tmp_path, find=find)
 
 
 @pytest.fixture
