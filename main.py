@@ -75,6 +75,7 @@ def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRo
         wake=wake,
         outgoing=office.settings.outgoing,
         shared=office.settings.engine.kind == "procrastinate",
+        tokens=office.tokens,
     )
 
 

@@ -13,12 +13,14 @@ from aiohttp import web
 
 from config.settings import FeedSettings, OutgoingSettings
 from feeds.hub import Hub
+from feeds.hub_askers import Askers, OwnAskers, SharedAskers
 from feeds.hub_routes import hub_routes
 from feeds.hub_topics import CustomTopics, Streams, Topics
 from feeds.websub import WebSubChannel
 from syndicator.domain.model import ChannelKind
 from syndicator.domain.ports import Channel, Clock, Workplace
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.net import Outgoing
 from syndicator.store.database import Database
@@ -27,7 +29,10 @@ __all__ = ["HubRoom"]
 
 
 class HubRoom:
-    """Hub, channel and routes; nothing is opened before it is used."""
+    """Hub, channel and routes; nothing is opened before it is used.
+
+    With `tokens`, the site's, several machines answer, and share what they grant (`hub_askers`).
+    """
 
     def __init__(
         self,
@@ -41,7 +46,9 @@ class HubRoom:
         custom: CustomTopics | None,
         clock: Clock,
         wake: Callable[[], None],
+        tokens: Tokens | None = None,
     ) -> None:
+        self._askers: Askers = OwnAskers() if tokens is None else SharedAskers(database, tokens)
         self._database, self._site, self._clock, self._wake = database, site, clock, wake
         others = [address for address in settings.hubs if address.rstrip("/") != site.hub]
         self._is_hub = settings.hub
@@ -61,6 +68,7 @@ class HubRoom:
             self._topics,
             own=self._site.base_url,
             allow=self._outgoing.allow,
+            askers=self._askers,
             clock=self._clock,
             wake=self._wake,
         )

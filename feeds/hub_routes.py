@@ -5,25 +5,22 @@ Rules, in order:
 1. POST with a form: 202 once the wish is a row (WebSub section 5.1.2); verification follows by itself. What breaks a
    rule is answered in one line, before anything is kept or anybody asked.
 2. `hub.mode=publish` is welcome and changes nothing: we know ourselves what changed.
-3. A visitor has so many turns, and so has each callback's host, whoever speaks in its name: nobody can make us call a
-   stranger without end. What is full is 429 or 503 with Retry-After. Requests and leases are counted for each visitor
-   by a digest whose key dies with the process: nobody's address is kept.
+3. A visitor has so many turns, and so has each callback's host (`hub_askers`). What is full is 429 or 503 with
+   Retry-After. Nobody's address is kept.
 4. The form is UTF-8, and what is not is refused rather than guessed: a secret must come as it was meant.
 5. GET says in a few words what this is: 405.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable
-from datetime import timedelta
 from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
 
 from feeds.answering import plain
+from feeds.hub_askers import Askers
 from feeds.hub_asking import BadAsking, challenge, read_asking
 from feeds.hub_topics import Topics
 from syndicator.domain.ports import Clock
@@ -31,7 +28,6 @@ from syndicator.net import Networks
 from syndicator.store import hub_requests
 from syndicator.store.database import Database
 from syndicator.store.hub_requests import Bounds, Full, Wish
-from syndicator.web.limits import Limits, Window
 from syndicator.web.subscribe import PROXIES
 from syndicator.web.visitors import visitor
 
@@ -42,8 +38,6 @@ log = structlog.get_logger()
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY = 16 * 1024
 MAX_FIELDS = 100
-EACH_VISITOR = Window(120, timedelta(minutes=10))
-EACH_HOST = Window(120, timedelta(minutes=10))
 
 HELP = (
     "This is a WebSub hub (https://www.w3.org/TR/websub/). POST a form with hub.mode (subscribe or unsubscribe), "
@@ -69,28 +63,26 @@ def hub_routes(
     *,
     own: str,
     allow: Networks,
+    askers: Askers,
     clock: Clock,
     wake: Callable[[], None],
     bounds: Bounds = BOUNDS,
 ) -> list[web.RouteDef]:
     """The routes; `own` is the site's address, `allow` the private networks that callbacks may lie in all the same."""
-    visitors, hosts = Limits(EACH_VISITOR), Limits(EACH_HOST)
-    key = secrets.token_bytes(32)
 
     async def take(request: web.Request) -> web.Response:
         who = visitor(request.remote or "", request.headers.getall("X-Forwarded-For", ()), request.app[PROXIES])
-        if wait := visitors.take(who, clock()):
+        if wait := await askers.visitor(who, clock()):
             return _full(429, "too many requests from your address; try again later", wait)
         try:
-            asker = hashlib.blake2b(who.encode(), key=key, digest_size=16).hexdigest()
-            wish = read_asking(await _form(request), topics, own, allow, asker=asker)
+            wish = read_asking(await _form(request), topics, own, allow, asker=askers.digest(who))
         except BadAsking as error:
             return plain(error.status, str(error))
         if wish is None:
             return plain(202, "Thank you; this hub knows by itself what has changed.")
         if topics.built < 0:
             return _full(503, "feeds are being built; try again in a moment", 5)
-        if wait := hosts.take(wish.host, clock()):
+        if wait := await askers.host(wish.host, clock()):
             return _full(*FULL[Full.HOST], wait)
         return await keep(wish)
 

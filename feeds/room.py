@@ -36,6 +36,7 @@ from syndicator.domain.filters import Filter
 from syndicator.domain.model import ChannelKind
 from syndicator.domain.ports import Channel, Clock, FeedLinks, Workplace
 from syndicator.domain.site import Site
+from syndicator.domain.tokens import Tokens
 from syndicator.domain.topics import Taxonomy
 from syndicator.i18n import Texts
 from syndicator.metrics import Metrics
@@ -69,6 +70,7 @@ class FeedRoom:
         wake: Callable[[], None],
         outgoing: OutgoingSettings,
         shared: bool = False,
+        tokens: Tokens | None = None,
     ) -> None:
         self._site, self._taxonomy, self._texts = site, taxonomy, texts
         self._wake, self._outgoing = wake, outgoing
@@ -126,6 +128,7 @@ class FeedRoom:
             custom=self.customs,
             clock=clock,
             wake=wake,
+            tokens=tokens if shared else None,
         )
         self._embeds = embed_routes(database, library, site=site, taxonomy=taxonomy, texts=texts, clock=clock)
 

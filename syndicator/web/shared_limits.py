@@ -15,13 +15,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from math import ceil
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from syndicator.domain.tokens import Tokens
 from syndicator.store import rates
 from syndicator.store.database import Database
 from syndicator.store.rates import Budget
 from syndicator.web.limits import ALL, EACH, Window
 
-__all__ = ["SharedLimits"]
+__all__ = ["SharedLimits", "turn_of"]
 
 
 class SharedLimits:
@@ -39,10 +41,21 @@ class SharedLimits:
         Raises:
             DatabaseTrouble: the database fails; no turn is taken.
         """
-        name = f"visitor:{self._tokens.fingerprint('visitor', visitor)}"
-        own = Budget.at_once(name, self._each.turns, self._each.span)
         async with self._database.writing() as session:
-            if await rates.reserve(session, own, 1, now) is None:
-                wait = await rates.wait(session, own, now)
-                return max(1, ceil(wait / timedelta(seconds=1))), False
+            if wait := await turn_of(session, self._tokens, "visitor", visitor, self._each, now):
+                return wait, False
             return 0, await rates.reserve(session, self._everybody, 1, now) is None
+
+
+async def turn_of(
+    session: AsyncSession, tokens: Tokens, kind: str, who: str, window: Window, now: datetime | None = None
+) -> int:
+    """Take one of somebody's own turns of that kind: 0, or the seconds to wait when there is none.
+
+    Raises:
+        DatabaseTrouble: the database fails; no turn is taken.
+    """
+    own = Budget.at_once(f"{kind}:{tokens.fingerprint(kind, who)}", window.turns, window.span)
+    if await rates.reserve(session, own, 1, now) is not None:
+        return 0
+    return max(1, ceil(await rates.wait(session, own, now) / timedelta(seconds=1)))

@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from feeds.files import Stored, etag_of
 from feeds.hub import Hub
+from feeds.hub_askers import OwnAskers
 from feeds.hub_routes import hub_routes
 from feeds.hub_topics import Topics
 from feeds.websub import WebSubChannel
@@ -284,7 +285,7 @@ def face(house) -> Callable[..., object]:
     return lambda **bounds: face_of(house, **bounds)
 
 
-def face_of(house, **bounds):
+def face_of(house, *, askers=None, **bounds):
     app = web.Application()
     app[PROXIES] = ()
     routes = hub_routes(
@@ -292,6 +293,7 @@ def face_of(house, **bounds):
         house.topics,
         own=house.site.base_url,
         allow=house.outgoing.allow,
+        askers=askers or OwnAskers(),
         clock=house.clock,
         wake=house.wake,
         bounds=Bounds(**bounds),

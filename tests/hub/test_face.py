@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import structlog
+from sqlalchemy import select
 
+from feeds.hub_askers import OwnAskers, SharedAskers
+from syndicator.domain.tokens import Tokens
 from syndicator.store import hub_requests
-from tests.hub.conftest import FEED
+from syndicator.store.database import Database
+from syndicator.store.tables import RATE
+from syndicator.web.limits import Window
+from tests.hub.conftest import FEED, face_of
 
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+TOKENS = Tokens(b"one secret of sixteen")
 CALLBACK = "http://reader.example.org/cb"
 
 
@@ -240,3 +250,45 @@ async def test_no_log_holds_a_secret_a_callbacks_path_or_a_challenge(house, subs
     assert "callback" in told
     for hidden in ("private-path", "hidden-token", "hidden-secret", reader.asked[0]["hub.challenge"]):
         assert hidden not in told
+
+
+async def test_a_visitor_and_a_host_have_one_share_whichever_machine_answers(postgresql_url):
+    databases = [Database(postgresql_url) for _ in range(2)]
+    two = Window(2, timedelta(minutes=10))
+    machines = [SharedAskers(one, TOKENS, each=two, of_host=two) for one in databases]
+    try:
+        for take in ("visitor", "host"):
+            waits = [await getattr(machine, take)("192.0.2.7", NOW) for machine in (*machines, *machines)]
+            assert waits[:2] == [0, 0]
+            assert all(200 < wait <= 300 for wait in waits[2:])
+            assert await getattr(machines[0], take)("192.0.2.8", NOW) == 0
+        async with databases[0].reading() as session:
+            names = list(await session.scalars(select(RATE.c.name)))
+    finally:
+        for one in databases:
+            await one.close()
+    assert len(names) == 4
+    assert not [name for name in names if "192.0.2" in name], "nobody's address is kept"
+
+
+def test_a_visitor_is_the_same_for_each_machine_of_a_site_and_for_no_other_site(sqlite_database):
+    here, there, elsewhere = (
+        SharedAskers(sqlite_database, Tokens(secret.encode() * 4)) for secret in ("site", "site", "other")
+    )
+    assert here.digest("192.0.2.7") == there.digest("192.0.2.7") != elsewhere.digest("192.0.2.7")
+    assert here.digest("192.0.2.7") != here.digest("192.0.2.8")
+    assert len(here.digest("192.0.2.7")) == len(OwnAskers().digest("192.0.2.7")) == 32
+
+
+async def test_machines_of_one_site_count_what_an_asker_holds_together(house):
+    statuses = []
+    for number in range(3):
+        machine = OwnAskers()
+        machine.digest = SharedAskers(house.database, TOKENS).digest
+        fields = form(house, **{"hub.callback": f"http://reader{number}.example.com/cb"})
+        async with (
+            face_of(house, askers=machine, requests_asker=2) as client,
+            client.post("/hub", data=fields) as answer,
+        ):
+            statuses.append(answer.status)
+    assert statuses == [202, 202, 429]
