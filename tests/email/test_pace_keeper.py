@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import insert, text
+from structlog.testing import capture_logs
 
 from bots.email.pace.alarm import Alarms
 from bots.email.pace.heard import Heard
@@ -207,3 +208,41 @@ async def test_the_shares_are_shown(database):
     await keeper.keep(NOW)
     assert metrics.mail_shares.labels("hard")._value.get() == pytest.approx(0.03)
     assert metrics.mail_domains.labels("slowed")._value.get() == 0
+
+
+async def test_a_pause_that_is_none_of_mails_is_neither_taken_up_nor_logged(database):
+    now = NOW
+    async with database.writing() as session:
+        for scope in ("chat:123456789", "crowd:@press", "relay"):
+            await pauses.pause(session, scope, NOW + timedelta(hours=1), "kept")
+    pace = Pace(LIMITS)
+    keeper = Keeper(pace, database, clock=lambda: now, metrics=Metrics())
+    with capture_logs() as logs:
+        await keeper.restore(now)
+        now += timedelta(seconds=6)
+        await keeper.keep(now)
+    assert logs == []
+    assert pace.ready_at(now) == NOW + timedelta(hours=1)
+
+
+async def test_a_database_that_is_away_is_told_once_and_its_return_once(sqlite_database, monkeypatch):
+    usual, away = sqlite_database.writing, True
+
+    @asynccontextmanager
+    async def writing():
+        if away:
+            raise OSError("away")
+        async with usual() as session:
+            yield session
+
+    monkeypatch.setattr(sqlite_database, "writing", writing)
+    pace = Pace(LIMITS)
+    keeper = keeper_of(pace, sqlite_database)
+    with capture_logs() as logs:
+        send(pace, 1)
+        for _ in range(20):
+            await keeper.keep(NOW)
+        away = False
+        for _ in range(3):
+            await keeper.keep(NOW)
+    assert [one["log_level"] for one in logs] == ["warning", "info"]

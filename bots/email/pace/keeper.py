@@ -81,6 +81,7 @@ class Keeper:
         self._asked_at: datetime | None = None
         self._read_at: datetime | None = None
         self._looked_at: datetime | None = None
+        self._failing = False
         self._ends = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
 
@@ -107,12 +108,12 @@ class Keeper:
         today = warm_up.day(now.timestamp())
         begins = datetime.combine(today, time.min, warm_up.zone)
         async with self._database.reading() as session:
-            kept = await pauses.all(session)
+            kept = await pauses.of_mail(session, now)
             taken = (await mail_days.taken(session, today)).get(today, 0)
             if not warm_up.is_over(now.timestamp()):
                 taken = max(taken, await mail_days.settled_since(session, begins))
         self._pace.restore([Pause(*one) for one in kept], now)
-        self._kept = {scope: until for scope, until, _ in kept if until > now}
+        self._kept = {scope: until for scope, until, _ in kept}
         warm_up.know(today, taken)
 
     async def keep(self, now: datetime) -> None:
@@ -124,7 +125,13 @@ class Keeper:
             await self._heed(now)
             await self._look(now)
         except (SQLAlchemyError, OSError) as error:
-            log.warning("the pace of mail cannot be kept yet", reason=type(error).__name__)
+            if not self._failing:
+                log.warning("the pace of mail cannot be kept yet", reason=type(error).__name__)
+            self._failing = True
+        else:
+            if self._failing:
+                log.info("the pace of mail is kept again")
+            self._failing = False
         if self._rate is not None and (self._seen_at is None or self._ticks() - self._seen_at > BELIEVED):
             self._shares_from = None
             self._pace.share(NO_SHARE)
