@@ -50,6 +50,9 @@ class Belt:
                 self._failing = True
                 log.warning("what others write cannot be seen now", reason=str(error))
             return
+        except Exception:
+            log.exception("what others write cannot be seen now")
+            return
         self._failing = False
         if found != self._last:
             self._last = found
