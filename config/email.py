@@ -77,9 +77,9 @@ class EmailSettings(Section):
     """The mail relay, or a folder of .eml files.
 
     `per_second` holds for all mail together, `domain_per_second` and `domain_connections` for each receiving domain
-    that `domains` does not name (None: until it asks for less). `connections` are each worker's own. `warm_up_from` is the first day of an address that
-    nobody knows yet: `warm_up_first` mails on that day, twice as many on each day after it, until nothing is held
-    back; confirmations, corrections and urgent releases are never held back by it.
+    that `domains` does not name (None: until it asks for less). `connections` are each worker's own. `warm_up_from` is
+    the first day of an address that nobody knows yet: `warm_up_first` mails on that day, twice as many on each day
+    after it, until nothing is held back; confirmations, corrections and urgent releases are never held back by it.
     """
 
     transport: Literal["file", "smtp"] = "file"

@@ -55,7 +55,8 @@ class Relay:
     Stages: CONNECT EHLO STARTTLS AUTH MAIL RCPT DATA BODY END RSET. What to do is a reply, DROP, HANG or WAIT; BODY
     acts when the message begins, END after the final dot. `scripts` does the same for a single recipient: stage by
     address. `mails` are the bytes that came, `taken` those that were answered with 2xx, each with its sender and
-    recipient. What a client must not do stands in `faults`: commands in an order or a group that RFC 5321 and 2920 forbid.
+    recipient. What a client must not do stands in `faults`: commands in an order or a group that RFC 5321 and 2920
+    forbid.
     With `takes_void` DATA is accepted even where every recipient was refused.
     """
 
