@@ -67,13 +67,17 @@ class Desk:
         number = update.update_id
         if number in self._under_way or number in self._known:
             return
-        way = self._turnstile.way(update)
+        try:
+            way = self._turnstile.way(update)
+            who = update.effective_chat or update.effective_user
+            lock = self._locks.setdefault(who.id if who else 0, asyncio.Lock())
+        except Exception as error:  # noqa: BLE001  # rule 4: the library does not look whether a chat's number is one
+            log.error("telegram: an update could not be handled", error=fault(error))  # noqa: TRY400
+            way = Way.OUT
         if way is Way.OUT:
             self._remember(number)
             return
         handle = self._handle if way is Way.IN else self._slow
-        who = update.effective_chat or update.effective_user
-        lock = self._locks.setdefault(who.id if who else 0, asyncio.Lock())
         self._under_way[number] = asyncio.create_task(
             self._work(handle, update, lock), name=f"telegram-update-{number}"
         )

@@ -61,11 +61,11 @@ def read(body: bytes) -> tuple[int, dict[str, Any]] | None:
     """The update's number, and all of it; None, and a line in the log, if it is none."""
     try:
         given = json.loads(body)
-        number = int(given["update_id"])
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        number = given["update_id"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         log.warning("telegram: a call to our webhook is no update", error=type(error).__name__)
         return None
-    if number not in _NUMBERS:
+    if type(number) is not int or number not in _NUMBERS:
         log.warning("telegram: a call to our webhook is no update", error="its number")
         return None
     return number, given
@@ -94,6 +94,9 @@ class Door:
             return web.Response(status=400)
         try:
             kept = await self._keep(*found)
+        except RecursionError as error:  # so deep that it could just be read
+            log.warning("telegram: a call to our webhook is no update", error=type(error).__name__)
+            return web.Response(status=400)
         except (OSError, SQLAlchemyError) as error:
             log.warning("telegram: an update cannot be kept now; it comes again", reason=type(error).__name__)
             kept = False

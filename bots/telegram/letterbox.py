@@ -3,10 +3,12 @@
 Rules, in order:
 
 1. Updates are given to the desk in the order of their numbers: those of a chat one after the other, different chats
-   side by side. One that is slow holds up nobody but its own chat.
+   side by side. One that is slow holds up nobody but its own chat. Telegram calls several machines at once, and the
+   higher number may be kept first: where one is missing it has `GAP` seconds to come. What comes later than that (it
+   was refused, or lost its way, and was brought again) is dealt with when it comes.
 2. An update is done once the desk has dealt with it, and that is written at once. One that was under way when this
    process ended is dealt with once more by the next; handlers are safe to repeat (`desk`).
-3. What cannot be read is told, and counts as done: the next process would read it no better.
+3. What cannot be read, or not be begun with, is told, and counts as done: the next process would read it no better.
 4. While the bot is not up, nothing is taken.
 
 It is a room of its own, see `domain.ports.Workplace`.
@@ -14,13 +16,16 @@ It is a room of its own, see `domain.ports.Workplace`.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from telegram import Bot
+import structlog
+from telegram import Bot, Update
 
 from bots.telegram.desk import Desk
+from bots.telegram.trouble import fault
 from bots.telegram.webhook import as_update
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Clock, Done, Handler, Job, Turn, Verdict
@@ -33,13 +38,23 @@ UPDATES = "telegram-updates"
 AT_ONCE = 100
 QUICK = 0.3  # seconds that most handlers need at most
 SOON = timedelta(seconds=1)
+GAP = 0.2  # seconds: two calls that Telegram makes at the same time are kept this close to each other
+
+log = structlog.get_logger()
 
 
 class Letterbox:
-    """Empties it. `number` is the bot's own."""
+    """Empties it. `number` is the bot's own, `sleep` waits so many seconds."""
 
     def __init__(
-        self, database: Database, number: int, bot: Bot, desk: Desk, is_up: Callable[[], bool], clock: Clock
+        self,
+        database: Database,
+        number: int,
+        bot: Bot,
+        desk: Desk,
+        is_up: Callable[[], bool],
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._number = number
@@ -47,6 +62,8 @@ class Letterbox:
         self._desk = desk
         self._is_up = is_up
         self._clock = clock
+        self._sleep = sleep
+        self._highest: int | None = None  # of those that were given to the desk
         self._taken: set[int] = set()  # given to the desk, and not written as done yet
         self._unreadable: set[int] = set()
 
@@ -82,19 +99,45 @@ class Letterbox:
             await self._settle()
         finally:
             self._taken.clear()
+            self._unreadable.clear()
+            self._highest = None
 
     async def _take(self) -> int:
         """Give the desk what is not in hand; how many those were."""
-        async with self._database.reading() as session:
-            found = await telegram_updates.waiting(session, self._number, AT_ONCE, self._taken)
+        found = await self._waiting()
+        if self._lacks([number for number, _ in found]):
+            await self._sleep(GAP)
+            found = await self._waiting()
         for number, body in found:
             self._taken.add(number)
-            update = as_update(number, json.loads(body), self._bot)
+            self._highest = max(number, self._highest or 0)
+            update = self._read(number, body)
             if update is None:
                 self._unreadable.add(number)
             else:
                 self._desk.take(update)
         return len(found)
+
+    async def _waiting(self) -> Sequence[tuple[int, str]]:
+        async with self._database.reading() as session:
+            return await telegram_updates.waiting(session, self._number, AT_ONCE, self._taken)
+
+    def _lacks(self, numbers: Iterable[int]) -> bool:
+        """Whether one is missing before or among these, which are in order (rule 1)."""
+        highest = self._highest
+        for number in numbers:
+            if highest is not None and number > highest + 1:
+                return True
+            highest = max(number, highest or 0)
+        return False
+
+    def _read(self, number: int, body: str) -> Update | None:
+        try:
+            given = json.loads(body)
+        except (ValueError, RecursionError) as error:  # it could just be read when it came, less deep in the program
+            log.warning("telegram: an update cannot be read, and is passed over", update=number, error=fault(error))
+            return None
+        return as_update(number, given, self._bot)
 
     async def _settle(self) -> None:
         """Rule 2."""

@@ -113,9 +113,9 @@ class Webhook:
 
 
 def as_update(number: int, given: dict[str, Any], bot: Bot) -> Update | None:
-    """The update; None, and a line in the log, if it cannot be read (rule 2)."""
+    """The update, under that number; None, and a line in the log, if it cannot be read (rule 2)."""
     try:
-        return Update.de_json(given, bot)
+        return Update.de_json({**given, "update_id": number}, bot)
     except Exception as error:  # noqa: BLE001  # whatever such numbers do to the library
         log.warning("telegram: an update cannot be read, and is passed over", update=number, error=fault(error))
         return None

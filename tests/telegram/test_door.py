@@ -10,16 +10,23 @@ import aiohttp
 import pytest
 from aiohttp import web
 from sqlalchemy import select, update
+from telegram import Bot
 
+from bots.telegram.desk import Desk
 from bots.telegram.door import WEBHOOK_PATH, Door
+from bots.telegram.letterbox import GAP, UPDATES, Letterbox
 from bots.telegram.opening import open_lobby
+from bots.telegram.turnstile import Turnstile
 from config.settings import TelegramSettings
+from syndicator.domain.model import Priority
+from syndicator.domain.ports import Done, Job
 from syndicator.store import telegram_updates
 from syndicator.store.database import Database, DatabaseTrouble
 from syndicator.store.tables import TELEGRAM_UPDATE
 from tests.telegram.agency import Clock
 from tests.telegram.double import TelegramDouble
 from tests.telegram.test_seat import Machine
+from tests.whole.house import Never
 
 SECRET = "s3cret-s3cret"
 BASE = "https://press.example.org"
@@ -95,6 +102,30 @@ async def empty(machine):
     raise AssertionError(await rows(machine))
 
 
+@pytest.fixture
+async def letters(sqlite_url, now):
+    """A letterbox whose desk notes the numbers that it is brought, in their order."""
+    heard = []
+
+    async def handle(update):
+        heard.append(update.update_id)
+
+    database = Database(sqlite_url)
+    desk = Desk(handle, turnstile=Turnstile(), slow=handle)
+    yield Letterbox(database, BOT, Bot(f"{BOT}:token"), desk, lambda: True, lambda: now), database, heard, now
+    await desk.close(1)
+    await database.close()
+
+
+async def keep(database, now, number, body=""):
+    async with database.writing() as session:
+        await telegram_updates.keep(session, BOT, number, body or json.dumps(said(number, 7, "/help")), now)
+
+
+async def empty_once(box, now):
+    assert isinstance(await box.empty(Job(UPDATES, UPDATES, Priority.URGENT, now), Never()), Done)
+
+
 # -- at the door
 @pytest.mark.parametrize(
     ("body", "secret", "status"),
@@ -107,6 +138,10 @@ async def empty(machine):
         (b'{"update_id": "x"}', SECRET, 400),
         (b'{"update_id": -1}', SECRET, 400),
         (b'{"update_id": 1e400}', SECRET, 400),
+        (b'{"update_id": "8"}', SECRET, 400),
+        (b'{"update_id": true}', SECRET, 400),
+        (b'{"update_id": 7.0}', SECRET, 400),
+        (b'{"update_id": 7, "message": ' + b"[" * 5000 + b"]" * 5000 + b"}", SECRET, 400),
         (b'{"update_id": 99999999999999999999}', SECRET, 400),
         (b'{"update_id": 7, "message": {"text": "\\u0000 \\ud800"}}', SECRET, 200),
     ],
@@ -185,6 +220,72 @@ async def test_an_update_that_cannot_be_read_is_passed_over_and_the_next_one_is_
     await empty(office)
     assert len(office.double.seen(7)) == 1
     assert capsys.readouterr().out.count("cannot be read, and is passed over") == 1
+
+
+@pytest.mark.parametrize(
+    "nasty",
+    [
+        {"update_id": 1, "message": {**said(1, 7, "/help")["message"], "chat": {"id": [1], "type": "private"}}},
+        {"update_id": 1, "message": {**said(1, 7, "/help")["message"], "chat": {"id": {"a": 1}, "type": "private"}}},
+        {"update_id": 1, "my_chat_member": {"chat": {"id": [1], "type": "private"}, "from": {"id": [7]}}},
+    ],
+)
+async def test_an_update_that_the_desk_cannot_begin_with_is_passed_over_and_those_beside_it_are_not(
+    machines, office, nasty, capsys
+):
+    office.double.started |= {7, 8}
+    await call(machines[0], nasty)
+    await call(machines[0], said(2, 7, "/help"))
+    await call(machines[1], said(3, 8, "/help"))
+    await office.seat.start()
+    await empty(office)
+    assert [len(office.double.seen(chat)) for chat in (7, 8)] == [1, 1]
+    assert [body for body, _ in (await rows(office)).values()] == [""] * 3
+    told = capsys.readouterr().out
+    assert "could not be handled" in told or "cannot be read" in told
+    assert "Aysel" not in told
+
+
+@pytest.mark.parametrize("body", ['{"update_id": "1"}', '{"update_id": [1]}', "[" * 5000, "no json"])
+async def test_a_row_that_cannot_be_read_is_done_with(letters, body):
+    box, database, heard, now = letters
+    await keep(database, now, 1, body)
+    await keep(database, now, 2)
+    await empty_once(box, now)
+    assert heard[-1] == 2
+    async with database.reading() as session:
+        assert not await telegram_updates.waits(session, BOT)
+
+
+async def test_what_two_machines_kept_in_the_wrong_order_is_heard_in_the_right_one(letters):
+    box, database, heard, now = letters
+    late = {101: 100, 103: 102}
+    for first, second in late.items():
+        await keep(database, now, first)
+
+        async def meanwhile(_, number=second):
+            await keep(database, now, number)
+
+        box._sleep = meanwhile
+        box._highest = first - 2
+        await empty_once(box, now)
+    assert heard == [100, 101, 102, 103]
+
+
+async def test_a_number_that_never_comes_is_waited_for_once(letters):
+    box, database, heard, now = letters
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    box._sleep = sleep
+    for numbers in ([5], [6, 7], [9], [10], [8], [11]):
+        for number in numbers:
+            await keep(database, now, number)
+        await empty_once(box, now)
+    assert heard == [5, 6, 7, 9, 10, 8, 11]
+    assert waited == [GAP]
 
 
 async def test_what_was_answered_when_the_seat_is_left_is_not_answered_again(machines, office, monkeypatch):
