@@ -8,6 +8,9 @@ Procrastinate's worker does it all, as it is; what it asks its job manager for i
    place of meanwhile is nobody's: nothing happens. What cannot be said because the database is gone is said later.
 4. A job that no handler here is known for is left to others: a newer version has put it in, and does it at once.
 5. A word that comes while the queue is asked is not forgotten: it is asked again.
+6. A job may be ours without our knowing: the line broke before the queue had said so, or the answer could not be read.
+   With each sign of life's time the queue is asked for such, and they are put in anew.
+7. A worker that ends by itself has its jobs give way, seats among them, so that it can be begun again.
 """
 
 from __future__ import annotations
@@ -94,7 +97,10 @@ class Crew(JobManager):
         self._said = asyncio.Event()
         self._owed: dict[int, tuple[Job | None, int]] = {}
         self._strangers: set[str] = set()
+        self._ours: set[int] = set()  # taken, and not given back yet
+        self._reclaimed = 0.0
         self._failing = False
+        self._ending = False
         self._alarm: asyncio.TimerHandle | None = None
         self.stopping = False
 
@@ -110,8 +116,8 @@ class Crew(JobManager):
         self._said.set()
 
     def wants_room(self, running: _Running) -> bool:
-        """Whether a running job should give way: all stops, it is not ours any more, or more important work waits."""
-        if self.stopping or running.number != self._attendance.number:
+        """Whether a running job should give way: all ends, it is not ours any more, or more important work waits."""
+        if self.stopping or self._ending or running.number != self._attendance.number:
             return True
         lane = running.job.lane
         if self._free(lane) > 0 or self._looked < running.begun:
@@ -151,11 +157,17 @@ class Crew(JobManager):
         return []
 
     async def listen_for_jobs(self, *, on_notification: Any, queues: Iterable[str] | None = None) -> None:
-        """Pass on what the process's one listener hears."""
-        while True:
-            await self._said.wait()
-            self._said.clear()
-            await on_notification(channel="", notification={"type": "job_inserted", "job_id": 0})
+        """Pass on what the process's one listener hears; it is cancelled as the worker begins to end (rule 7)."""
+        self._ending = False
+        try:
+            while True:
+                await self._said.wait()
+                self._said.clear()
+                await on_notification(channel="", notification={"type": "job_inserted", "job_id": 0})
+        finally:
+            self._ending = True
+            if not self.stopping:
+                log.error("the worker ends by itself; what it does gives way, and it is begun again")
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Row | None:
         """The most important job of a lane that has room, or None. Rule 5."""
@@ -164,7 +176,11 @@ class Crew(JobManager):
         except OSError as error:
             if not self._failing:
                 log.warning("the queue cannot be read; tried again", reason=str(error))
-            self._failing = True
+            self._failing, self._reclaimed = True, 0.0
+            return None
+        except Exception:
+            log.exception("the queue cannot be read; tried again")
+            self._reclaimed = 0.0
             return None
         self._failing = False
         return row
@@ -177,7 +193,7 @@ class Crew(JobManager):
         after, failures = self._after(running)
         try:
             await self._give_back(running.row.id or 0, after, failures)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # said now and tried again, whatever it is
             self._owed[running.row.id or 0] = after, failures
             log.warning("a finished job cannot be given back; tried again", job=running.job.key, reason=str(error))
         self.nudge()
@@ -223,9 +239,11 @@ class Crew(JobManager):
             await self._queue.done(number)
         else:
             await self._queue.put_back(number, job, failures=failures)
+        self._ours.discard(number)
 
     # -- the queue
     async def _fetch(self) -> Row | None:
+        await self._reclaim()
         while not self.stopping:
             words = self._words
             if words != self._looked_words or monotonic() - self._looked >= self._rhythm.poll:
@@ -237,6 +255,16 @@ class Crew(JobManager):
             if not lanes and words == self._words:
                 break
         return None
+
+    async def _reclaim(self) -> None:
+        """Rule 6. Jobs are taken one after the other, here and nowhere else: none is being taken meanwhile."""
+        number = self._attendance.number
+        if number is None or self.stopping or monotonic() - self._reclaimed < self._rhythm.beat:
+            return
+        strays = await self._queue.reclaim(number, self._ours)
+        self._reclaimed = monotonic()
+        if strays:
+            log.warning("jobs that were ours without our knowing are done anew", jobs=strays)
 
     def _takes(self, lane: str) -> bool:
         """Whether a job of that lane could begin here now."""
@@ -273,6 +301,7 @@ class Crew(JobManager):
                 self._board.pop(lane, None)
             return None
         running = _Running(row, job_of(row), number, monotonic())
+        self._ours.add(row.id)
         if self.stopping:
             await self._refuse(running)
             return None

@@ -9,11 +9,13 @@ Rules, in order:
 3. Its lane is its queue; the more important (smaller) priority is the larger number there.
 4. `attempts` counts failures in a row. A job that failed comes back at its time, whoever asks for it meanwhile.
 5. Due times are this program's: what is due in a minute is due a minute later by the database's clock, whatever either
-   clock shows. Where one of them was set meanwhile, so that a job would wait for longer than it should, it does not.
+   clock shows. Where that was set back meanwhile, so that a job would wait for longer than it was to, it is due.
 6. A turn of a timetable is a row of Procrastinate's own table of turns. The few that were asked for last are kept, so
    that who is late makes none twice, and a clock that was set back by more is believed.
 7. The next job is found as the library's own function finds it, but among the tasks that are known here: what a newer
    version has put in is left where it is, neither taken nor in the way of what waits behind it.
+8. Taking one is a transaction whose answer may be lost: the job then runs by the tables, and nowhere else. What a
+   worker does not know that it has is put in anew, by itself; what it had known and is dead, by a judge.
 """
 
 from __future__ import annotations
@@ -30,101 +32,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Clock, Job
-from syndicator.engine.line import MOVED, TOLD, plainly
+from syndicator.engine.line import plainly
+from syndicator.engine.statements import (
+    ASKED,
+    BACK,
+    BOARD,
+    DONE,
+    ENSURE,
+    FORGET,
+    LATE,
+    STRAYS,
+    TAKE,
+    TELL,
+    TURN,
+    WAITING,
+)
 
 __all__ = ["Lane", "Post", "Queue", "Waiting", "job_of"]
 
 MICROSECOND = timedelta(microseconds=1)
-NEW = """jsonb_to_recordset(CAST({jobs} AS jsonb)) AS new (n integer, queue text, task text, priority integer,
-    key text, args jsonb, delay double precision, failures integer)"""
-PUT = f"""
-INSERT INTO procrastinate_jobs AS waiting
-    (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts)
-SELECT queue, task, priority, key, key, args,
-    CASE WHEN delay > 0 THEN clock_timestamp() + delay * interval '1 second' END, failures
-FROM {NEW} {{also}}
-ORDER BY n
-ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET
-    priority = greatest(waiting.priority, excluded.priority),
-    attempts = greatest(waiting.attempts, excluded.attempts),
-    scheduled_at = CASE
-        WHEN excluded.attempts > waiting.attempts THEN excluded.scheduled_at
-        WHEN excluded.attempts < waiting.attempts THEN waiting.scheduled_at
-        WHEN waiting.scheduled_at > excluded.scheduled_at THEN excluded.scheduled_at
-        WHEN excluded.scheduled_at IS NOT NULL THEN waiting.scheduled_at
-    END
-WHERE excluded.priority > waiting.priority OR excluded.attempts > waiting.attempts
-    OR excluded.attempts = waiting.attempts AND waiting.scheduled_at IS NOT NULL
-        AND (excluded.scheduled_at IS NULL OR excluded.scheduled_at < waiting.scheduled_at)
-RETURNING xmax <> 0 AS moved
-"""  # noqa: S608  # put together of constants
-SAID = f"SELECT pg_notify('{MOVED}', '') FROM put WHERE moved LIMIT 1"  # noqa: S608  # a constant
-ASKED = f"WITH put AS ({PUT.format(jobs='{jobs}', also='')}) {SAID}"
-BACK = f"""
-WITH gone AS (DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing' RETURNING id),
-put AS ({PUT.format(jobs="%(jobs)s", also="CROSS JOIN gone")}) {SAID}
-"""  # noqa: S608  # put together of constants
-TURN = f"""
-WITH turn AS (
-    INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp)
-    VALUES (%(task)s, %(key)s, %(moment)s) ON CONFLICT DO NOTHING RETURNING id
-), forgotten AS (
-    DELETE FROM procrastinate_periodic_defers WHERE id IN (
-        SELECT old.id FROM procrastinate_periodic_defers AS old CROSS JOIN turn
-        WHERE old.task_name = %(task)s AND old.periodic_id = %(key)s ORDER BY old.id DESC OFFSET 4)
-), put AS ({PUT.format(jobs="%(jobs)s", also="CROSS JOIN turn")}) {SAID}
-"""  # noqa: S608  # put together of constants
-DONE = "DELETE FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing'"
-BOARD = """
-SELECT queue_name, max(priority) FILTER (WHERE known AND wait <= 0) AS priority,
-    min(wait) FILTER (WHERE known AND wait > 0) AS wait,
-    array_agg(DISTINCT task_name) FILTER (WHERE NOT known) AS strange
-FROM (SELECT queue_name, task_name, priority, task_name = ANY(%(tasks)s) AS known,
-        coalesce(extract(epoch FROM scheduled_at - now()), 0)::double precision AS wait
-    FROM procrastinate_jobs WHERE status = 'todo') AS waiting
-GROUP BY queue_name
-"""
-# Of one lock goes what is more important, then what came first, and nothing while one of it runs.
-TAKE = """
-WITH candidate AS MATERIALIZED (
-    SELECT id FROM procrastinate_jobs AS job
-    WHERE status = 'todo' AND queue_name = ANY(%(lanes)s) AND task_name = ANY(%(tasks)s)
-        AND (scheduled_at IS NULL OR scheduled_at <= now())
-        AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs AS other
-            WHERE other.lock = job.lock AND (other.status = 'doing' OR other.status = 'todo'
-                AND (other.priority > job.priority OR other.priority = job.priority AND other.id < job.id)))
-    ORDER BY priority DESC, id LIMIT 1 FOR UPDATE OF job SKIP LOCKED
-)
-UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = %(worker)s FROM candidate
-WHERE job.id = candidate.id
-RETURNING job.id, job.status, job.task_name, job.priority, job.lock, job.queueing_lock, job.args, job.scheduled_at,
-    job.queue_name, job.attempts, job.worker_id
-"""
-WAITING = """
-SELECT queueing_lock, status = 'doing' AS running, priority, attempts,
-    scheduled_at IS NULL OR scheduled_at <= now() AS due
-FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND queueing_lock IS NOT NULL
-ORDER BY status = 'todo'
-"""
-LATE = f"""
-WITH put AS (
-    UPDATE procrastinate_jobs SET scheduled_at = NULL
-    WHERE status = 'todo' AND scheduled_at > now() + interval '1 minute'
-        + greatest(interval '0', CAST(args ->> 'due' AS timestamptz) - CAST(%(now)s AS timestamptz))
-    RETURNING true AS moved
-) {SAID}
-"""  # noqa: S608  # put together of constants
-TELL = f"SELECT pg_notify('{TOLD}', '')"
-FORGET = f"""
-WITH gone AS (DELETE FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock = ANY(%(keys)s) RETURNING id)
-SELECT pg_notify('{TOLD}', '') FROM gone LIMIT 1
-"""  # noqa: S608  # put together of constants
-ENSURE = """
-INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
-SELECT CAST(%(key)s AS text), CAST(%(task)s AS text), 0, CAST(%(key)s AS text), CAST(%(key)s AS text), '{}'
-WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE lock = CAST(%(key)s AS text) AND status IN ('todo', 'doing'))
-ON CONFLICT DO NOTHING
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +94,8 @@ def rows_of(jobs_: Sequence[Job], now: datetime, failures: int = 0) -> str:
                 "task": job.name,
                 "priority": -int(job.priority),
                 "key": job.key,
-                "args": {"due": job.due.isoformat(), "args": dict(job.args)},
-                "delay": (job.due - now).total_seconds(),
+                "args": {"due": job.due.isoformat(), "args": dict(job.args), "delay": _wait(job, now)},
+                "delay": _wait(job, now),
                 "failures": failures,
             }
             for n, job in enumerate(ordered)
@@ -177,18 +103,31 @@ def rows_of(jobs_: Sequence[Job], now: datetime, failures: int = 0) -> str:
     )
 
 
+def _wait(job: Job, now: datetime) -> float:
+    """Seconds."""
+    return max((job.due - now).total_seconds(), 0.0)
+
+
 def job_of(row: jobs.Job) -> Job:
-    """Our job as it was put in; what another version wrote differently has what it needs by default."""
-    kept: Mapping[str, Any] = row.task_kwargs
-    due = datetime.fromisoformat(str(kept.get("due") or "1970-01-01T00:00:00+00:00"))
+    """Our job as it was put in; what another version wrote differently, or cannot be read, is as by default."""
+    kept: Mapping[str, Any] = row.task_kwargs if isinstance(row.task_kwargs, Mapping) else {}
+    args = kept.get("args")
     return Job(
         name=row.task_name,
         key=row.queueing_lock or f"{row.task_name}:{row.id}",
         priority=_priority(-row.priority),
-        due=due if due.tzinfo else due.replace(tzinfo=UTC),
+        due=_due(kept.get("due")),
         lane=row.queue,
-        args=dict(kept.get("args") or {}),
+        args=dict(args) if isinstance(args, Mapping) else {},
     )
+
+
+def _due(said: object) -> datetime:
+    try:
+        due = datetime.fromisoformat(str(said))
+        return (due if due.tzinfo else due.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _priority(number: int) -> Priority:
@@ -236,7 +175,7 @@ class Queue:
 
     async def catch_up(self) -> None:
         """What waits for longer than it should, since a clock was set, is due."""
-        await self._run(LATE, now=self._clock().isoformat())
+        await self._run(LATE)
 
     async def ensure(self, key: str, task: str) -> None:
         """There is a job of that lock, waiting or running."""
@@ -258,7 +197,14 @@ class Queue:
     async def take(self, lanes: Collection[str], tasks: Collection[str], worker: int) -> jobs.Job | None:
         """The next job of these lanes and tasks, that worker's from now on (rule 7)."""
         rows = await self._all(TAKE, lanes=list(lanes), tasks=list(tasks), worker=worker)
-        return jobs.Job.from_row(rows[0]) if rows else None
+        if not rows:
+            return None
+        row = jobs.Job.from_row(rows[0])
+        return row if isinstance(row.task_kwargs, dict) else row.evolve(task_kwargs={})
+
+    async def reclaim(self, worker: int, known: Collection[int]) -> Sequence[str]:
+        """Put in anew what runs under that worker's number though it knows nothing of it; the keys (rule 8)."""
+        return [row["key"] for row in await self._all(STRAYS, worker=worker, known=list(known))]
 
     async def waiting(self) -> Mapping[str, Waiting]:
         """All that waits or runs, by key; what waits, where a key does both."""
