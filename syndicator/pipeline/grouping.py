@@ -9,7 +9,8 @@ Rules, in order:
    lies with one of them (a row that cannot be read, say): each is written alone then, and only that one is told.
 4. Rows are claimed under the number by which this process counts as alive with all others (`domain.ports.Attendance`).
 5. A lane that is told to stop takes nothing from the others. It ends when the transaction that it had a part in has
-   ended; what was claimed for it is given back, untouched, at whatever moment it left.
+   ended; what was claimed for it is given back, untouched, at whatever moment it left. What cannot be given back then
+   is owed, and tried again (`clear_up`): this process may live on, and its rows are nobody else's meanwhile.
 6. Where the line breaks before the server has said that a claim is committed, that is found out before anything else is
    claimed (`store.doubts`). Nobody knows of such rows, so they go back untouched.
 """
@@ -68,6 +69,7 @@ class Grouping(Generic[Answers]):
         self._attendance = attendance
         self._queue: list[Asked[Answers]] = []
         self._doubts: list[tuple[Doubt, Sequence[Claimed]]] = []
+        self._unwanted: list[Sequence[Claimed]] = []  # rule 5: what could not be given back yet
         self._writing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -119,16 +121,19 @@ class Grouping(Generic[Answers]):
                 one.given.set_result(claimed)
 
     @property
-    def doubts(self) -> bool:
-        """Whether there are rows of which nobody knows if they were claimed (rule 6)."""
-        return bool(self._doubts)
+    def owes(self) -> bool:
+        """Whether rows are to be given back: those that could not be (rule 5), and those in doubt (rule 6)."""
+        return bool(self._unwanted or self._doubts)
 
     async def clear_up(self) -> None:
-        """Find out about them, and give back what was claimed for nobody.
+        """Give back what was claimed for nobody, as far as it was.
 
         Raises:
-            OSError: the database does not say, yet.
+            OSError: the database does not say, or take it, yet.
         """
+        while self._unwanted:
+            await self._give_up(self._unwanted[0])
+            self._unwanted.pop(0)
         if self._doubts:
             await self._transaction([])
 
@@ -164,20 +169,25 @@ class Grouping(Generic[Answers]):
     async def _give_back(self, session: AsyncSession, doubted: Sequence[tuple[Doubt, Sequence[Claimed]]]) -> None:
         for doubt, claimed in doubted:
             if await was_committed(session, doubt):
-                back = [one.settled(DeliveryState.DUE, counted=False) for one in claimed]
-                await ledger.settle(session, back, self._clock())
+                await self._untouched(session, claimed)
+
+    async def _give_up(self, claimed: Sequence[Claimed]) -> None:
+        await self._database.again(lambda session: self._untouched(session, claimed))
+
+    async def _untouched(self, session: AsyncSession, claimed: Sequence[Claimed]) -> None:
+        back = [one.settled(DeliveryState.DUE, counted=False) for one in claimed]
+        await ledger.settle(session, back, self._clock())
 
     async def _leave(self, asked: Asked[Answers]) -> None:
         """Rule 5: what nobody waits for any more goes back, once it is known what that is."""
         await asyncio.wait([asked.given])
         if asked.given.exception() is not None or not (claimed := asked.given.result()):
             return
-        back = [one.settled(DeliveryState.DUE, counted=False) for one in claimed]
         try:
-            async with self._database.writing() as session:
-                await ledger.settle(session, back, self._clock())
+            await self._give_up(claimed)
         except Exception as error:  # noqa: BLE001  # said here; nobody is left to be told
-            log.warning("rows stay `sending` until the next start", rows=len(back), reason=type(error).__name__)
+            self._unwanted.append(claimed)
+            log.warning("rows cannot be given back yet", rows=len(claimed), reason=type(error).__name__)
 
 
 def _tell(group: Sequence[Asked[Answers]], error: BaseException) -> None:

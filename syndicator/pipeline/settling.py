@@ -100,8 +100,8 @@ class Settler:
 
     @property
     def owes(self) -> bool:
-        """Whether answers wait to be written down."""
-        return bool(self._owed) or self._grouping.doubts
+        """Whether answers wait to be written down, or rows to be given back."""
+        return bool(self._owed) or self._grouping.owes
 
     async def claim(self, wish: Wish) -> Sequence[Claimed]:
         """As `ledger.claim_each`, in the transaction that all lanes share.

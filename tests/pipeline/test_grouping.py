@@ -206,6 +206,31 @@ async def test_what_cannot_be_given_back_fails_nobody_whose_rows_are_claimed(pre
     assert len(claimed) == 2
 
 
+async def test_what_could_not_be_given_back_is_owed_and_goes_back_as_soon_as_it_can(press, reader, monkeypatch):
+    [number] = await batches(press, reader, releases=1)
+    lane, go_on = await claiming(press, number, monkeypatch)
+    settle, tries = ledger.settle, []
+
+    async def fails(session, settlements, now):
+        tries.append(len(settlements))
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(ledger, "settle", fails)
+    lane.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await lane
+    assert (tries, await states(press), press.settler.owes) == ([2], ["sending"] * 2, True)
+    with pytest.raises(OSError, match="away"):
+        await press.settler.pay()
+    assert press.settler.owes
+    monkeypatch.setattr(ledger, "settle", settle)
+    await press.settler.pay()
+    assert [(row["state"], row["attempts"]) for row in await press.rows()] == [("due", 0)] * 2
+    assert not press.settler.owes
+
+
 async def test_a_batch_that_cannot_be_claimed_is_nobody_elses_trouble(press, reader, monkeypatch):
     numbers = await batches(press, reader)
     chunks = await asyncio.gather(*(press.settler.claim(Wish(number, 1)) for number in numbers))
