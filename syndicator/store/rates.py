@@ -10,7 +10,9 @@ Rules, in order:
    whoever gets one waits by a clock that only goes forward.
 3. Nobody is sent further away than `longest`: who would have to wait longer takes nothing. What stands further ahead
    than that was written under a clock that was ahead, and counts no more; it locks nobody out.
-4. A name that stands for a person is a fingerprint. What has passed says nothing, and is deleted in time (`forget`).
+4. A flow can also be measured (`meter`): each is counted, and it is said when there are more than turns. What is over
+   stays over until the flow falls below the rate.
+5. A name that stands for a person is a fingerprint. What has passed says nothing, and is deleted in time (`forget`).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from syndicator.store.columns import UtcTime
 from syndicator.store.tables import RATE
 from syndicator.store.upsert import insert_for
 
-__all__ = ["Budget", "forget", "in_haste", "later", "present", "reserve", "wait"]
+__all__ = ["Budget", "forget", "in_haste", "later", "meter", "present", "reserve", "wait"]
 
 KEPT = timedelta(hours=1)
 
@@ -132,6 +134,24 @@ async def reserve(session: AsyncSession, budget: Budget, turns: int, now: dateti
     next_turn, moment_then = found
     first: timedelta = (next_turn - taken) - moment_then - budget.every * (budget.burst - 1)
     return first
+
+
+async def meter(session: AsyncSession, budget: Budget, now: datetime | None = None) -> bool:
+    """Count one more: whether there are more than the budget has turns for (rule 4). See rule 2 for `now`.
+
+    Raises:
+        DatabaseTrouble: the database fails; nothing is counted.
+    """
+    moment, stands, every = present(now), RATE.c.turn_at, budget.every
+    full = later(session, moment, budget.longest + every)
+    begins = case((or_(stands > full, stands < moment), moment), else_=stands)
+    counted = later(session, begins, every)
+    row = insert_for(session, RATE).values(name=budget.name, turn_at=later(session, moment, every))
+    query = row.on_conflict_do_update(
+        index_elements=["name"], set_={"turn_at": case((counted > full, full), else_=counted)}
+    ).returning(stands, moment.label("moment"))
+    next_turn, moment_then = (await session.execute(query)).one()
+    return bool(next_turn - moment_then > budget.longest)
 
 
 async def in_haste(session: AsyncSession) -> None:

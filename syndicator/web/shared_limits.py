@@ -4,8 +4,8 @@ Rules, in order:
 
 1. What holds in memory holds here: a visitor has turns of their own, nobody is refused because of others, a refused
    turn is not counted, and many together make the site busy, whichever machines they met.
-2. Turns come back one by one, evenly, not all together when a window has passed: as many at once, as many in the long
-   run (`store.rates`).
+2. A visitor's turns come back one by one, evenly, not all together when a window has passed: as many at once, as many
+   in the long run (`store.rates`).
 3. Visitors stand there by fingerprints, which say nothing without the site's secret, for an hour after their last turn
    has come back. The same two statements are made for everybody, before anybody looks at what was asked for.
 """
@@ -44,7 +44,7 @@ class SharedLimits:
         async with self._database.writing() as session:
             if wait := await turn_of(session, self._tokens, "visitor", visitor, self._each, now):
                 return wait, False
-            return 0, await rates.reserve(session, self._everybody, 1, now) is None
+            return 0, await rates.meter(session, self._everybody, now)
 
 
 async def turn_of(

@@ -12,7 +12,7 @@ from syndicator.domain.tokens import Tokens
 from syndicator.pipeline.crowds import SHARE, TURNS, SharedCrowds
 from syndicator.store.database import Database
 from syndicator.store.tables import RATE
-from syndicator.web.limits import Window
+from syndicator.web.limits import Limits, Window
 from syndicator.web.shared_limits import SharedLimits
 
 TOKENS = Tokens(b"one secret of sixteen")
@@ -42,7 +42,29 @@ async def test_many_together_make_the_site_busy_and_nobody_is_refused(database, 
     limits = SharedLimits(database, TOKENS, everybody=Window(3, 3 * MINUTE))
     found = [await limits.take(f"192.0.2.{visitor}", now) for visitor in range(5)]
     assert found == [(0, False)] * 3 + [(0, True)] * 2
-    assert await limits.take("192.0.2.9", now + MINUTE) == (0, False)
+    assert await limits.take("192.0.2.8", now + MINUTE) == (0, True)
+    assert await limits.take("192.0.2.9", now + 3 * MINUTE) == (0, False)
+
+
+@pytest.mark.parametrize(("each_second", "busy"), [(2.0, True), (1.2, True), (0.8, False)])
+async def test_a_site_stays_busy_until_fewer_come_than_it_expects(database, now, each_second, busy):
+    expected = Window(20, timedelta(seconds=20))
+    shared, alone = SharedLimits(database, TOKENS, everybody=expected), Limits(everybody=expected)
+    found, as_in_memory = [], []
+    for visitor in range(100):
+        rate = 2.0 if visitor < 60 else each_second
+        now += timedelta(seconds=1 / rate)
+        wait, is_busy = await shared.take(f"192.0.2.{visitor}", now)
+        assert (wait, alone.take(f"192.0.2.{visitor}", now)) == (0, 0)
+        found.append(is_busy)
+        as_in_memory.append(alone.busy(now))
+    assert all(found[41:60]), "every one of a flood that goes on, not each second one"
+    assert found[-10:] == as_in_memory[-10:] == [busy] * 10
+
+
+async def test_machines_measure_one_flow_together(machines):
+    limits = [SharedLimits(one, TOKENS, everybody=Window(3, 3 * MINUTE)) for one in machines]
+    assert [(await limits[turn % 2].take(f"192.0.2.{turn}"))[1] for turn in range(6)] == [False] * 3 + [True] * 3
 
 
 async def test_a_refused_turn_is_not_counted_so_waiting_always_helps(database, now):
