@@ -35,6 +35,10 @@ _SAID = {
         _("Something went wrong on our side"),
         _("The fault has been recorded. Please try again in a few minutes."),
     ),
+    503: (
+        _("This is not possible at the moment"),
+        _("This should pass soon. Please try again in a minute."),
+    ),
 }
 
 

@@ -7,7 +7,7 @@
 3. `/readyz/feeds` is 200 if feeds have been built, whatever the database does: by it a balancer finds who answers what
    is kept in memory. Where no pages are served there is none.
 4. A process that serves no pages answers these three at an address of its own (`make_monitor`).
-5. `/metrics` fills the gauges that only the database knows, each time it is asked.
+5. `/metrics` fills the gauges that only the database knows, each time it is asked; while it is away, that is 503.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.store import lag, ledger, migrate, pauses, sourcing, subscriptions
-from syndicator.store.database import Database
+from syndicator.store.database import Database, DatabaseTrouble
 from syndicator.web.parts import MAX_BODY, PARTS, Parts
 from syndicator.web.rendering import NO_STORE
 
@@ -107,7 +107,10 @@ async def _ask(parts: Parts) -> bool:
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in the Prometheus text format."""
     parts = request.app[PARTS]
-    await _fill(parts)
+    try:
+        await _fill(parts)
+    except DatabaseTrouble:
+        return web.Response(status=503, text="the database is away\n", headers={"Cache-Control": NO_STORE})
     body = generate_latest(parts.metrics.registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": NO_STORE})
 

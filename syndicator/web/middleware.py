@@ -4,7 +4,8 @@ Rules, in order:
 
 1. Every request is counted by route and status, never by address.
 2. What a handler raises becomes a page in the reader's language, under /api a problem as JSON; a bug is logged with
-   its traceback and says nothing.
+   its traceback and says nothing. While the database is away it is 503 with Retry-After (RFC 9110 §15.6.4), and one
+   line in the log every `SAY_AGAIN` seconds however many ask.
 3. A public page has a weak ETag over its text; who has it already gets 304 (RFC 9110, sections 13.1.2 and 15.4.5).
 4. Texts are compressed, except private ones: a token in a compressed page could be guessed by its length (BREACH); and
    except what has been chosen for the reader's `Accept-Encoding` already, which its `Vary` tells.
@@ -18,11 +19,13 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from time import monotonic
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from syndicator.store.database import DatabaseTrouble
 from syndicator.web.api.problems import error_answer
 from syndicator.web.parts import PARTS
 
@@ -43,6 +46,8 @@ HEADERS = {
 TEXTS = ("text/", "application/xml", "application/json", "image/svg+xml")
 SMALL = 600
 BODY_SECONDS = 30.0
+SAY_AGAIN = 30.0
+TRY_AGAIN = "5"  # seconds, for visitors
 
 
 @web.middleware
@@ -67,9 +72,29 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
         if hdrs.ALLOW in error.headers:
             response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
         return response
+    except DatabaseTrouble as error:
+        _away.say(str(error))
+        response = error_answer(request, 503)
+        response.headers[hdrs.RETRY_AFTER] = TRY_AGAIN
+        return response
     except Exception:
         log.exception("request failed", method=request.method, route=_route(request))
         return error_answer(request, 500)
+
+
+class _Away:
+    """Says that the database is away, once in a while."""
+
+    def __init__(self) -> None:
+        self._said_at = -SAY_AGAIN
+
+    def say(self, reason: str) -> None:
+        if monotonic() - self._said_at >= SAY_AGAIN:
+            self._said_at = monotonic()
+            log.warning("pages cannot be made while the database is away", reason=reason)
+
+
+_away = _Away()
 
 
 def _plain(redirect: web.HTTPException) -> web.Response:

@@ -15,7 +15,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from syndicator.domain.model import Attachment
 from syndicator.domain.topics import Taxonomy
 from syndicator.store import migrate
-from syndicator.web import health
+from syndicator.store.database import DatabaseTrouble
+from syndicator.web import health, middleware
 from syndicator.web.health import make_monitor
 
 PUBLIC = ("/az/", "/az/search", "/az/feeds", "/az/privacy", "/az/topics/visas")
@@ -195,6 +196,34 @@ async def test_a_bug_becomes_a_page_that_tells_nothing_of_itself(parts, open_sit
     assert 'lang="ru"' in text
     assert "42" not in text
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_while_the_database_is_away_pages_say_when_to_come_back_and_the_log_says_it_once(
+    visitor, parts, monkeypatch, capsys
+):
+    monkeypatch.setattr(middleware, "_away", middleware._Away())
+    for way in ("reading", "writing"):
+        monkeypatch.setattr(parts.database, way, away)
+    for path in ("/ru/", "/ru/search?q=x", "/ru/releases/1-a", "/api/v1/topics", "/sitemap.xml"):
+        answer = await visitor.get(path)
+        text = await answer.text()
+        assert (answer.status, answer.headers["Retry-After"], answer.headers["Cache-Control"]) == (503, "5", "no-store")
+        assert "10.0.0.1" not in text
+        assert path.startswith(("/api", "/sitemap")) or "Сейчас это невозможно" in text
+    said = capsys.readouterr().out
+    assert said.count("while the database is away") == 1
+    assert "Traceback" not in said
+
+
+async def test_while_the_database_is_away_monitors_get_no_numbers_and_no_traceback(parts, monkeypatch, caplog):
+    monkeypatch.setattr(parts.database, "reading", away)
+    async with TestClient(TestServer(make_monitor(parts))) as client:
+        assert (await client.get("/metrics")).status == 503
+    assert not caplog.records
+
+
+def away():
+    raise DatabaseTrouble("postgresql://10.0.0.1/syndicator: gone")
 
 
 async def test_a_route_of_another_room_may_state_its_own_policy(parts, open_site):

@@ -32,6 +32,7 @@ _SAID = {
     405: "This API is read only; allowed are GET, HEAD and OPTIONS.",
     413: "The request is larger than this API takes; it reads no bodies.",
     500: "Something went wrong on our side and has been recorded; try again in a few minutes.",
+    503: "The database is away for a moment; try again in a minute.",
 }
 
 
