@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from time import monotonic
 
 import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.manager import JobManager
 
 from syndicator.engine.line import plainly
-from syndicator.engine.rhythm import Rhythm
+from syndicator.engine.rhythm import Rhythm, steady
 
 __all__ = ["Attended"]
 
@@ -48,7 +47,7 @@ class Attended:
 
     def is_sure(self) -> bool:
         """Whether nobody can have taken this process for dead."""
-        return self._number is not None and monotonic() - self._beaten < self._rhythm.sure
+        return self._number is not None and steady() - self._beaten < self._rhythm.sure
 
     async def start(self) -> None:
         """Register, and go on giving signs of life.
@@ -85,11 +84,14 @@ class Attended:
                 if not failing:
                     log.warning("no sign of life can be given; tried again", reason=str(error))
                 pause, failing = min(SOON, self._rhythm.beat), True
+            except Exception:
+                log.exception("no sign of life can be given; tried again")
+                pause, failing = min(SOON, self._rhythm.beat), True
             else:
                 pause, failing = self._rhythm.beat, False
 
     async def _beat(self) -> None:
-        begun = monotonic()  # not when it was answered: others count from the moment it was written
+        begun = steady()  # not when it was answered: others count from the moment it was written
         async with plainly():
             if self._number is not None:
                 rows = await self._connector.execute_query_all_async(BEAT, number=self._number)

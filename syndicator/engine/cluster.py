@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
 from procrastinate import App, JobContext
@@ -40,6 +41,8 @@ log = structlog.get_logger()
 
 ALL = 1000  # jobs side by side, of all lanes: each lane has its own limit
 LONGEST_PAUSE = 5.0  # seconds before a worker that ended by itself is begun again
+ENDING = 20.0  # seconds for what runs to give way, where a worker ends by itself; a seat's Part ends whatever it takes
+CALM = 60.0  # seconds of work after which such an end is the first one again
 GOODBYE = 3.0  # seconds for the database to hear what was cancelled, and that this process leaves
 
 for noisy in ("procrastinate", "psycopg.pool"):  # what matters of it is said here, in one line
@@ -220,15 +223,17 @@ class ClusterEngine:
                 fetch_job_polling_interval=self._rhythm.poll,
                 install_signal_handlers=False,
                 delete_jobs="always",
+                shutdown_graceful_timeout=ENDING,
             )
+            begun = monotonic()
             try:
                 await self._worker.run()  # type: ignore[no-untyped-call]  # the library does not say
             except Exception as error:
-                log.exception("the worker ended; begun again", again_in_seconds=pause, reason=str(error))
+                log.exception("the worker ended; begun again", reason=str(error))
             if self._stopping.is_set():
                 return
+            pause = 0.1 if monotonic() - begun >= CALM else min(pause * 2, LONGEST_PAUSE)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _pay(self) -> None:
         """What could not be given back is, as soon as that goes."""
@@ -240,6 +245,8 @@ class ClusterEngine:
                     await self._crew.pay()
                 except OSError:
                     continue  # said when it first failed
+                except Exception:
+                    log.exception("a finished job cannot be given back; tried again")
 
 
 def _app(crew: Crew, names: Iterable[str]) -> App:

@@ -6,7 +6,8 @@ Rules, in order:
    steady clock, while it looked all the time. After a gap in looking (the database was gone, this process was frozen)
    counting begins anew for all: then all look dead.
 2. Jobs of the dead are replaced: a new one, under a new number, for each. A frozen worker that wakes up finishes
-   nothing. Its row goes in the same transaction, so that it takes nothing new.
+   nothing. Its row goes in the same transaction, so that it takes nothing new. A job that brings down whoever runs it
+   waits from the third time on, longer each time, and is named in the log; a seat never waits.
 3. Several judges agree: the row is taken away by one of them, and only as it was seen.
 4. Afterwards whoever keeps the ledger is told, and from time to time besides: a judge may die between the two.
 """
@@ -17,17 +18,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from time import monotonic
 
 import structlog
 from procrastinate import PsycopgConnector
 
-from syndicator.engine.line import MOVED, plainly
-from syndicator.engine.rhythm import Rhythm
+from syndicator.engine.line import plainly
+from syndicator.engine.rhythm import Rhythm, steady
+from syndicator.engine.statements import DIED
 
 __all__ = ["Judge"]
 
 log = structlog.get_logger()
+
+SAID = 20  # jobs named in one line
 
 LOOK = """
 SELECT id, last_heartbeat,
@@ -35,18 +38,6 @@ SELECT id, last_heartbeat,
 FROM procrastinate_workers
 """
 SEEN = "SELECT id FROM procrastinate_workers WHERE id = %s AND last_heartbeat = %s FOR UPDATE SKIP LOCKED"
-# Taken away and put in anew; one that waits already takes its place. What never failed comes before what did.
-REPLACE = f"""
-WITH gone AS (
-    DELETE FROM procrastinate_jobs WHERE status = 'doing' AND (worker_id = ANY(%s) OR worker_id IS NULL) RETURNING *
-), put AS (
-    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, attempts)
-    SELECT queue_name, task_name, priority, lock, queueing_lock, args, attempts FROM gone ORDER BY gone.id
-    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET scheduled_at = NULL
-    RETURNING id
-)
-SELECT count(*), pg_notify('{MOVED}', '') FROM put
-"""  # noqa: S608  # a constant
 BURY = "DELETE FROM procrastinate_workers WHERE id = ANY(%s)"
 
 
@@ -105,7 +96,7 @@ class Judge:
         while True:
             await asyncio.sleep(self._rhythm.look)
             try:
-                await self.look(monotonic())
+                await self.look(steady())
                 failing = False
             except OSError as error:
                 if not failing:
@@ -139,9 +130,10 @@ class Judge:
             for worker, sign in silent.items():
                 if await (await line.execute(SEEN, (worker, sign))).fetchone():
                     dead.append(worker)
-            replaced = await (await line.execute(REPLACE, (dead,))).fetchone()
+            jobs = [row[0] for row in await (await line.execute(DIED, {"dead": dead})).fetchall()]
             await line.execute(BURY, (dead,))
-        jobs = replaced[0] if replaced else 0
         if dead or jobs:
-            log.warning("workers died; their jobs are done anew", workers=dead, jobs=jobs)
+            log.warning(
+                "workers died; their jobs are done anew", workers=dead, jobs=jobs[:SAID], and_more=len(jobs[SAID:])
+            )
         return bool(dead or jobs)

@@ -132,6 +132,9 @@ class Listener:
                     pause = 0.1
                     log.warning("the line that listens is lost; tried again", reason=str(error))
                 self.listens.clear()
+            except Exception:
+                log.exception("the line that listens is lost; tried again")
+                self.listens.clear()
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -110,7 +110,7 @@ def _wait(job: Job, now: datetime) -> float:
 
 def job_of(row: jobs.Job) -> Job:
     """Our job as it was put in; what another version wrote differently, or cannot be read, is as by default."""
-    kept: Mapping[str, Any] = row.task_kwargs if isinstance(row.task_kwargs, Mapping) else {}
+    kept: Mapping[str, Any] = row.task_kwargs
     args = kept.get("args")
     return Job(
         name=row.task_name,
@@ -199,8 +199,8 @@ class Queue:
         rows = await self._all(TAKE, lanes=list(lanes), tasks=list(tasks), worker=worker)
         if not rows:
             return None
-        row = jobs.Job.from_row(rows[0])
-        return row if isinstance(row.task_kwargs, dict) else row.evolve(task_kwargs={})
+        args = rows[0]["args"]
+        return jobs.Job.from_row({**rows[0], "args": args if isinstance(args, dict) else {}})
 
     async def reclaim(self, worker: int, known: Collection[int]) -> Sequence[str]:
         """Put in anew what runs under that worker's number though it knows nothing of it; the keys (rule 8)."""

@@ -94,6 +94,9 @@ class Seats:
                 if not failing:
                     log.warning("seats cannot be asked for; tried again", reason=str(error))
                 failing = True
+            except Exception:
+                log.exception("seats cannot be asked for; tried again")
+                failing = True
             try:
                 await asyncio.wait_for(self._changed.wait(), self._pause(failing=failing))
             except TimeoutError:

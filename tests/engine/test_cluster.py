@@ -187,6 +187,7 @@ async def test_jobs_of_a_newer_version_are_left_to_it_and_in_nobodys_way(opened:
     old, new = Desk(), Desk()
     strange = [Job("newer", f"k{n}", Priority.URGENT, NOW, lane="main") for n in range(20)]
     untouched = "SELECT DISTINCT status::text, attempts, worker_id, scheduled_at FROM procrastinate_jobs"
+    untouched += " WHERE task_name = 'newer'"
     async with opened(new, handlers={"newer": new.handle}, start=False) as later, opened(old) as earlier:
         for one in strange:
             await later.engine.submit(one)
@@ -310,15 +311,66 @@ async def test_a_job_that_was_to_be_tried_again_soon_is_though_a_clock_was_set(o
         await until(lambda: len(tries) > 1)
 
 
-async def test_a_worker_that_ends_by_itself_is_begun_again(opened: Opening) -> None:
-    desk = Desk()
-    async with opened(desk) as floor:
-        await until(lambda: floor.engine._worker is not None)
+async def test_a_worker_that_ends_by_itself_is_begun_again_though_this_process_has_a_seat(opened: Opening) -> None:
+    desk, room = Desk(), Room()
+    async with opened(desk, seats={"hub": room}) as floor:
+        await until(lambda: room.runs)
         first = floor.engine._worker
         first.stop()
         await until(lambda: floor.engine._worker is not first)
         await floor.engine.submit(job("k"))
         await until(lambda: desk.done == ["k"])
+        await until(lambda: room.starts == 2 and room.runs)
+
+
+@pytest.mark.parametrize("args", ['{"due": "soon", "args": [1]}', '{"due": 7}', "[1]", '"text"', "{}"])
+async def test_a_job_whose_arguments_cannot_be_read_is_done_without_them_and_stops_nothing(
+    opened: Opening, args: str
+) -> None:
+    desk = Desk()
+    async with opened(desk) as floor:
+        await floor.rows(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)"
+            " VALUES ('main', 'work', 'x', 'x', %s) RETURNING id",
+            args,
+        )
+        await until(lambda: desk.done == ["x"])
+        await floor.engine.submit(job("good"))
+        await until(lambda: desk.done == ["x", "good"])
+
+
+@pytest.mark.parametrize("what", ["take", "board", "reclaim", "ensure", "done"])
+async def test_an_error_that_nobody_thought_of_stops_nothing_for_good(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    desk, room, real, failed = Desk(), Room(), getattr(Queue, what), list[str]()
+
+    async def odd(*given: Any) -> Any:
+        if not failed:
+            failed.append(what)
+            raise RuntimeError("odd")
+        return await real(*given)
+
+    monkeypatch.setattr(Queue, what, odd)
+    async with opened(desk, seats={"hub": room}) as floor:
+        await floor.engine.submit(job("k"))
+        await until(lambda: room.runs and desk.done == ["k"] and failed == [what])
+
+
+async def test_an_odd_error_in_a_sign_of_life_is_not_the_last_one(opened: Opening, monkeypatch: Any) -> None:
+    async with opened() as floor:
+        attendance = floor.engine.attendance
+        real, failed = attendance._beat, list[int]()
+
+        async def odd() -> None:
+            failed.append(1)
+            if len(failed) == 1:
+                raise RuntimeError("odd")
+            await real()
+
+        monkeypatch.setattr(attendance, "_beat", odd)
+        await until(lambda: len(failed) > 2)
+        assert attendance.is_sure()
 
 
 async def test_what_was_cancelled_at_stop_is_done_by_another_at_once(opened: Opening) -> None:

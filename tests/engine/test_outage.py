@@ -85,6 +85,50 @@ async def test_a_job_that_ends_during_an_outage_is_finished_after_it_and_once(fa
     assert desk.done == ["k"]
 
 
+SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON procrastinate_jobs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.status = 'doing') EXECUTE FUNCTION slow()
+"""
+COMMITS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+
+class Room:
+    """A Part that says whether it runs."""
+
+    runs = False
+
+    async def start(self) -> None:
+        self.runs = True
+
+    async def stop(self) -> None:
+        self.runs = False
+
+
+@pytest.mark.parametrize("what", ["a job", "a seat"])
+async def test_what_was_taken_by_a_commit_whose_answer_was_lost_is_done_within_seconds(far: Far, what: str) -> None:
+    room = Room()
+    taker = ClusterFloor(Desk(), through(far.near.url, far.line.port), more={"seats": {"telegram": room}})
+    taken = taker if what == "a seat" else far.floor
+
+    async def commits() -> bool:
+        return bool(await far.near.rows(COMMITS))
+
+    async with await AsyncConnection.connect(far.near.url, autocommit=True) as line:
+        await line.execute(SLOW)
+        try:
+            if what == "a seat":
+                await taken.engine.start()
+            else:
+                await far.near.engine.submit(job("k"))
+            await until(commits)
+            far.line.cut()
+        finally:
+            await line.execute("DROP FUNCTION slow CASCADE")  # waits for the commit
+    await until(lambda: room.runs if what == "a seat" else far.floor.desk.done == ["k"], FAST.beat + 5)
+    await taker.end()
+
+
 async def test_whoever_listens_hears_that_the_database_is_back_at_once_however_often_it_was_away(far: Far) -> None:
     listener, told = far.floor.engine._listener, list[float]()
     listener._told = lambda: told.append(monotonic())
@@ -220,6 +264,40 @@ async def test_a_job_of_the_dead_that_also_waits_is_one_job(bench: Bench) -> Non
         await bench.judge.look(tenth / 10)
         await bench.beat(1, 2)
     assert await bench.floor.rows("SELECT queueing_lock, scheduled_at FROM procrastinate_jobs") == [("b", None)]
+
+
+async def test_a_job_that_takes_the_place_of_one_of_the_dead_is_as_important_as_that_was(bench: Bench) -> None:
+    await bench.run(3, "b")
+    await bench.floor.rows("UPDATE procrastinate_jobs SET priority = -10 RETURNING id")
+    await bench.floor.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, priority)"
+        " VALUES ('main', 'work', 'b', 'b', -30) RETURNING id"
+    )
+    await bench.floor.rows("DELETE FROM procrastinate_workers WHERE id = 3 RETURNING id")
+    await bench.judge.look(0.0)
+    assert await bench.floor.rows("SELECT queueing_lock, priority FROM procrastinate_jobs") == [("b", -10)]
+
+
+@pytest.mark.parametrize(
+    ("task", "priority", "waits"),
+    [("work", -20, [0, 0, 4, 8, 16]), ("work", -10, [0, 0, 4, 5, 5]), ("seat", 0, [0, 0, 0, 0, 0])],
+)
+async def test_a_job_that_kills_whoever_runs_it_waits_from_the_third_time_on_but_a_seat_does_not(
+    bench: Bench, task: str, priority: int, waits: list[int]
+) -> None:
+    await bench.run(2, "deadly")
+    await bench.floor.rows("UPDATE procrastinate_jobs SET task_name = %s, priority = %s RETURNING id", task, priority)
+    found = []
+    for death in range(len(waits)):
+        await bench.floor.rows(
+            "UPDATE procrastinate_jobs SET status = 'doing', scheduled_at = NULL, worker_id = NULL RETURNING id"
+        )
+        await bench.judge.look(float(death))
+        [(wait,)] = await bench.floor.rows(
+            "SELECT ceil(coalesce(extract(epoch FROM scheduled_at - now()), 0))::integer FROM procrastinate_jobs"
+        )
+        found.append(wait)
+    assert found == waits
 
 
 async def test_a_job_whose_worker_has_left_is_done_anew_at_once(bench: Bench) -> None:

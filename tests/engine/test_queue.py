@@ -116,6 +116,26 @@ async def test_whatever_the_program_shows_as_time_a_minute_is_a_minute(table: Ta
     assert {wait for _, wait in (await table.waiting()).values()} == {60}
 
 
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_wait_is_kept_by_machines_whose_clocks_differ(table: Table, minutes: int) -> None:
+    there = NOW + timedelta(minutes=minutes)
+    await Queue(table.connector, lambda: there).put([job("k", due=there + timedelta(minutes=5))])
+    await table.queue.catch_up()
+    assert await table.waiting() == {"k": (20, 300)}
+
+
+async def test_a_wait_that_was_made_shorter_is_known_as_that_when_the_database_s_clock_is_set_back(
+    table: Table,
+) -> None:
+    await table.queue.put([job("k", due=NOW + DAY)])
+    await table.queue.put([job("k", due=NOW + timedelta(minutes=1))])
+    await table.queue.catch_up()
+    assert await table.waiting() == {"k": (20, 60)}
+    await table.rows("UPDATE procrastinate_jobs SET scheduled_at = scheduled_at + interval '1 hour' RETURNING id")
+    await table.queue.catch_up()
+    assert await table.waiting() == {"k": (20, 0)}
+
+
 async def test_a_job_is_committed_with_its_rows_or_not_at_all(table: Table) -> None:
     database = Database(table.url)
     database.attach(open_post(lambda: NOW))
@@ -144,19 +164,30 @@ async def test_a_job_that_waits_already_spoils_nobodys_transaction(table: Table)
     await database.close()
 
 
-async def test_turns_asked_for_by_two_timetables_are_each_one_job(table: Table) -> None:
-    made: list[int] = []
-    taking = asyncio.Lock()
+AT_ONCE = """
+CREATE FUNCTION at_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.status = 'succeeded'; RETURN NEW; END $$;
+CREATE TRIGGER at_once BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION at_once()
+"""
 
-    async def timetable() -> None:
-        for minute in range(100):
-            await table.queue.put_turn(job("poll"), NOW + timedelta(minutes=minute))
-            async with taking:
-                made.extend(number for (number,) in await table.rows("DELETE FROM procrastinate_jobs RETURNING id"))
 
-    async with asyncio.timeout(60):
-        await asyncio.gather(timetable(), timetable())
-    assert len(made) == len(set(made)) == 100
+async def test_a_thousand_turns_asked_for_by_two_timetables_are_each_one_job(table: Table) -> None:
+    connector = connector_for(table.url)
+    await connector.open_async()
+    other = Queue(connector, lambda: NOW)
+    await table.line.execute(AT_ONCE)  # so that none waits in the place of the next
+
+    async def ask(queue: Queue, minute: int) -> None:
+        await queue.put_turn(job("poll"), NOW + timedelta(minutes=minute))
+
+    try:
+        async with asyncio.timeout(60):
+            for minute in range(1000):
+                late = 0 if minute < 700 else 3  # minutes: who was frozen for a while
+                await asyncio.gather(ask(table.queue, minute), ask(other, minute - late))
+        assert await table.rows("SELECT count(*) FROM procrastinate_jobs") == [(1000,)]
+    finally:
+        await table.line.execute("DROP FUNCTION at_once CASCADE")
+        await connector.close_async()
 
 
 @pytest.mark.parametrize(("asked", "jobs"), [([0, 1, 0, 1], 2), ([0, 1, 2, -60, -59, -60], 5)])
@@ -172,6 +203,9 @@ async def test_who_is_late_asks_for_nothing_new_and_a_clock_that_was_set_back_is
 
 async def test_what_fails_says_so_in_one_line_without_what_was_to_be_written(table: Table) -> None:
     await table.line.execute("ALTER TABLE procrastinate_jobs ADD CONSTRAINT small CHECK (length(queueing_lock) < 9)")
-    with pytest.raises(QueueTrouble, match=r"^queue: [^\n]*$") as caught:
-        await table.queue.put([job("someone@example.org")])
+    try:
+        with pytest.raises(QueueTrouble, match=r"^queue: [^\n]*$") as caught:
+            await table.queue.put([job("someone@example.org")])
+    finally:
+        await table.line.execute("ALTER TABLE procrastinate_jobs DROP CONSTRAINT small")
     assert "example.org" not in str(caught.value)
