@@ -7,10 +7,13 @@ Rules, in order:
 2. The library keeps no note of its version: the last migration that was applied stands as a comment on its table.
 3. A migration that takes away what older programs call (`post` in its name) waits while others are at work, unless a
    later one needs it.
+4. What is there already is not asked for again: making an index waits for everybody who writes jobs, and everybody
+   else behind it. What is missing waits for a table 5 seconds at a time, as migrations do (`store.migrate`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from importlib import resources
 from typing import Any
 
@@ -26,8 +29,13 @@ MARK = "SELECT obj_description('procrastinate_jobs'::regclass, 'pg_class')"
 BUSY = "SELECT EXISTS (SELECT 1 FROM procrastinate_workers WHERE last_heartbeat > now() - interval '1 minute')"
 KNOWN = "SELECT to_regprocedure('procrastinate_fetch_job_v2(character varying[], bigint)') IS NOT NULL"
 # The library's query for the next job looks for others of the same lock: without this, at all that wait.
-INDEX = """CREATE INDEX IF NOT EXISTS syndicator_jobs_lock ON procrastinate_jobs (lock)
+INDEXED = "SELECT to_regclass('syndicator_jobs_lock') IS NOT NULL"
+INDEX = """CREATE INDEX syndicator_jobs_lock ON procrastinate_jobs (lock)
     WHERE status = ANY (ARRAY['todo'::procrastinate_job_status, 'doing'::procrastinate_job_status])"""
+
+
+TIMES, PAUSE = 12, 2.0  # how often a table is asked for that is in use, and the seconds between
+WAIT = "SET LOCAL lock_timeout = '5s'"
 
 
 async def upgrade(url: str) -> None:
@@ -37,9 +45,18 @@ async def upgrade(url: str) -> None:
         QueueTrouble: the database cannot be reached or changed, or its tables are of an unknown version.
     """
     try:
-        async with await psycopg.AsyncConnection.connect(url, **HERE) as line:
-            await line.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            await _upgrade(line)
+        for left in range(TIMES - 1, -1, -1):
+            try:
+                async with await psycopg.AsyncConnection.connect(url, **HERE) as line:
+                    await line.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                    await line.execute(WAIT)
+                    await _upgrade(line)
+            except psycopg.errors.LockNotAvailable:
+                if not left:
+                    raise
+                await asyncio.sleep(PAUSE)
+            else:
+                return
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()
         raise QueueTrouble(
@@ -63,7 +80,7 @@ async def is_there(url: str) -> bool:
 
 
 async def _upgrade(line: psycopg.AsyncConnection[Any]) -> None:
-    mark = _names()[-1]
+    found, mark = None, _names()[-1]
     if not await _one(line, THERE):
         await line.execute(_sql("schema.sql"))
     else:
@@ -74,8 +91,10 @@ async def _upgrade(line: psycopg.AsyncConnection[Any]) -> None:
         for name in steps:
             await line.execute(_sql("migrations", name))
         mark = max([str(found or mark), *steps])
-    await line.execute(INDEX)
-    await line.execute(f"COMMENT ON TABLE procrastinate_jobs IS '{mark}'")  # a file's name
+    if not await _one(line, INDEXED):
+        await line.execute(INDEX)
+    if mark != found:
+        await line.execute(f"COMMENT ON TABLE procrastinate_jobs IS '{mark}'")  # a file's name
 
 
 def _names() -> list[str]:

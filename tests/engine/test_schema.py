@@ -62,6 +62,41 @@ async def test_programs_that_start_at_once_make_the_tables_once(bare_url: str) -
     assert ask(bare_url, schema.MARK) == LAST
 
 
+async def test_a_start_waits_for_nobody_who_writes_jobs_where_all_is_there(queue_url: str) -> None:
+    with psycopg.connect(queue_url) as writer:
+        writer.execute("LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE")
+        async with asyncio.timeout(2):
+            await schema.upgrade(queue_url)
+
+
+async def test_what_is_missing_waits_for_who_writes_a_little_at_a_time(
+    queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "WAIT", "SET LOCAL lock_timeout = '50ms'")
+    monkeypatch.setattr(schema, "PAUSE", 0.3)
+    ask(queue_url, "DROP INDEX syndicator_jobs_lock")
+    with psycopg.connect(queue_url) as writer:
+        writer.execute("LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE")
+        making = asyncio.create_task(schema.upgrade(queue_url))
+        await asyncio.sleep(0.2)
+        ask(queue_url, "SET lock_timeout = '1s'", "DELETE FROM procrastinate_jobs")  # others write meanwhile
+    await making
+    assert ask(queue_url, schema.INDEXED)
+
+
+async def test_tables_that_stay_in_use_are_said_to_be_in_one_line(
+    queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "WAIT", "SET LOCAL lock_timeout = '20ms'")
+    monkeypatch.setattr(schema, "PAUSE", 0.0)
+    ask(queue_url, "DROP INDEX syndicator_jobs_lock")
+    with psycopg.connect(queue_url) as writer:
+        writer.execute("LOCK TABLE procrastinate_jobs IN ROW EXCLUSIVE MODE")
+        with pytest.raises(QueueTrouble, match=r"^queue: its tables cannot be made: [^\n]*lock timeout$"):
+            await schema.upgrade(queue_url)
+    await schema.upgrade(queue_url)
+
+
 async def test_an_older_library_s_tables_get_what_came_since(older_url: str) -> None:
     assert not await schema.is_there(older_url)
     await schema.upgrade(older_url)
