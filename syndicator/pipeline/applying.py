@@ -7,7 +7,7 @@ Rules, in order:
 2. `hear` looks at what is due, one by one: where the mail domain is crowded it waits for its turn (`crowds`), else it
    is `signing_up.ask` or `relocating.ask_move`. What their limits do not let through now waits until they do, for
    `PATIENCE` at most: who wants two things within an hour gets two letters. What gets no turn within that time is
-   given up, and the log says so.
+   given up, and the log says so. When the next one is due the job says itself: nobody need plan it.
 3. What cannot be dealt with is said once and dropped if it will never be otherwise, and else tried again each minute.
 """
 
@@ -20,7 +20,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.filters import BadFilter, Filter, canonical, parse
-from syndicator.domain.model import Cadence, Priority
+from syndicator.domain.jobs import applications_job
+from syndicator.domain.model import Cadence
 from syndicator.domain.ports import Again, Clock, Done, Handler, Job, Turn, Verdict
 from syndicator.domain.site import Site
 from syndicator.domain.tokens import Tokens
@@ -39,6 +40,7 @@ __all__ = ["Applications", "Applying"]
 
 log = structlog.get_logger()
 
+HELD = timedelta(seconds=1)  # until one that is due, and held by another, is looked at again
 PATIENCE = timedelta(days=1)  # a mailbox that had its share all that time is being flooded
 
 
@@ -190,11 +192,11 @@ class Applications:
     async def pending(self, now: datetime) -> Sequence[Job]:  # noqa: ARG002  # the row says when
         """The next one."""
         due = await self._applying.next_application()
-        key = "applications"
-        return [] if due is None else [Job(key, key, Priority.CONFIRMATION, due, lane="applications")]
+        return [] if due is None else [applications_job(due)]
 
     async def _look(self, job: Job, turn: Turn) -> Verdict:  # noqa: ARG002  # rows say all
         while await self._applying.hear(self._clock()):
             if turn.should_yield():
                 return Again(self._clock())
-        return Done()
+        due = await self._applying.next_application()
+        return Done() if due is None else Again(max(due, self._clock() + HELD))

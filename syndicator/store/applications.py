@@ -3,6 +3,7 @@
 Rules, in order:
 
 1. Writing one down is one INSERT, whoever's the address is: what the page answers, and when, says nothing of that.
+   Where several processes share the work, its job goes into the queue with it (`wanted`): nobody need plan it.
 2. `claim` puts a row off before it is looked at, so that two workers look at different ones, and one that cannot be
    dealt with keeps none behind it waiting.
 3. A row goes in the transaction in which it is dealt with: after a crash it was, or it was not.
@@ -20,9 +21,10 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.domain.jobs import applications_job
 from syndicator.domain.model import Cadence
 from syndicator.store.tables import APPLICATION
-from syndicator.store.wanted import tell
+from syndicator.store.wanted import tell, want
 
 __all__ = ["Application", "claim", "done", "forget", "hold", "next_due", "of", "only_newest", "put_off", "write"]
 
@@ -54,6 +56,7 @@ class Application:
 
 async def write(session: AsyncSession, application: Application) -> None:
     """Write it down; it is due at once, or when it says."""
+    due = application.due_at or application.asked_at
     values: dict[str, Any] = {
         "address": application.address,
         "subscriber_id": application.subscriber,
@@ -66,10 +69,10 @@ async def write(session: AsyncSession, application: Application) -> None:
         "is_busy": application.is_busy,
         "has_turn": application.has_turn,
         "asked_at": application.asked_at,
-        "due_at": application.due_at or application.asked_at,
+        "due_at": due,
     }
     await session.execute(insert(APPLICATION).values(values))
-    tell(session)
+    want(session, applications_job(due))
 
 
 async def only_newest(session: AsyncSession, subscriber: int) -> None:

@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. Only jobs of rows that this transaction made are wanted: their keys name those rows, so no queue has them yet.
+1. Only jobs of rows that this transaction made are wanted. Most keys name one row, so no queue has them yet; where one
+   job does all rows of a kind, the one that waits becomes earlier.
 2. Where jobs follow from the database alone (one process), nobody listens, and nothing is written.
 3. What else a change makes due is found by whoever plans (`pending`), who is told that there was one.
 """
@@ -40,7 +41,7 @@ def want(session: AsyncSession, *jobs: Job) -> None:
 
 
 def tell(session: AsyncSession) -> None:
-    """Something changes that others may have to act on: feeds, embargoes, digests, applications."""
+    """Something changes that others may have to act on: feeds, embargoes, digests."""
     want(session)
 
 

@@ -10,8 +10,10 @@ from structlog.testing import capture_logs
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import Cadence, ChannelKind
+from syndicator.domain.ports import Again, Done
 from syndicator.domain.returns import Leave
 from syndicator.pipeline import crowds
+from syndicator.pipeline.applying import Applications
 from syndicator.pipeline.crowds import Crowds
 from syndicator.pipeline.personal import Personal
 from syndicator.pipeline.returning import Returning
@@ -19,6 +21,7 @@ from syndicator.store import applications
 from syndicator.store.applications import Application
 from syndicator.store.subscriptions import Consent
 from syndicator.store.tables import APPLICATION
+from tests.pipeline.conftest import Never
 from tests.pipeline.test_relocating import NEW, Movers
 
 MINUTE = timedelta(minutes=1)
@@ -227,3 +230,24 @@ async def test_who_has_left_gets_no_letter_that_asks_for_what_was_wished_before_
     await pages.wants("a@example.org", "office")
     await pages.passes()
     assert pages.sent()[1:] == [("a@example.org", "topic=office")]
+
+
+async def test_nobody_need_plan_what_a_page_was_asked_for(pages, press):
+    posted = []
+
+    async def post(_session, jobs):
+        posted.extend((job.key, job.due) for job in jobs)
+
+    press.database.attach(post)
+    [(_, handler)] = Applications(press.subscribing, clock=lambda: press.now).handlers().items()
+    await pages.wants("a@example.org", "visas")
+    assert posted == [("applications", press.now)], "its job is in the queue with the row"
+    posted.clear()
+    assert isinstance(await handler(None, Never()), Done)
+    assert [key for key, _ in posted] == ["deliver:1"], "and so is the letter's"
+    await pages.wants("a@example.org", "office")
+    press.now += 5 * MINUTE
+    later = await handler(None, Never())
+    assert isinstance(later, Again), "what must wait comes back by itself"
+    assert later.due == press.now + 55 * MINUTE
+    press.database.attach(None)
