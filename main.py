@@ -79,8 +79,8 @@ def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRo
     )
 
 
-def open_rooms(office: Office, bell: Bell, attending: Attending) -> Rooms:
-    """Every room of a running service. Nothing is started."""
+def open_rooms(office: Office, bell: Bell, attending: Attending, roles: Collection[Role] = EVERY_ROLE) -> Rooms:
+    """Every room of a running service with these roles. Nothing is started."""
     settings, database = office.settings, office.database
     common: dict[str, Any] = {"site": office.site, "metrics": office.metrics, "clock": clock}
     words: dict[str, Any] = {"texts": office.texts, "taxonomy": office.taxonomy, "wake": bell.ring}
@@ -94,6 +94,7 @@ def open_rooms(office: Office, bell: Bell, attending: Attending) -> Rooms:
             folder=office.media,
             schedule=schedule_of(settings.digests),
             attendance=attending if settings.engine.kind == "procrastinate" else ALONE,
+            speaks=Role.BOT in roles,
             **common,
             **words,
         ),
@@ -132,7 +133,7 @@ class Root:
             office = await open_office(settings, Database(settings.database.url), wake=bell.ring, clock=clock)
             stop = asyncio.Event()
             guard = Guard(lock.held, stop)
-            service = Service(office, open_rooms(office, bell, attending), bell, attending, roles)
+            service = Service(office, open_rooms(office, bell, attending, roles), bell, attending, roles)
             await serve([*service.parts(), guard], stop)
             if guard.failed:
                 raise lock.lost()

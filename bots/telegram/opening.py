@@ -7,7 +7,7 @@ Rules, in order:
 3. The dialogue is loaded only where a bot is wanted: it takes a good part of a start.
 4. On many machines (`attendance` is given) the bot is the part of whoever has its seat
    (`Telegram.seat`). What the others need is here as well: the door for Telegram's calls, and the bot's name. A process
-   without the role `bot` asks for these alone (`open_lobby`).
+   without the role `bot` (`speaks` is false) has these alone (`open_lobby`): no bot, no dialogue, no line to Telegram.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from aiohttp import web
 from bots.telegram.audit import ChannelAudit
 from bots.telegram.channel import TelegramChannel
 from bots.telegram.door import Door
+from bots.telegram.elsewhere import Elsewhere
 from bots.telegram.handing import Still
 from bots.telegram.media import DatabaseFiles, Folder, Photos
 from bots.telegram.naming import KeptName
@@ -142,13 +143,17 @@ def open_telegram(
     schedule: Schedule | None = None,
     more: Sequence[Talk] = (),
     attendance: Attendance | None = None,
+    speaks: bool = True,
 ) -> Telegram:
     """What the settings ask for.
 
     `folder` has the pictures' bytes, `schedule` is that of digests, `more` are parts of the dialogue; `wake` is called
-    when deliveries have become due. `attendance` is that of this process among many (rule 4).
+    when deliveries have become due. `attendance` is that of this process among many, `speaks` whether it may have the
+    bot's seat (rule 4).
     """
     lobby = None if attendance is None or attendance is ALONE else open_lobby(settings, database, clock)
+    if lobby is not None and not speaks:
+        return Telegram(Elsewhere(), clock, lobby=lobby)
     if settings.token is None:
         outbox = Path(settings.outbox)
         options = ChatOptions.of(settings)
