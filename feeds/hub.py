@@ -3,7 +3,8 @@
 Rules, in order:
 
 1. News follows from comparing what is served now with what was told last: nothing is remembered, nothing can be lost
-   between a feed's change and its news. Custom feeds are made anew only when the store has changed.
+   between a feed's change and its news. Custom feeds are made anew only when the store has changed. What was told of a
+   later change of the store than this machine's feeds stand at is no news: the machine is behind the one that told it.
 2. Other hubs are told of every stream; for our own subscribers only what somebody listens to is looked at.
 3. Streams are told by one job, custom feeds by another, which takes longer. A feed that cannot be made or told just now
    holds up no other: it is said in the log, and looked at again after a while of its own.
@@ -122,6 +123,8 @@ class Hub:
 
     def _moved(self, topic: Topic) -> bool:
         """Whether a feed may have become another than what was told."""
+        if topic.built > self._topics.built:
+            return False
         if is_custom(topic.name):
             return topic.listened and topic.built != self._topics.built
         if not (topic.listened or self._hubs):

@@ -4,7 +4,7 @@ Rules, in order:
 
 1. News is one transaction: the message, a delivery for each live lease and each hub, their batches, and the version
    told. A crash before it leaves everything to be told; after it, the ledger knows.
-2. It is told once: who finds that the version or the number has moved meanwhile tells nothing.
+2. It is told once: who finds that the version has moved meanwhile, or was told of a later change, tells nothing.
 3. Newer news takes the place of older that still waits; what is being sent just then is looked at again when it is
    claimed (`sending`).
 4. Callbacks that failed lately, or answer slowly, stand apart: they wait for their time, or have batches of a less
@@ -86,7 +86,8 @@ async def begin_topic(session: AsyncSession, name: str, etag: str, built: int, n
 
 async def looked_at(session: AsyncSession, name: str, built: int) -> None:
     """A custom feed was made anew for that change, and is what it was."""
-    await session.execute(update(HUB_TOPIC).where(HUB_TOPIC.c.name == name).values(built=built))
+    older = (HUB_TOPIC.c.name == name) & (HUB_TOPIC.c.built < built)
+    await session.execute(update(HUB_TOPIC).where(older).values(built=built))
 
 
 async def forget_topic(session: AsyncSession, name: str) -> None:
@@ -114,7 +115,7 @@ async def announce(
     """
     query = select(HUB_TOPIC).where(HUB_TOPIC.c.name == name).with_for_update()
     row = (await session.execute(query)).mappings().one_or_none()
-    if row is None or row["etag"] != before:
+    if row is None or row["etag"] != before or row["built"] > built:
         return None
     number = row["number"] + 1
     told = {"etag": etag, "built": built, "number": number, "announced_at": now}
