@@ -7,7 +7,7 @@ Rules, in order:
 2. The work of the seat runs in an engine of its own, beside this process's other work; what there is to do follows
    from the database like all else.
 3. Who leaves finishes what is being sent, within `SENDING` seconds, then what is being answered, confirms it to
-   Telegram and keeps what is not kept yet: all that within what a stop has for sending. Then another may sit down.
+   Telegram and keeps what is not kept yet: all that within what a stop has for seats. Then another may sit down.
 4. Who may have been taken for dead says nothing more, wherever it was in a call (`tenure`), and what it tells the
    ledger late moves nothing there (`store.sending`).
 5. It may be taken and left many times in one process. Whoever sits down again begins anew: no pace, pause or number
@@ -29,7 +29,7 @@ from syndicator.pipeline.service import in_turn
 
 __all__ = ["Closing", "Seat", "Sender"]
 
-SENDING = 9.0  # seconds; answers in dialogues have 5 after that, and their confirmation 2
+SENDING = 6.0  # seconds; answers in dialogues have 5 after that, and their confirmation 2: `service.SEATED` in all
 
 log = structlog.get_logger()
 
@@ -80,11 +80,6 @@ class Seat:
         self._bot = bot
         self._letters = letters
         self._engine: Engine | None = None
-
-    def wake(self) -> None:
-        """Something was written somewhere: there may be work for the seat."""
-        if self._engine is not None:
-            self._engine.wake()
 
     async def start(self) -> None:
         """Sit down (rule 1)."""

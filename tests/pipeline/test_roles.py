@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bots.telegram.aims import TELLS
-from config.loading import load
-from main import clock, open_rooms
-from syndicator.pipeline.attending import Attending
-from syndicator.pipeline.bell import Bell
-from syndicator.pipeline.office import open_office
 from syndicator.pipeline.roles import EVERY_ROLE, SEATS, Role, check_roles, parse_roles, works_on
 
 
@@ -55,30 +49,3 @@ def test_who_reads_sources_and_who_does_the_rest(roles, lanes):
 
 def test_every_seat_has_a_role_that_takes_it():
     assert set(SEATS.values()) <= set(Role)
-
-
-@pytest.mark.parametrize(("roles", "has_bot"), [("web,scheduler,worker", False), ("bot", True)])
-async def test_a_process_without_the_role_bot_builds_none_and_has_its_door_and_its_name_all_the_same(
-    sqlite_database, tmp_path, roles, has_bot
-):
-    said = {
-        "ENGINE__KIND": "procrastinate",
-        "DATABASE__URL": "postgresql://nobody@127.0.0.1:1/none",
-        "SITE__BASE_URL": "https://press.example.org",
-        "TELEGRAM__TOKEN": "4242:token",
-        "TELEGRAM__MODE": "webhook",
-        "TELEGRAM__WEBHOOK_SECRET": "s3cret-s3cret",
-        "MEDIA__DIRECTORY": str(tmp_path / "media"),
-        "FEEDS__DIRECTORY": str(tmp_path / "feeds"),
-        "EMAIL__TRANSPORT": "file",
-        "EMAIL__OUTBOX": str(tmp_path / "outbox"),
-    }
-    settings = load(environ={f"SYNDICATOR_{name}": value for name, value in said.items()})
-    office = await open_office(settings, sqlite_database, wake=lambda: None, clock=clock)
-    telegram = open_rooms(office, Bell(), Attending(), parse_roles(roles)).telegram
-    assert (telegram.bot is not None) == has_bot
-    assert len(telegram.workplaces) == (2 if has_bot else 0)
-    assert telegram.routes()
-    assert telegram.lobby is not None
-    assert telegram.channel.tells == TELLS, "what others send is written down all the same"
-    await telegram.channel.close()

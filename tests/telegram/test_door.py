@@ -15,7 +15,7 @@ from telegram import Bot
 from bots.telegram.desk import Desk
 from bots.telegram.door import WEBHOOK_PATH, Door
 from bots.telegram.letterbox import GAP, UPDATES, Letterbox
-from bots.telegram.opening import open_lobby
+from bots.telegram.opening import open_lobby, open_telegram
 from bots.telegram.turnstile import Turnstile
 from config.settings import TelegramSettings
 from syndicator.domain.model import Priority
@@ -25,7 +25,7 @@ from syndicator.store.database import Database, DatabaseTrouble
 from syndicator.store.tables import TELEGRAM_UPDATE
 from tests.telegram.agency import Clock
 from tests.telegram.double import TelegramDouble
-from tests.telegram.test_seat import Machine
+from tests.telegram.test_seat import Machine, Present
 from tests.whole.house import Never
 
 SECRET = "s3cret-s3cret"
@@ -95,7 +95,7 @@ async def rows(machine):
 async def empty(machine):
     """Nothing waits any more."""
     for _ in range(300):
-        machine.seat.wake()
+        machine.hands.wake()
         if all(done for _, done in (await rows(machine)).values()):
             return
         await asyncio.sleep(0.02)
@@ -170,6 +170,29 @@ async def test_a_machine_without_webhook_has_no_door(sqlite_url, now):
     lobby = open_lobby(TelegramSettings(token="1:x", mode="polling"), database, lambda: now)
     assert not lobby.routes()
     assert not open_lobby(TelegramSettings(), database, lambda: now).parts()
+    await database.close()
+
+
+async def test_a_process_without_the_role_bot_builds_none_and_has_its_door_and_its_name_all_the_same(
+    office, sqlite_url, tmp_path, now
+):
+    rooms = {"site": None, "texts": None, "taxonomy": None, "chats": None, "folder": None, "metrics": None}
+    database = Database(sqlite_url)
+    telegram = open_telegram(
+        TelegramSettings(token=f"{BOT}:token", mode="webhook", webhook_secret=SECRET),
+        database,
+        clock=lambda: now,
+        wake=lambda: None,
+        attendance=Present(2),
+        speaks=False,
+        **rooms,
+    )
+    assert telegram.bot is None
+    assert not telegram.workplaces
+    assert len(telegram.routes()) == len(telegram.lobby.parts()) == 1
+    assert telegram.channel.tells == office.telegram.channel.tells, "what others send is written down all the same"
+    with pytest.raises(RuntimeError, match="not the role bot"):
+        await telegram.channel.send([], now)
     await database.close()
 
 
@@ -302,7 +325,7 @@ async def test_what_was_answered_when_the_seat_is_left_is_not_answered_again(mac
     await call(machines[0], said(1, 7, "/help"))
     await call(machines[0], said(2, 8, "/help"))
     for _ in range(200):
-        office.seat.wake()
+        office.hands.wake()
         if office.double.seen(8):
             break
         await asyncio.sleep(0.02)

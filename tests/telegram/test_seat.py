@@ -38,7 +38,13 @@ class Machine(Agency):
     def __init__(self, number, *given, **values):
         self.attendance = Present(number)
         super().__init__(*given, attendance=self.attendance, **values)
-        self.seat = self.telegram.seat(self.engine, self.delivery.finish)
+        self.hands = None
+        self.seat = self.telegram.seat(self.made, self.delivery.finish)
+
+    def made(self):
+        """What works in the seat, each time that it is taken; the house has the bell wake it."""
+        self.hands = self.engine()
+        return self.hands
 
     async def sit(self):
         polls = len(self.double.made("getUpdates"))
@@ -69,7 +75,7 @@ class Machine(Agency):
             if len(set(sent(self.double))) == len(PEOPLE) and len(sent(self.double)) >= times * len(PEOPLE):
                 return
             self.clock.now += timedelta(seconds=0.5)
-            self.seat.wake()
+            self.hands.wake()
             await asyncio.sleep(0.01)
         raise AssertionError(f"only {len(sent(self.double))} messages")
 
