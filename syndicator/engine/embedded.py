@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 
@@ -32,6 +33,8 @@ from syndicator.metrics import Metrics
 __all__ = ["EmbeddedEngine"]
 
 log = structlog.get_logger()
+
+QUERY = 1.0  # seconds at a stop, at least, for a question that is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class EmbeddedEngine:
         """Take nothing new; let running jobs finish their chunk within `grace` seconds, then cancel them."""
         self._stopping = True
         self._changed.set()
-        running = list(self._tasks.values())
+        running, until = list(self._tasks.values()), monotonic() + grace
         if running:
             _, late = await asyncio.wait(running, timeout=grace)
             for task in late:
@@ -138,7 +141,7 @@ class EmbeddedEngine:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         if self._loop:  # it ends by itself: cancelling would tear a query in two
-            await asyncio.wait([self._loop], timeout=grace)
+            await asyncio.wait([self._loop], timeout=max(until - monotonic(), QUERY))
             self._loop.cancel()
             self._loop = None
 

@@ -27,7 +27,7 @@ from syndicator.pipeline.opening import Stories
 from syndicator.pipeline.roles import SEATS, Role, works_on
 from syndicator.pipeline.scheduler import Scheduler
 from syndicator.pipeline.seats import Seat
-from syndicator.pipeline.service import SENDING, Running, in_turn
+from syndicator.pipeline.service import SEATED, SENDING, Running, in_turn
 from syndicator.pipeline.work import Work
 from syndicator.store import ledger, releases
 from syndicator.store.recovery import recover_dead
@@ -148,7 +148,7 @@ class Service:
         if channel is self.telegram.channel:
             sits: Part = self.telegram.seat(lambda: engine, delivery.finish)
         else:
-            sits = Running(begin=engine.start, end=lambda: in_turn(SENDING, engine.stop, delivery.finish))
+            sits = Running(begin=engine.start, end=lambda: in_turn(SEATED, engine.stop, delivery.finish))
         return [Hanging(self.bell, engine.wake), sits]
 
     # -- what both are made of

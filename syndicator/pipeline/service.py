@@ -5,6 +5,7 @@ Rules, in order:
 1. A part that cannot start stops those before it, and the reason is one clear line.
 2. SIGTERM and SIGINT stop gracefully: no new work, chunks in flight are finished and settled, all within 30 seconds.
    What is being sent gets `SENDING` of them, shared (`in_turn`); the rest is for answers of who is told, and goodbyes.
+   What a seat sends gets `SEATED`, so that the seat is free for others before this process is waited for no more.
 3. A part that fails while stopping is logged; the others are stopped all the same.
 4. A service that has lost its right to run (the database's lock) stops by itself.
 """
@@ -21,12 +22,13 @@ import structlog
 
 from syndicator.domain.ports import Part
 
-__all__ = ["GRACE", "SENDING", "Guard", "Part", "Running", "in_turn", "nothing", "serve"]
+__all__ = ["GRACE", "SEATED", "SENDING", "Guard", "Part", "Running", "in_turn", "nothing", "serve"]
 
 log = structlog.get_logger()
 
 GRACE = 30.0  # seconds from the signal to the end of the process
 SENDING = 16.0  # seconds of them for what is being sent
+SEATED = 13.0  # seconds of these for the work of a seat: who waits for that gives the seat back within `SENDING`
 
 
 async def nothing() -> None:
