@@ -50,6 +50,10 @@ class Metered:
         told = json.loads(self._process.stdout.readline())
         self._root, self._token = told["api_root"], told["token"]
 
+    @property
+    def port(self) -> int:
+        return int(self._root.rpartition(":")[2])
+
     def post_for(self, program: Program) -> Program:
         program.environ |= {
             "SYNDICATOR_TELEGRAM__TOKEN": self._token,

@@ -1,8 +1,9 @@
 """Ways for a test to make the program die at a named point, as if its machine lost power there.
 
-Only the tests' own entry program (`tests.warm`) arms them, from two variables of the environment; the product knows
-nothing of either. `TEST_DIES_AT` names a point; `TEST_RHYTHM` gives other times to a cluster
-(`syndicator.engine.rhythm`), so that a test does not wait for 20 s until a process counts as dead.
+Only the tests' own entry program (`tests.warm`) arms them, from variables of the environment; the product knows nothing
+of them. `TEST_DIES_AT` names a point; `TEST_RHYTHM` gives other times to a cluster (`syndicator.engine.rhythm`): no
+test waits for 20 s until a process counts as dead; `TEST_TRIES_AFTER` says after how many seconds what failed
+for the first time, or is not known, is sent again, which is a minute or two, and how long a relay rests.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["DIES_AT", "POINTS", "QUICK", "RHYTHM", "arm"]
+__all__ = ["DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
 
-DIES_AT, RHYTHM = "TEST_DIES_AT", "TEST_RHYTHM"
+DIES_AT, RHYTHM, TRIES_AFTER = "TEST_DIES_AT", "TEST_RHYTHM", "TEST_TRIES_AFTER"
 QUICK = json.dumps({"beat": 0.5, "sure": 3.0, "dead": 4.0, "look": 0.5, "poll": 0.5, "sweep": 5.0})
 
 
@@ -50,6 +52,11 @@ def arm(environ: Mapping[str, str]) -> None:
         made = import_module("syndicator.engine.rhythm")
         quick = made.Rhythm(**json.loads(rhythm))
         made.Rhythm.__init__.__defaults__ = tuple(getattr(quick, name) for name in made.Rhythm.__dataclass_fields__)
+    if seconds := environ.get(TRIES_AFTER):
+        retry = import_module("syndicator.domain.retry")
+        retry.FIRST_WAIT = retry.UNKNOWN_WAIT = float(seconds)
+        import_module("bots.email.pace.domain").FIRST_PAUSE = float(seconds)
+        import_module("bots.email.pace.pace").RELAY_PAUSE = timedelta(seconds=float(seconds))
     if name := environ.get(DIES_AT):
         _arm(POINTS[name])
 
