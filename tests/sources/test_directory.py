@@ -271,6 +271,57 @@ async def test_a_folder_that_lost_everything_is_no_withdrawal_of_everything(open
     assert await office.take() == []
 
 
+@pytest.mark.parametrize("unmounted", ["another process", "another folder", "another folder, a moment later"])
+async def test_one_release_is_not_withdrawn_either_where_the_folder_may_not_be_the_one_it_was_in(
+    open_office, monkeypatch, unmounted
+):
+    office = open_office(withdraw_missing=True)
+    path = office.write("a.en.txt", TEXT)
+    await office.take()
+
+    async def mounted_over(_=0):
+        office.folder.rename(office.folder.with_name("the disk"))
+        office.folder.mkdir()
+
+    if unmounted == "another process":
+        path.unlink()
+        office.source = open_office(withdraw_missing=True).source
+    elif unmounted == "another folder":
+        await mounted_over()
+    else:
+        path.unlink()
+        monkeypatch.setattr(asyncio, "sleep", mounted_over)
+        assert await office.take() == []
+    (problem,) = await office.take()
+    assert problem.reason == "the folder holds no document any more; 1 is not taken as withdrawn"
+    assert await office.take() == []
+
+
+async def test_the_only_release_of_a_folder_is_withdrawn_by_who_saw_it_there(open_office):
+    office = open_office(withdraw_missing=True)
+    path = office.write("a.en.txt", TEXT)
+    await office.take()
+    path.unlink()
+    assert [item.state for item in await office.take()] == [State.WITHDRAWN]
+    assert await office.take() == []
+
+
+async def test_a_disk_that_goes_between_two_looks_withdraws_nothing(open_office, monkeypatch):
+    office = open_office(withdraw_missing=True)
+    paths = [office.write(f"{name}.en.txt", TEXT) for name in "abc"]
+    await office.take()
+    paths[0].unlink()
+
+    async def meanwhile(_):
+        for path in paths[1:]:
+            path.unlink()
+
+    monkeypatch.setattr(asyncio, "sleep", meanwhile)
+    assert await office.take() == []
+    (problem,) = await office.take()
+    assert "3 are not taken as withdrawn" in problem.reason
+
+
 # -- size
 async def test_ten_thousand_unchanged_documents_cost_a_part_of_what_they_cost_at_first(office):
     for number in range(100):
