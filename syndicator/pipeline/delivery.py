@@ -11,7 +11,8 @@ Rules, in order:
    under way when the ledger is in trouble, or at a stop; what no channel was given yet then waits, untouched.
 4. A channel that as a whole must wait is asked before each claim: its rows stay `due`, untouched, until its time.
 5. What is claimed is sent only while this process is sure to count as alive with all others, under the number that
-   it was claimed by (`domain.ports.Attendance`): else its rows may be another's by now. They go back, uncounted.
+   it was claimed by (`domain.ports.Attendance`): else its rows may be another's by now. They go back, uncounted. Who
+   was struck off claims nothing until it is registered anew.
 6. A bug in a channel leaves its chunk `unknown`, shown and never hidden; the batch goes on.
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,6 +50,7 @@ from syndicator.pipeline.settling import Settler
 from syndicator.store.database import Database
 from syndicator.store.known import CHANNELS, LEFT_TO_OTHERS
 from syndicator.store.ledger import Claimed, Wish
+from syndicator.store.registered import StruckOff
 
 __all__ = ["Delivery"]
 
@@ -108,7 +111,10 @@ class Delivery:
                     return Again(ready)
                 if not self._attendance.is_sure():
                     return Again(now + UNSURE)
-                claimed = await self._settler.claim(self._wish(channel, batch))
+                try:
+                    claimed = await self._settler.claim(self._wish(channel, batch))
+                except StruckOff:
+                    return Again(now + UNSURE)
             if not claimed:
                 break
             flight = Flight(claimed, partial(self._send, channel, claimed))
@@ -164,7 +170,8 @@ class Delivery:
         answered, last = flight.take(), None if flight.under_way else Wish(batch, 0)
         try:
             if await self._settler.settle(kind, *answered, last) is None and last is not None:
-                await self._settler.claim(last)  # it was written alone
+                with suppress(StruckOff):  # then whoever has its rows now closes it
+                    await self._settler.claim(last)  # they were written alone
         finally:
             self._wake()
 

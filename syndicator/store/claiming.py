@@ -11,7 +11,8 @@ Rules, in order:
 4. A claim says at which change its release stands, and whether nobody can have changed it before the claim is
    committed: with SQLite's one writer. What is changed after that finds the row `sending`, and follows it
    (`following`). With several writers whoever sends looks again once it is committed (`pipeline.delivery`).
-5. A row says by which process it was claimed, where there are several: what a dead one held is found by that.
+5. A row says by which process it was claimed, where there are several: what a dead one held is found by that. Who was
+   struck off claims nothing (`registered`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sqlalchemy import BigInteger, TextClause, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Cadence, ChannelKind, DeliveryState, MessageKind, SubscriptionState
-from syndicator.store import digests
+from syndicator.store import digests, registered
 from syndicator.store.batching import close_idle
 from syndicator.store.heirs import inherit
 from syndicator.store.holding import held_back, is_hushed, nothing_left
@@ -106,8 +107,9 @@ _PICKED = f"""SELECT id FROM (
 _CLAIM = """
 WITH picked (chosen) AS MATERIALIZED ({parts})
 UPDATE delivery SET state = 'sending', attempts = attempts + 1, claimed_at = :now, claimed_by = :by
-FROM picked WHERE delivery.id = picked.chosen RETURNING delivery.id, delivery.batch_id
+FROM picked WHERE delivery.id = picked.chosen{alive} RETURNING delivery.id, delivery.batch_id
 """
+_ALIVE = " AND EXISTS (SELECT FROM procrastinate_workers WHERE id = :by)"
 LOCKS = {"sqlite": "", "postgresql": " FOR UPDATE SKIP LOCKED"}
 
 # What a row says of its reader, and what all rows of a message have in common.
@@ -179,6 +181,9 @@ async def claim_each(
 
     Rows that may not be sent any more become `suppressed`, those that must wait `deferred`, and others take their
     places. Empty: nothing was due; the batch is closed then, unless rows of it are still being sent.
+
+    Raises:
+        StruckOff: whoever claims is registered no more.
     """
     found: list[list[Claimed]] = [[] for _ in wishes]
     open_ = dict(enumerate(wishes))
@@ -201,14 +206,18 @@ async def _pick(session: AsyncSession, wishes: Sequence[Wish], now: datetime, by
     for n, wish in enumerate(wishes):
         values |= {f"batch{n}": wish.batch, f"limit{n}": wish.limit}
     connection = await session.connection()
-    rows = await connection.execute(_claim(len(wishes), session.get_bind().dialect.name), values)
-    return dict(tuple(row) for row in rows)
+    asked = registered.is_asked(session, by)
+    rows = await connection.execute(_claim(len(wishes), session.get_bind().dialect.name, asked=asked), values)
+    found: Mapping[int, int] = dict(tuple(row) for row in rows)
+    if not found:
+        await registered.check(session, by)
+    return found
 
 
 @cache
-def _claim(parts: int, dialect: str) -> TextClause:
+def _claim(parts: int, dialect: str, *, asked: bool) -> TextClause:
     picked = " UNION ALL ".join(_PICKED.format(n=n, lock=LOCKS[dialect]) for n in range(parts))
-    return text(_CLAIM.format(parts=picked)).bindparams(
+    return text(_CLAIM.format(parts=picked, alive=_ALIVE if asked else "")).bindparams(
         bindparam("now", type_=UtcTime), bindparam("by", type_=BigInteger)
     )
 

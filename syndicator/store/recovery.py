@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, column, exists, literal_column, or_, select, table, true, update
+from sqlalchemy import ColumnElement, case, exists, literal_column, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, SubscriberRole
 from syndicator.domain.places import Place
 from syndicator.store.batching import ANEW, close_idle, regroup, urgency
 from syndicator.store.indexed import in_state
+from syndicator.store.registered import WORKERS
 from syndicator.store.tables import BATCH, DELIVERY, HUB_LEASE, MESSAGE, SUBSCRIBER
 from syndicator.store.wanted import tell
 
@@ -29,7 +30,6 @@ __all__ = ["recover", "recover_dead", "reopened", "retry"]
 RETRIED = (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
 BATCH_SIZE = 500
 MAX_CRASHES = 5
-WORKERS = table("procrastinate_workers", column("id"))  # the queue's own: a row for each process that counts as alive
 
 
 async def recover(session: AsyncSession, now: datetime) -> int:

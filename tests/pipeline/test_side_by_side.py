@@ -20,6 +20,7 @@ from syndicator.store import claiming, ledger, subscriptions
 from syndicator.store.database import Database
 from tests.pipeline.conftest import Never, Press
 from tests.pipeline.readers import DAY, EIGHT, HOUR, Reader, publish
+from tests.store.looked import register
 
 MAIL = ChannelKind.EMAIL
 DIGESTS = Job("digests", "digests", Priority.NORMAL, EIGHT)
@@ -46,6 +47,7 @@ def rolls():
 async def pair(rolls, postgresql_url, site, taxonomy, now):
     """Two processes with a database in common."""
     opened = [Database(postgresql_url), Database(postgresql_url)]
+    await register(opened[0], 7, 8, 9)
     yield [Press(one, site, taxonomy, now, attendance=roll) for one, roll in zip(opened, rolls, strict=True)]
     for one in opened:
         await one.close()
@@ -177,6 +179,20 @@ async def test_what_a_process_claims_while_it_is_taken_for_dead_is_not_sent_and_
     there.now += timedelta(minutes=1)
     await there.send()
     assert [letter.address for letter in there.mail.sent] == ["a@x.az"]
+
+
+async def test_who_was_struck_off_and_does_not_know_it_sends_nothing_and_comes_again(pair, rolls, reader):
+    here, _ = pair
+    await reader("a@x.az")
+    await here.harvest(here.change())
+    await here.spread()
+    rolls[0].number = 6  # it was suspended, and its clock stood still: it is sure of itself
+    assert await here.send() == 1, "it looks again later"
+    assert here.mail.sent == []
+    assert [(row["state"], row["attempts"]) for row in await here.rows()] == [("due", 0)]
+    rolls[0].number = 9
+    await here.send()
+    assert [letter.resent for letter in here.mail.sent] == [False]
 
 
 async def test_the_late_answer_of_a_frozen_process_is_refused_and_says_nothing_of_its_reader(pair, reader):

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from syndicator.domain.model import ChannelKind, DeliveryState, Priority
 from syndicator.store import ledger, wanted
 from syndicator.store.database import Database
-from tests.store.looked import drain
+from syndicator.store.registered import StruckOff
+from tests.store.looked import drain, register
 
 HOUR = timedelta(hours=1)
-ALIVE = "CREATE TABLE IF NOT EXISTS procrastinate_workers (id bigint PRIMARY KEY)"
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ async def batch(database, press, people, tell):
             await people.add(session, f"{number}@example.org")
         await tell(session)
         [found] = await ledger.open_batches(session)
+    await register(database, 7, 8, 9)
     return found.id
 
 
@@ -72,6 +73,7 @@ async def test_the_only_process_takes_up_at_its_start_whatever_was_left_by_whome
 
 async def test_of_several_processes_only_what_the_dead_held_comes_back(postgresql_url, press, people, tell, now):
     database = Database(postgresql_url)
+    await register(database, 7, 8, 9)
     async with database.writing() as session:
         await press.record(session)
         for number in range(3):
@@ -80,9 +82,7 @@ async def test_of_several_processes_only_what_the_dead_held_comes_back(postgresq
         [found] = await ledger.open_batches(session)
         for by in (None, 7, 8):
             await ledger.claim(session, found.id, now, 1, by=by)
-        await session.execute(text("DROP TABLE IF EXISTS procrastinate_workers CASCADE"))
-        await session.execute(text(ALIVE))
-        await session.execute(text("INSERT INTO procrastinate_workers (id) VALUES (8), (9)"))
+        await session.execute(text("DELETE FROM procrastinate_workers WHERE id = 7"))
         assert await ledger.recover_dead(session, now + HOUR) == 2
         assert await ledger.recover_dead(session, now + HOUR) == 0
         again = await drain(session, now + HOUR)
@@ -90,7 +90,24 @@ async def test_of_several_processes_only_what_the_dead_held_comes_back(postgresq
             ("0@example.org", True, 2),
             ("1@example.org", True, 2),
         ]
-        await session.rollback()
+    await database.close()
+
+
+async def test_who_was_struck_off_claims_nothing_until_it_is_registered_anew(postgresql_url, press, people, tell, now):
+    database = Database(postgresql_url)
+    await register(database, 9)
+    async with database.writing() as session:
+        await press.record(session)
+        await people.add(session, "0@example.org")
+        await tell(session)
+        [found] = await ledger.open_batches(session)
+    with pytest.raises(StruckOff):
+        async with database.writing() as session:
+            await ledger.claim(session, found.id, now, 1, by=7)
+    assert await states(database) == ["due"]
+    async with database.writing() as session:
+        assert [one.claimed_by for one in await ledger.claim(session, found.id, now, 1, by=9)] == [9]
+        assert await ledger.claim(session, found.id, now, 1, by=9) == [], "and finds that nothing is left"
     await database.close()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from syndicator.store import ledger
 from syndicator.store.database import Database
 from tests.bench.crowd import LANGS, NOW, announce, crowd, taxonomy
-from tests.store.looked import TELLS
+from tests.store.looked import TELLS, register
 
 READERS, STEP = 6000, 300
 LARGE = "subscriber|subscription|delivery"
@@ -43,6 +43,7 @@ async def crowded(postgresql_url):
 
 async def test_a_filled_ledger_is_read_by_its_indexes(crowded):
     message = await announce(crowded)
+    await register(crowded, 7)
     how = {"taxonomy": taxonomy(), "order": LANGS, "now": NOW, "tells": TELLS, "limit": STEP}
     async with crowded.writing() as session:
         for _ in range(3):
