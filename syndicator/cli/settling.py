@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from syndicator.cli.desk import Desk
-from syndicator.cli.output import say, show, show_one
+from syndicator.cli.output import fail, say, show, show_one
+from syndicator.domain.model import ChannelKind
 from syndicator.store import pauses
-from syndicator.store.settled_by_hand import settle_by_hand
+from syndicator.store.settled_by_hand import settle_by_hand, settle_restored, unknown_by_reason
 
 __all__ = ["UNKNOWN_HINT", "register"]
 
@@ -32,13 +33,19 @@ class Outcome(StrEnum):
 def register(deliveries: typer.Typer) -> None:
     """Add the commands."""
     deliveries.command("settle")(deliveries_settle)
+    deliveries.command("unknown")(deliveries_unknown)
     deliveries.command("resume")(deliveries_resume)
 
 
 def deliveries_settle(
     context: typer.Context,
-    delivery: Annotated[int, typer.Option("--id", help="The row.", min=1, max=2**63 - 1)],
     outcome: Annotated[Outcome, typer.Option("--as", help="sent: it stands there; failed: it does not.")],
+    delivery: Annotated[int | None, typer.Option("--id", help="The row.", min=1, max=2**63 - 1)] = None,
+    restored: Annotated[  # noqa: FBT002
+        bool, typer.Option("--restored", help="All that a restore has left unknown.")
+    ] = False,
+    channel: Annotated[ChannelKind | None, typer.Option(help="With --restored: only of this channel.")] = None,
+    release: Annotated[int | None, typer.Option(help="With --restored: only about this release.", min=1)] = None,
     message: Annotated[
         list[int] | None,
         typer.Option(help="The message's number in its chat, as its link ends; once for each part.", min=1),
@@ -49,6 +56,15 @@ def deliveries_settle(
 
     With the message's number, corrections and withdrawals change the post itself; those that came before do so now.
     """
+    if (delivery is None) != restored:
+        fail("--id N or --restored: one of them")
+    if delivery is None:
+        if message:
+            fail("--message goes with --id")
+        _settle_restored(context, outcome, channel, release, as_json=as_json)
+        return
+    if channel is not None or release is not None:
+        fail("--channel and --release go with --restored")
 
     async def work(desk: Desk) -> str:
         async with desk.database.writing() as session:
@@ -60,6 +76,33 @@ def deliveries_settle(
         show_one({"id": delivery, "state": outcome.value, "follows": follows}, "", as_json=True)
     else:
         say(f"delivery {delivery} is {outcome.value} now" + (f"; {follows}" if follows else ""))
+
+
+def _settle_restored(
+    context: typer.Context, outcome: Outcome, channel: ChannelKind | None, release: int | None, *, as_json: bool
+) -> None:
+    async def work(desk: Desk) -> int:
+        async with desk.database.writing() as session:
+            return await settle_restored(
+                session, outcome=outcome.value, channel=channel, release=release, now=desk.clock()
+            )
+
+    settled = context.obj.at_desk(work)
+    show_one({"settled": settled, "state": outcome.value}, f"{settled} deliveries are {outcome} now", as_json=as_json)
+
+
+def deliveries_unknown(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Count what nobody can tell of, by reason, channel and release. Readers of digests had no row of their own."""
+
+    async def work(desk: Desk) -> Sequence[Mapping[str, Any]]:
+        async with desk.database.reading() as session:
+            return await unknown_by_reason(session)
+
+    columns = ("deliveries", "channel", "kind", "release", "reason")
+    show(context.obj.at_desk(work), as_json=as_json, columns=columns)
 
 
 def deliveries_resume(

@@ -24,7 +24,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.pipeline.media_along import rows_into
-from syndicator.pipeline.moving_house import Bar
+from syndicator.pipeline.moving_house import Bar, current
 from syndicator.store import copying, meta, migrate, relocation
 from syndicator.store.database import DatabaseTrouble, MissingDatabase, probe, sqlite_path
 
@@ -50,10 +50,14 @@ async def back_up(url: str, file: Path, *, media: Path, now: datetime, bar: Bar)
     Raises:
         MissingDatabase: the database cannot be opened.
         DatabaseTrouble: it fails, or the file does.
+        NewerSchema: a newer version has made it, beside which this one may not run.
         OSError: the file cannot be written, or there is one.
     """
     if await asyncio.to_thread(file.exists):
         raise FileExistsError(f"{file}: is there already; nothing is written over")
+    if (path := sqlite_path(url)) is not None:
+        await probe(path, "rw")
+    await current(url)
     part = file.with_name(f".{file.name}.part")
     _forget(part)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -67,17 +71,27 @@ async def back_up(url: str, file: Path, *, media: Path, now: datetime, bar: Bar)
             await session.flush()
             files = await rows_into(there, media, now)
         await asyncio.to_thread(seal, part)
-        os.link(part, file)  # never over what somebody else has put there meanwhile
+        _name(part, file)
         return Backup(file, now, _size(file), files, secret)
     finally:
         _forget(part)
+
+
+def _name(part: Path, file: Path) -> None:
+    """Never over what somebody else has put there meanwhile."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links: FAT, many shares
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        part.replace(file)
 
 
 async def _fill(url: str, part: Path, bar: Bar) -> None:
     """All tables as of one moment."""
     path = sqlite_path(url)
     if path is not None:
-        await probe(path, "rw")
         work = asyncio.ensure_future(asyncio.to_thread(_vacuum_into, path, part))
         with bar("backing up", path.stat().st_size) as advance:
             await _watch(part, work, advance)

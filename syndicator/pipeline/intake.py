@@ -16,7 +16,7 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -118,10 +118,14 @@ class Intake:
         async with self._database.reading() as session:
             cursor = await sourcing.cursor(session, source.name)
             known = await sourcing.known(session, source.name)
+            whole = await restored.reads_all(session, source.name, self._clock())
+        seen: set[str] = set()
         group: list[_Ready] = []
         trouble: OSError | None = None
         try:
-            async for item in source.changes(cursor, known):
+            async for item in source.changes("" if whole else cursor, {} if whole else known):
+                if whole:
+                    seen.add(item.found.origin)
                 group.append(await self._ready(item))
                 if len(group) >= GROUP or sum(map(_weight, group)) >= GROUP_WEIGHT:
                     await self._take(source.name, group, tally)
@@ -130,6 +134,8 @@ class Intake:
             trouble = error
         await self._take(source.name, group, tally)
         await self._end_pass(source.name, str(trouble or ""))
+        if whole and trouble is None:
+            await self._look_for(source.name, known, seen)
         if trouble is not None:
             raise trouble
         return tally
@@ -168,15 +174,13 @@ class Intake:
             return _Ready(None, change, problem, item.cursor)
         return _Ready(prepared, change, None, item.cursor)
 
-    async def _take(
-        self, source: str, group: Sequence[_Ready], tally: Tally, *, by_hand: bool = False
-    ) -> list[Taken]:
+    async def _take(self, source: str, group: Sequence[_Ready], tally: Tally, *, by_hand: bool = False) -> list[Taken]:
         if not group:
             return []
         now = self._clock()
         async with self._database.writing() as session:
             await releases.lock_changes(session)  # before any other row: two passes never wait in a circle
-            quiet = await restored.quiet(session, source, by_hand=by_hand)
+            quiet = await restored.quiet(session, source, now, by_hand=by_hand)
             taken = [await self._store(session, ready, quiet, now) for ready in group]
             if group[-1].cursor:
                 await sourcing.advance(session, source, group[-1].cursor, now)
@@ -279,8 +283,18 @@ class Intake:
     async def _end_pass(self, source: str, problem: str) -> None:
         async with self._database.writing() as session:
             await sourcing.passed(session, source, self._clock(), problem)
-            if not problem:
-                await restored.caught_up(session, source)
+
+    async def _look_for(self, source: str, known: Collection[str], seen: Collection[str]) -> None:
+        """Whether the source is back after a restore."""
+        async with self._database.writing() as session:
+            lacks = await restored.passed(session, source, known, seen, self._clock())
+        if lacks:
+            log.warning(
+                "not back since the restore: what comes is told to nobody until it is, for an hour at most",
+                source=source,
+                lacks=lacks,
+                known=len(known),
+            )
 
 
 async def announce(session: AsyncSession, release: Release, within: timedelta, now: datetime) -> bool:
@@ -305,7 +319,7 @@ def _silence(release: Release, within: timedelta, now: datetime) -> str:
 async def _hushed(session: AsyncSession, quiet: Quiet, change: Change, taken: Taken, release: Release) -> Taken:
     """Rule 7; what became of the document then."""
     seen_at = change.seen_at if change.title else None
-    if not quiet.holds(release.public_at if taken.announced else None, seen_at):
+    if not quiet.holds(release.public_at if taken.announced else None, seen_at, change.embargo):
         return taken
     if not await restored.hush(session, release.number):
         return taken

@@ -28,7 +28,7 @@ from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase
 from syndicator.store.locks import SingleRun
 from syndicator.store.relocation import Journey
 
-__all__ = ["Bar", "Move", "move", "stay"]
+__all__ = ["Bar", "Move", "current", "move", "stay"]
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ async def move(old: str, new: str, *, media: Path, now: datetime, bar: Bar) -> M
     if _is_same(old, new):
         raise ValueError(f"--to: {shown(new)} is the database that the office is in")
     with SingleRun(old), SingleRun(new):
-        await _current(old)
+        await current(old)
         await migrate.upgrade(new)
         journey = await _begin(old, new, now)
         done = await _come(new) == journey.name
@@ -86,7 +86,13 @@ def _is_same(old: str, new: str) -> bool:
     return one.resolve() == other.resolve() if one is not None and other is not None else old == new
 
 
-async def _current(url: str) -> None:
+async def current(url: str) -> None:
+    """Whether its schema is one that this version works with; whether its office has moved away does not matter.
+
+    Raises:
+        MissingDatabase: it is older.
+        NewerSchema: it is newer, and this version may not run beside it.
+    """
     database = Database(url)
     try:
         with suppress(relocation.Moved):  # `begin` says more

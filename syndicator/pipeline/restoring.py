@@ -18,11 +18,12 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import text
@@ -34,11 +35,17 @@ from syndicator.pipeline.backing_up import seal
 from syndicator.pipeline.media_along import files_into, write_files
 from syndicator.pipeline.moving_house import Bar
 from syndicator.pipeline.replaying import replay
-from syndicator.store import copying, meta, migrate, numbering, restored
-from syndicator.store.database import Database, MissingDatabase, probe, shown, sqlite_path
+from syndicator.store import copying, meta, migrate, numbering, relocation, restored
+from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase, probe, shown, sqlite_path
 from syndicator.store.locks import SingleRun
+from syndicator.store.migrate import NewerSchema
 
 __all__ = ["Plan", "Restore", "restore"]
+
+OURS = (  # the one trigger of a database of ours
+    "CREATE TRIGGER variant_words_follow AFTER DELETE ON variant "
+    "BEGIN DELETE FROM variant_words WHERE rowid = old.id; END"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +76,29 @@ async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
     Raises:
         AlreadyRunning: a service runs on it.
         MissingDatabase: the database cannot be opened, or the file is damaged.
-        NewerSchema: a newer version made the backup.
+        NewerSchema: a newer version made the backup, or the database.
+        Moved: the office has moved away from that database.
         ValueError: the file is no backup, `until` is not between it and now, or the database is not empty.
         OSError: the disk does not allow it.
     """
-    url = settings.database.url
+    url, media = settings.database.url, Path(settings.media.directory)
     with ExitStack() as held:
         held.enter_context(SingleRun(url))
+        await _stands(url)
         if not plan.replace and (found := await _held(url)):
             raise ValueError(
                 f"{shown(url)}: is not empty ({', '.join(found[:3])}); --replace puts the backup in its place"
             )
-        work = Path(held.enter_context(_workplace(url))) / "office.db"
-        await asyncio.to_thread(_copy, plan.file, work)
+        work = Path(held.enter_context(_workplace(url, media))) / "office.db"
         inside = f"sqlite:///{work}"
-        backup_at = await _examine(inside, plan.file)
+        try:
+            await asyncio.to_thread(_copy, plan.file, work)
+            backup_at = await _examine(inside, plan.file)
+        except DatabaseTrouble as error:
+            raise MissingDatabase(str(error).replace(str(work), str(plan.file))) from None
         until = _until(plan, backup_at)
         await migrate.upgrade(inside)
         unknown = await _settle(settings, inside, backup_at, until, plan)
-        media = Path(settings.media.directory)
         path = sqlite_path(url)
         async with copying.transaction(inside) as there:
             files = await (files_into(there, media) if path is not None else write_files(there, media))
@@ -100,13 +111,25 @@ async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
         return Restore(backup_at, until, unknown, files, aside)
 
 
-def _workplace(url: str) -> tempfile.TemporaryDirectory[str]:
-    """A folder that only we can read; for SQLite where the database will be, so that it only has to be named there."""
+async def _stands(url: str) -> None:
+    """Whether that database may be the office's again.
+
+    Raises:
+        Moved: its office lives on elsewhere; two of it would tell everything twice.
+    """
+    path = sqlite_path(url)
+    if path is not None and not (path.exists() and path.stat().st_size):
+        return
+    async with copying.snapshot(url) as connection:
+        if "meta" in await copying.tables(connection):
+            await connection.run_sync(relocation.refuse)
+
+
+def _workplace(url: str, media: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder that only we can read: for SQLite where the database will be, else beside the kept files."""
     path = sqlite_path(url)
     try:
-        if path is None:
-            return tempfile.TemporaryDirectory(prefix="syndicator-restore-")
-        folder = path.resolve().parent
+        folder = media.resolve() if path is None else path.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix=".restoring-", dir=folder)
     except OSError as error:
@@ -137,14 +160,23 @@ async def _examine(inside: str, file: Path) -> datetime:
         said = await meta.get(session, meta.BACKUP) if "meta" in names else None
         if said is None:
             raise ValueError(f"{file}: is no backup of `backup`; a plain copy of a database is put in place by hand")
+        found = await session.scalars(text("SELECT sql FROM sqlite_master WHERE type IN ('trigger', 'view')"))
+        if any(" ".join(str(sql).split()) != OURS for sql in found):
+            raise ValueError(f"{file}: is no backup of `backup`: it holds a trigger or a view of somebody else's")
         await meta.forget(session, meta.BACKUP)
         await session.flush()
-        return datetime.fromisoformat(json.loads(said)["at"])
+        try:
+            return datetime.fromisoformat(json.loads(said)["at"]).astimezone(UTC)
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(f"{file}: does not say when it was made; is it a backup?") from None
 
 
 def _until(plan: Plan, backup_at: datetime) -> datetime:
-    until = plan.until or max(plan.now, backup_at)
-    if not backup_at <= until <= max(plan.now, backup_at):
+    if backup_at > plan.now:
+        at = backup_at.isoformat(timespec="seconds")
+        raise ValueError(f"{plan.file}: was made at {at}, which is still to come: set this machine's clock")
+    until = plan.until or plan.now
+    if not backup_at <= until <= plan.now:
         first, last = (one.isoformat(timespec="seconds") for one in (backup_at, plan.now))
         raise ValueError(f"--until: {until.isoformat()} is not between the backup ({first}) and now ({last})")
     return until
@@ -158,7 +190,7 @@ async def _settle(
     try:
         await replay(settings, database, until, plan.tells)
         async with database.writing() as session:
-            await restored.begin(session, backup_at, until)
+            await restored.begin(session, backup_at, until, named=plan.until is not None)
             await restored.hush(session)
             unknown = await restored.close_books(session, backup_at, plan.now)
             connection = await session.connection()
@@ -170,14 +202,21 @@ async def _settle(
 
 
 def _put(work: Path, path: Path, now: datetime) -> Path | None:
-    """Name the file as the configured one; what was there is kept aside, with what was still beside it."""
+    """Name the file as the configured one, at once; what was there is kept aside, whole, under a second name."""
     aside = None
     if path.exists():
         aside = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}")
-        for end in ("-wal", "-shm"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as was:
+            was.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing is left beside it
+        for end in ("-wal", "-shm"):  # of one that is damaged
             with suppress(FileNotFoundError):
                 path.with_name(path.name + end).replace(aside.with_name(aside.name + end))
-        path.replace(aside)
+        try:
+            os.link(path, aside)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without links
+            shutil.copy2(path, aside)
     work.replace(path)
     seal(path)
     return aside
@@ -185,7 +224,12 @@ def _put(work: Path, path: Path, now: datetime) -> Path | None:
 
 async def _pour(inside: str, url: str, bar: Bar) -> None:
     """Into PostgreSQL, in one transaction."""
-    await migrate.upgrade(url, anyway=True)
+    try:
+        await migrate.upgrade(url, anyway=True)
+    except NewerSchema:
+        raise NewerSchema(
+            f"{shown(url)}: a newer version has made what is there; restore into a new, empty database"
+        ) from None
     async with copying.snapshot(inside) as here, copying.transaction(url) as there:
         with bar("restoring", 2.0 * await copying.total(here)) as advance:
             await copying.empty(there)

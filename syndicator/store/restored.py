@@ -5,8 +5,11 @@ Rules, in order:
 1. `until` is the moment until which the lost service may have sent: the restore, unless the operator knows better.
 2. What waited to go out in the backup, and what would have come due until then, stands as `unknown`, with the reason:
    the operator sees it, and sends by `deliveries retry` what did not go out. Corrections still follow it.
-3. What the sources tell in the first whole pass after the restore was perhaps told before: releases that were public by
-   then, and changes made by then. Their messages are `hushed`: recipients are written, and stand as `unknown`.
+3. What the sources tell in the first whole pass after the restore was perhaps told before, whatever times they give it:
+   a folder that was copied back has new ones. Its messages are `hushed`: recipients are written, and stand as
+   `unknown`. Where the operator has named the moment, times count: what was public by then, and changes made by then.
+   A pass that lacks most of what the backup knows is no whole one: the folder is not back yet. After an hour of that,
+   times count as well, until it is.
 4. A document that is taken in by hand is hushed if its release was public by then; what it changes is not.
 5. All else goes out: embargoes that end later, what is new, what is changed later.
 """
@@ -14,9 +17,9 @@ Rules, in order:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,35 +29,55 @@ from syndicator.store import meta
 from syndicator.store.indexed import OPEN, in_state
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, META, SOURCE_CURSOR, SUBSCRIBER, TELEGRAM_UPDATE
 
-__all__ = ["Quiet", "Restored", "begin", "caught_up", "close_books", "hush", "keep_quiet", "of", "quiet", "reason"]
+__all__ = [
+    "MAY_HAVE_BEEN",
+    "Quiet",
+    "Restored",
+    "begin",
+    "close_books",
+    "hush",
+    "keep_quiet",
+    "of",
+    "passed",
+    "quiet",
+    "reads_all",
+    "reason",
+]
 
 RESTORED = "restored"
 BEHIND = "behind:"  # and the source's name: it was not read to its end since
 HUSHED = "hushed:"  # and the message's number
+PATIENCE = timedelta(hours=1)
+MAY_HAVE_BEEN = "restored from the backup of "
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """From which moment the backup was, and until when the lost service may have sent."""
+    """From which moment the backup was, and until when the lost service may have sent; `named` by the operator."""
 
     backup_at: datetime
     until: datetime
+    named: bool = False
 
 
 def reason(backup_at: datetime) -> str:
     """Why a row is unknown."""
-    return f"restored from the backup of {backup_at.isoformat(timespec='minutes')}: may have been sent after it"
+    return f"{MAY_HAVE_BEEN}{backup_at.isoformat(timespec='minutes')}: may have been sent after it"
 
 
 async def of(session: AsyncSession) -> Restored | None:
     """The last restore, if there was one."""
     said = await meta.get(session, RESTORED)
-    return Restored(**{name: datetime.fromisoformat(at) for name, at in json.loads(said).items()}) if said else None
+    if not said:
+        return None
+    kept = json.loads(said)
+    moments = [datetime.fromisoformat(kept[name]) for name in ("backup_at", "until")]
+    return Restored(moments[0], moments[1], named=bool(kept.get("named")))
 
 
-async def begin(session: AsyncSession, backup_at: datetime, until: datetime) -> None:
+async def begin(session: AsyncSession, backup_at: datetime, until: datetime, *, named: bool = False) -> None:
     """Note the restore, and that every source lags behind (rule 3)."""
-    said = {"backup_at": backup_at.isoformat(), "until": until.isoformat()}
+    said = {"backup_at": backup_at.isoformat(), "until": until.isoformat(), "named": named}
     await meta.put(session, RESTORED, json.dumps(said))
     for source in await session.scalars(select(SOURCE_CURSOR.c.source)):
         await meta.put(session, BEHIND + source, "")
@@ -62,32 +85,54 @@ async def begin(session: AsyncSession, backup_at: datetime, until: datetime) -> 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """What is told of a source that may have been told before."""
+    """What is told of a source that may have been told before; `timeless`: whatever times it gives (rule 3)."""
 
     until: datetime
     by_hand: bool
+    timeless: bool = False
 
-    def holds(self, public_at: datetime | None, seen_at: datetime | None) -> bool:
+    def holds(self, public_at: datetime | None, seen_at: datetime | None, embargo: datetime | None = None) -> bool:
         """Whether it is told to nobody: news that was public then, or else (None) a change that was seen then.
 
-        A change without a time (something has gone) was perhaps told too.
+        A change without a time (something has gone) was perhaps told too. An embargo is no time of a file.
         """
+        if self.timeless:
+            return embargo is None or embargo <= self.until
         if public_at is not None:
             return public_at <= self.until
         return not self.by_hand and (seen_at is None or seen_at <= self.until)
 
 
-async def quiet(session: AsyncSession, source: str, *, by_hand: bool) -> Quiet | None:
+async def quiet(session: AsyncSession, source: str, now: datetime, *, by_hand: bool) -> Quiet | None:
     """Rules 3 and 4; None where all that is found is told as usual."""
     restore = await of(session)
-    if restore is None or not (by_hand or await meta.get(session, BEHIND + source) is not None):
+    behind = None if restore is None or by_hand else await meta.get(session, BEHIND + source)
+    if restore is None or not (by_hand or behind is not None):
         return None
-    return Quiet(restore.until, by_hand)
+    return Quiet(restore.until, by_hand, timeless=not (by_hand or restore.named) and _is_awaited(behind, now))
 
 
-async def caught_up(session: AsyncSession, source: str) -> None:
-    """It was."""
-    await meta.forget(session, BEHIND + source)
+async def reads_all(session: AsyncSession, source: str, now: datetime) -> bool:
+    """Whether a pass over that source is to show everything: to see whether the source is back (rule 3)."""
+    behind = await meta.get(session, BEHIND + source)
+    return behind is not None and _is_awaited(behind, now)
+
+
+def _is_awaited(behind: str | None, now: datetime) -> bool:
+    return not behind or now - datetime.fromisoformat(behind) < PATIENCE
+
+
+async def passed(
+    session: AsyncSession, source: str, known: Collection[str], seen: Collection[str], now: datetime
+) -> int:
+    """A pass that shows everything has ended: how much it lacks of what the backup knows; 0: the source is back."""
+    lacks = len(set(known) - set(seen))
+    if lacks * 2 <= len(known):
+        await meta.forget(session, BEHIND + source)
+        return 0
+    if not await meta.get(session, BEHIND + source):
+        await meta.put(session, BEHIND + source, now.isoformat())
+    return lacks
 
 
 async def hush(session: AsyncSession, release: int | None = None) -> int:

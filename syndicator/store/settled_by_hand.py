@@ -10,6 +10,7 @@ Rules, in order:
 3. The reason says that it was done by hand; the row is never sent again.
 4. What has followed the release since could not reach that post. With its number the newest of it is opened again, and
    changes or deletes the post without another word; without it, the operator is told what is left to do by hand.
+5. What a restore has left unknown is thousands of rows of one reason: they are counted by reason, and settled together.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.chat_answers import with_found, with_said, within_reach
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, State
 from syndicator.domain.places import Place
 from syndicator.store.batching import ANEW, regroup, urgency
+from syndicator.store.indexed import in_state
+from syndicator.store.restored import MAY_HAVE_BEEN
 from syndicator.store.tables import DELIVERY, HUB_LEASE, MESSAGE, RELEASE, SUBSCRIBER
 
-__all__ = ["BY_HAND", "SETTLED", "settle_by_hand"]
+__all__ = ["BY_HAND", "SETTLED", "settle_by_hand", "settle_restored", "unknown_by_reason"]
 
 SETTLED = (DeliveryState.UNKNOWN, DeliveryState.DEFERRED)
 BY_HAND = "settled by hand"
@@ -73,6 +76,39 @@ async def settle_by_hand(
     if outcome != "sent" or MessageKind(row["kind"]) not in _BRINGING:
         return ""
     return await _follow(session, row, messages, now)
+
+
+async def unknown_by_reason(session: AsyncSession) -> Sequence[Mapping[str, Any]]:
+    """How many rows are unknown: by reason, channel and release (None: digests and others), most first."""
+    query = (
+        select(DELIVERY.c.reason, SUBSCRIBER.c.channel, MESSAGE.c.kind, MESSAGE.c.release_id.label("release"))
+        .add_columns(func.count().label("deliveries"))
+        .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
+        .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .where(in_state(DeliveryState.UNKNOWN))
+        .group_by(DELIVERY.c.reason, SUBSCRIBER.c.channel, MESSAGE.c.kind, MESSAGE.c.release_id)
+        .order_by(func.count().desc(), DELIVERY.c.reason, SUBSCRIBER.c.channel, MESSAGE.c.release_id)
+    )
+    return [dict(row) for row in (await session.execute(query)).mappings()]
+
+
+async def settle_restored(
+    session: AsyncSession,
+    *,
+    outcome: Literal["sent", "failed"],
+    channel: ChannelKind | None = None,
+    release: int | None = None,
+    now: datetime,
+) -> int:
+    """All rows that a restore has left unknown, or those of that channel and release; how many."""
+    chosen = in_state(DeliveryState.UNKNOWN) & DELIVERY.c.reason.startswith(MAY_HAVE_BEEN, autoescape=True)
+    if channel is not None:
+        theirs = select(SUBSCRIBER.c.id).where(SUBSCRIBER.c.channel == channel)
+        chosen &= DELIVERY.c.subscriber_id.in_(theirs)
+    if release is not None:
+        chosen &= DELIVERY.c.message_id.in_(select(MESSAGE.c.id).where(MESSAGE.c.release_id == release))
+    done = update(DELIVERY).where(chosen).values(state=DeliveryState(outcome), reason=BY_HAND, settled_at=now)
+    return int((await session.execute(done)).rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
 
 
 async def _follow(session: AsyncSession, row: Mapping[str, Any], messages: Sequence[int], now: datetime) -> str:

@@ -25,6 +25,7 @@ from syndicator.store.releases import Draft
 from syndicator.store.tables import MEDIA_FILE, MESSAGE, SUBSCRIBER, VARIANT
 from tests.store.looked import TELLS
 
+PICTURE = f"/media/{7:032x}.png"
 ODD = "Şəhər — “dırnaq” \\N \t \\. İı 😀 'x'; DROP"
 
 
@@ -51,7 +52,7 @@ async def fill(database, site, taxonomy, now):
         given = {"taxonomy": taxonomy, "order": ("az", "en"), "now": later, "tells": TELLS}
         while await ledger.fan_out(session, message.id, **given) is not None:
             pass
-        await session.execute(insert(MEDIA_FILE).values(url="/media/x", data=bytes(range(256)) * 99, kept_at=now))
+        await session.execute(insert(MEDIA_FILE).values(url=PICTURE, data=bytes(range(256)) * 99, kept_at=now))
         await session.execute(text("DELETE FROM subscriber WHERE address = 'p3@example.org'"))
     await meta.secret(database)
 

@@ -1,0 +1,234 @@
+"""Backup and restore on both databases: what comes back, what is refused in one line, and what is left when it is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+
+from config.settings import DatabaseSettings, MediaSettings
+from syndicator.domain.model import ChannelKind, DeliveryState
+from syndicator.pipeline.backing_up import back_up
+from syndicator.pipeline.restoring import Plan, restore
+from syndicator.store import copying, meta, migrate, relocation, restored
+from syndicator.store.database import Database
+from syndicator.store.migrate import NewerSchema
+from syndicator.store.relocation import Journey, Moved
+from syndicator.store.settled_by_hand import settle_restored, unknown_by_reason
+from syndicator.store.tables import DELIVERY, META, SUBSCRIBER
+from tests.moving.test_copying import fill
+from tests.offices import settings_of
+from tests.store.looked import TELLS
+
+HOUR = timedelta(hours=1)
+
+
+class Office:
+    """A filled office on one database, and its backup."""
+
+    def __init__(self, url, folder, site, taxonomy, now):
+        self.url, self.folder, self.now = url, folder, now
+        self.site, self.taxonomy = site, taxonomy
+        self.file = folder / "office.backup"
+        self.media = folder / "media"
+        plain = settings_of(site)
+        self.settings = plain.model_copy(
+            update={"database": DatabaseSettings(url=url), "media": MediaSettings(directory=str(self.media))}
+        )
+
+    async def backed_up(self):
+        database = Database(self.url)
+        await fill(database, self.site, self.taxonomy, self.now)
+        await database.close()
+        await back_up(self.url, self.file, media=self.media, now=self.now + HOUR, bar=_bar)
+        return self
+
+    async def restore(self, **more):
+        plan = Plan(self.file, replace=True, until=None, now=self.now + 2 * HOUR, tells=TELLS)
+        return await restore(self.settings, replace(plan, **more), _bar)
+
+    async def ask(self, query):
+        async with copying.snapshot(self.url) as there:
+            return [tuple(row) for row in await there.execute(query)]
+
+    async def tell(self, statement):
+        async with copying.transaction(self.url) as there:
+            await there.execute(text(statement))
+
+    def forge(self, *statements):
+        with closing(sqlite3.connect(self.file)) as file, file:
+            for statement in statements:
+                file.execute(statement)
+
+
+def _bar(what, total):
+    return nullcontext(lambda _: None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request):
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+async def office(url, tmp_path, site, taxonomy, now):
+    return await Office(url, tmp_path, site, taxonomy, now).backed_up()
+
+
+@pytest.fixture
+async def plain(sqlite_url, tmp_path, site, taxonomy, now):
+    return await Office(sqlite_url, tmp_path, site, taxonomy, now).backed_up()
+
+
+async def test_a_backup_comes_back_on_either_database_and_nothing_of_it_is_due(office):
+    people = select(SUBSCRIBER.c.address).where(SUBSCRIBER.c.address.like("p%")).order_by(SUBSCRIBER.c.id)
+    before, secret = await office.ask(people), await office.ask(select(META).where(META.c.name == "secret"))
+    await office.tell("UPDATE subscriber SET address = 'x' || id")
+    await office.tell("INSERT INTO meta (name, value) VALUES ('since', 'x')")
+    done = await office.restore()
+    assert await office.ask(people) == before
+    assert await office.ask(select(META).where(META.c.name == "secret")) == secret
+    assert await office.ask(select(META).where(META.c.name == "since")) == []
+    states = (
+        select(DELIVERY.c.state, func.count())
+        .where(DELIVERY.c.reason.startswith("restored from the backup of"))
+        .group_by(DELIVERY.c.state)
+    )
+    assert await office.ask(states) == [(DeliveryState.UNKNOWN, sum(done.unknown.values()))]
+    assert sum(done.unknown.values()) > 0
+    assert done.files == 1
+    if done.aside is not None:
+        with closing(sqlite3.connect(done.aside)) as was:
+            assert was.execute("SELECT count(*) FROM subscriber WHERE address LIKE 'x%'").fetchone() != (0,)
+    database = Database(office.url)
+    async with database.reading() as session:
+        assert await restored.of(session) is not None
+    await database.close()
+
+
+async def test_what_a_restore_left_unknown_is_counted_by_reason_and_settled_together(office):
+    left = sum((await office.restore()).unknown.values())
+    database = Database(office.url)
+    async with database.writing() as session:
+        (counted,) = await unknown_by_reason(session)
+        assert (counted["deliveries"], counted["channel"], counted["kind"], counted["release"]) == (
+            left,
+            "email",
+            "release",
+            1,
+        )
+        given = {"outcome": "sent", "now": office.now}
+        assert await settle_restored(session, channel=ChannelKind.TELEGRAM, **given) == 0
+        assert await settle_restored(session, release=2, **given) == 0
+        assert await settle_restored(session, channel=ChannelKind.EMAIL, release=1, **given) == left
+        assert await unknown_by_reason(session) == []
+    await database.close()
+
+
+async def test_a_restore_into_what_is_not_empty_changes_nothing_unless_it_is_to(office):
+    with pytest.raises(ValueError, match="is not empty"):
+        await office.restore(replace=False)
+    assert await office.ask(select(META).where(META.c.name == restored.RESTORED)) == []
+
+
+async def test_a_restore_that_fails_while_it_pours_leaves_what_was_there(
+    postgresql_url, tmp_path, site, taxonomy, now, monkeypatch
+):
+    office = await Office(postgresql_url, tmp_path, site, taxonomy, now).backed_up()
+    await office.tell("UPDATE subscriber SET address = 'x' || id")
+
+    async def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copying, "_index", dies)
+    with pytest.raises(KeyboardInterrupt):
+        await office.restore()
+    assert {address[0] for (address,) in await office.ask(select(SUBSCRIBER.c.address))} == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(0.5, "is not between the backup"), (3, "is not between the backup"), (1.5, "")]
+)
+async def test_the_moment_that_is_named_lies_between_the_backup_and_now(plain, hours, said):
+    until = plain.now + hours * HOUR
+    if said:
+        with pytest.raises(ValueError, match=said):
+            await plain.restore(until=until)
+        return
+    assert (await plain.restore(until=until)).until == until
+
+
+FORGED = "UPDATE meta SET value = '{}' WHERE name = 'backup'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (FORGED.format("nonsense"), "does not say when it was made"),
+        (FORGED.format("[]"), "does not say when it was made"),
+        (FORGED.format('{"at": 5}'), "does not say when it was made"),
+        (FORGED.format('{"at": "2999-01-01T00:00:00+00:00"}'), "which is still to come"),
+        ("CREATE TRIGGER t AFTER UPDATE ON release BEGIN DELETE FROM delivery; END", "somebody else's"),
+        ("CREATE VIEW v AS SELECT 1", "somebody else's"),
+        ("DELETE FROM meta WHERE name = 'backup'", "is no backup"),
+    ],
+)
+async def test_an_odd_backup_is_refused_in_one_line_that_names_it(plain, statement, said):
+    plain.forge(statement)
+    with pytest.raises(ValueError, match=said) as refused:
+        await plain.restore()
+    assert str(plain.file) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+async def test_a_damaged_backup_is_named_as_the_operator_named_it(plain):
+    plain.file.write_bytes(plain.file.read_bytes()[:20_000])
+    with pytest.raises(OSError, match=f"^{plain.file}: "):
+        await plain.restore()
+
+
+async def test_an_office_that_has_moved_away_is_not_doubled_by_a_restore(plain):
+    said = json.dumps({"name": "n", "to": "postgresql://db/x", "at": "2026-11-22", "done": True})
+    await plain.tell(f"INSERT INTO meta (name, value) VALUES ('{relocation.LEFT}', '{said}')".replace(":", "\\:"))
+    with pytest.raises(Moved, match="the office has moved"):
+        await plain.restore()
+    assert relocation._read(said) == Journey("n", "postgresql://db/x", "2026-11-22", done=True)
+
+
+async def test_neither_backup_nor_restore_touches_what_a_newer_version_has_made(office):
+    await office.tell("UPDATE alembic_version SET version_num = '9999'")
+    await office.tell(f"UPDATE meta SET value = '9998' WHERE name = '{meta.BESIDE}'")
+    with pytest.raises(NewerSchema, match="newer version"):
+        await back_up(office.url, office.folder / "b", media=office.media, now=office.now, bar=_bar)
+    assert not (office.folder / "b").exists()
+    if office.url.startswith("postgresql"):
+        with pytest.raises(NewerSchema, match="new, empty database"):
+            await office.restore()
+
+
+async def test_a_backup_is_made_on_a_disk_without_links(plain, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    other = plain.folder / "other.backup"
+    await back_up(plain.url, other, media=plain.media, now=plain.now, bar=_bar)
+    assert other.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        await back_up(plain.url, other, media=plain.media, now=datetime.now(UTC), bar=_bar)
+    assert [path.name for path in plain.folder.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_every_migration_says_beside_which_schema_a_program_may_run():
+    first = "0013"  # the first whose programs may be several
+    for path in sorted((migrate.SCRIPTS / "versions").glob("[0-9]*_*.py")):
+        revision = path.name.partition("_")[0]
+        if revision >= first:
+            said = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith('beside = "')]
+            assert len(said) == 1, f"{path.name} does not say `beside`"
+            assert first <= said[0].split('"')[1] <= revision, f"{path.name}: {said[0]}"
