@@ -2,10 +2,11 @@
 
 Rules, in order:
 
-1. It asks on every word, soon after each other but not at once, and every `sweep` seconds.
+1. It asks on every word, though not before `settle` has passed since the last answer, and every `sweep` seconds.
 2. What is due goes into the queue, but for what waits there already just as well. What is due later waits here for its
    time by the program's clock; each answer takes the place of the one before.
-3. What runs already is not put in again: it is asked about once more soon, as it may have looked too early.
+3. What runs already is not put in again: it is asked about once more soon, as it may have looked too early, and later
+   each time for as long as nobody says anything.
 4. Two planners do no harm: the keys are the same.
 """
 
@@ -36,7 +37,9 @@ class Planner:
         self._later: dict[str, Job] = {}
         self._ask = True
         self._asked_at: float | None = None
+        self._answered_at: float | None = None
         self._again_at: float | None = None
+        self._soon = rhythm.soon
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -48,6 +51,7 @@ class Planner:
 
     def wake(self) -> None:
         """Something was written."""
+        self._soon = self._rhythm.soon
         self._ask = True
         self._changed.set()
 
@@ -94,6 +98,7 @@ class Planner:
             known = await self._queue.waiting()  # first: what is finished after that is pending no more
             found = {job.key: job for job in await self._pending(self._clock())}
             await self._queue.catch_up()
+            self._answered_at = monotonic()
         else:
             known, found = None, self._later
         now = self._clock()
@@ -106,7 +111,8 @@ class Planner:
             ]
             await self._queue.put(asked)
             if any(one.running for one in there.values()):
-                self._again_at = monotonic() + self._rhythm.soon
+                self._again_at = monotonic() + self._soon
+                self._soon = min(self._soon * 2, self._rhythm.sweep)
         self._later = {key: job for key, job in found.items() if job.due > now}
 
     def _until_sweep(self) -> float:
@@ -117,7 +123,9 @@ class Planner:
 
     def _rest(self) -> float:
         """Words come in crowds: one question answers many."""
-        return 0.0 if self._asked_at is None else max(0.0, self._asked_at + self._rhythm.settle - monotonic())
+        if self._answered_at is None:
+            return 0.0
+        return max(0.0, self._answered_at + self._rhythm.settle - monotonic())
 
     def _pause(self) -> float:
         now = self._clock()

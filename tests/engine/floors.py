@@ -117,11 +117,15 @@ class ClusterFloor:
         return calm and not await self.rows(f"SELECT 1 FROM procrastinate_jobs WHERE {due}")
 
     async def advance(self, span: timedelta) -> None:
+        await until(self._none_runs)
         self.desk.now += span
         await self.rows(
             "UPDATE procrastinate_jobs SET scheduled_at = scheduled_at - %s WHERE status = 'todo' RETURNING id", span
         )
         self.engine.wake()
+
+    async def _none_runs(self) -> bool:
+        return not await self.rows("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing'")
 
     async def has_failed(self, key: str, times: int) -> None:
         await self.rows("UPDATE procrastinate_jobs SET attempts = %s WHERE queueing_lock = %s RETURNING id", times, key)

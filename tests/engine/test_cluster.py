@@ -113,6 +113,33 @@ async def test_what_runs_is_not_asked_for_beside_itself_and_is_looked_at_again_s
         await until(lambda: desk.done == ["k", "written meanwhile"])
 
 
+async def test_what_runs_for_long_is_asked_about_less_and_less(opened: Opening) -> None:
+    desk, gate, asked = Desk(), asyncio.Event(), list[float]()
+    desk.world = [job("k")]
+    real = desk.pending
+
+    async def pending(now: Any) -> Any:
+        asked.append(monotonic())
+        return await real(now)
+
+    async def work(found: Job, turn: Turn) -> Verdict:
+        await gate.wait()
+        desk.done.append(found.key)
+        return Done()
+
+    desk.work, desk.pending = work, pending  # type: ignore[method-assign]
+    async with opened(desk, rhythm=replace(FAST, soon=0.02)) as floor:
+        await until(lambda: floor.engine._listener.listens.is_set() and floor.engine._crew.busy)
+        asked.clear()
+        floor.engine.wake()
+        await until(lambda: len(asked) > 2)
+        before = len(asked)
+        await asyncio.sleep(0.7)
+        assert len(asked) - before < 8, "0.02 s each would be 35"
+        gate.set()
+        await until(lambda: desk.done == ["k"])
+
+
 async def test_a_process_takes_only_jobs_of_its_own_lanes(opened: Opening) -> None:
     web, worker = Desk(), Desk()
     async with opened(web, works_on=lambda lane: False, plans=False) as one, opened(worker, plans=False):
