@@ -1,7 +1,8 @@
 """The belt: a number that moves when others have written is asked for every some seconds, and a move is told.
 
 1. It comes beside being told at once, where there is such a way (NOTIFY), and in its place where there is none.
-2. A database that does not answer is said once, and asked again; what moved meanwhile is seen then.
+2. A database that does not answer is said once, and asked again; what moved meanwhile is seen then. That it answers
+   again is said once, too: each process has a belt.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Belt:
         except Exception:
             log.exception("what others write cannot be seen now")
             return
+        if self._failing:
+            log.info("what others write is seen again")
         self._failing = False
         if found != self._last:
             self._last = found

@@ -5,18 +5,20 @@
 2. A file is locked by its own name, whatever link leads to it.
 3. A session can end before the process (the server restarts, a line is cut). `held` then takes the lock again. As long
    as the server is away nobody can be told that it is free; only where somebody else has it now is it lost, for the
-   service to stop.
+   service to stop. That it waits is said once, and so is that it was taken again.
+4. No question to the server takes longer than `PATIENCE`, and whoever is told to stop meanwhile cuts its line: a server
+   that hangs keeps no process from ending.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
-import socket
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from threading import Timer
 from time import sleep
 from types import TracebackType
 from typing import Any, Self
@@ -24,13 +26,14 @@ from uuid import uuid4
 
 import structlog
 
-from syndicator.store.database import CONNECT, MissingDatabase, need_driver, shown, sqlite_path
+from syndicator.libpq import CONNECT, cut
+from syndicator.store.database import MissingDatabase, need_driver, shown, sqlite_path
 
 __all__ = ["AlreadyRunning", "SingleRun"]
 
 log = structlog.get_logger()
 
-PATIENCE = 8.0  # seconds for a server to say that it is there
+PATIENCE = 8.0  # seconds for a server to answer
 NUMBER = 0x53594E52  # any number that is ours alone, beside the migrations' one
 
 GHOSTS = """
@@ -57,6 +60,7 @@ class SingleRun:
         self._held = ExitStack()
         self._session: Any = None
         self._trouble: type[Exception] = OSError
+        self._waits = False
 
     def __enter__(self) -> Self:
         path = sqlite_path(self._url)
@@ -77,27 +81,39 @@ class SingleRun:
         if self._session is None or await self._answers():
             return True
         self._held.close()
-        log.warning("the lock on the database is taken again", database=shown(self._url))
         try:
-            await asyncio.to_thread(self._hold_session)
+            await self._in_thread(self._hold_session)
         except AlreadyRunning:
             return False
         except MissingDatabase as error:
-            log.warning("the lock on the database waits for it", reason=str(error))
+            if not self._waits:
+                log.warning("the lock on the database waits for it", reason=str(error))
+            self._waits = True
+            return True
+        self._waits = False
+        log.warning("the lock on the database was taken again", database=shown(self._url))
         return True
 
     async def _answers(self) -> bool:
         if self._session.closed:
             return False
-        asking = asyncio.create_task(asyncio.to_thread(self._session.execute, "SELECT 1"))
-        done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
-        if not done:
-            _cut(self._session)
         try:
-            await asking
+            await self._in_thread(self._ask)
         except (self._trouble, OSError):
             return False
         return True
+
+    def _ask(self) -> None:
+        with _in_time(self._session):
+            self._session.execute("SELECT 1")
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(work)
+        except asyncio.CancelledError:  # the loop waits for its threads at the end
+            with suppress(self._trouble):
+                cut(self._session.fileno())
+            raise
 
     def lost(self) -> AlreadyRunning:
         """What to say when it is no longer held."""
@@ -123,7 +139,8 @@ class SingleRun:
             connection = psycopg.connect(self._url, autocommit=True, application_name=self._name, **CONNECT)
             self._held.callback(connection.close)
             self._session, self._trouble = connection, psycopg.Error
-            taken = self._is_taken(connection)
+            with _in_time(connection):
+                taken = self._is_taken(connection)
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[0]
             raise MissingDatabase(f"{shown(self._url)}: the database cannot be opened: {reason}") from None
@@ -142,7 +159,13 @@ class SingleRun:
         return False
 
 
-def _cut(session: Any) -> None:
-    """End a connection whose server is silent, from outside: the thread that waits for it goes on."""
-    with suppress(OSError), socket.socket(fileno=os.dup(session.fileno())) as twin:
-        twin.shutdown(socket.SHUT_RDWR)
+@contextmanager
+def _in_time(session: Any) -> Iterator[None]:
+    """What is asked here ends in time, with the driver's error if need be, in whatever thread (rule 4)."""
+    end = Timer(PATIENCE, cut, (session.fileno(),))
+    end.daemon = True
+    end.start()
+    try:
+        yield
+    finally:
+        end.cancel()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import structlog
 from aiohttp import web
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 ANSWER = 3.0  # seconds for the database, when somebody asks whether all is ready
 _asked: WeakKeyDictionary[Database, asyncio.Task[bool]] = WeakKeyDictionary()
+_silent: WeakSet[Database] = WeakSet()
 
 
 def machine_routes() -> list[web.RouteDef]:
@@ -92,16 +93,30 @@ async def _is_migrated(parts: Parts) -> bool:
         asking.add_done_callback(lambda _: _asked.pop(parts.database, None))
     done, _ = await asyncio.wait([asking], timeout=ANSWER)
     if not done:
-        log.warning("database does not answer", error="no answer in time")
+        _say(parts.database, "no answer in time")
     return bool(done) and asking.result()
+
+
+def _say(database: Database, trouble: str) -> None:
+    """What the database does, once: balancers ask every second."""
+    if (database in _silent) == bool(trouble):
+        return
+    if trouble:
+        _silent.add(database)
+        log.warning("database does not answer", error=trouble)
+    else:
+        _silent.discard(database)
+        log.info("database answers again")
 
 
 async def _ask(parts: Parts) -> bool:
     try:
-        return await migrate.is_current(parts.database)
+        current = await migrate.is_current(parts.database)
     except (OSError, SQLAlchemyError) as error:
-        log.warning("database does not answer", error=type(error).__name__)
+        _say(parts.database, type(error).__name__)
         return False
+    _say(parts.database, "")
+    return current
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
@@ -97,6 +98,25 @@ async def test_a_lock_whose_connection_is_cut_is_taken_again(database, database_
             assert await lock.held()
         with pytest.raises(AlreadyRunning):
             SingleRun(database_url).__enter__()
+
+
+async def test_a_lock_that_waits_for_its_server_says_so_once_and_that_it_was_taken_once(monkeypatch, capsys):
+    lock, away = SingleRun("postgresql://press:hidden@127.0.0.1:1/office"), [True] * 3
+    lock._session = SimpleNamespace(closed=True)
+
+    def hold():
+        if away:
+            away.pop()
+            raise MissingDatabase("the database cannot be opened")
+        lock._session = SimpleNamespace(closed=False, execute=lambda _: None)
+
+    monkeypatch.setattr(lock, "_hold_session", hold)
+    for _ in range(6):
+        assert await lock.held()
+    said = capsys.readouterr().out
+    assert said.count("waits for it") == said.count("was taken again") == 1
+    assert said.index("waits for it") < said.index("was taken again")
+    assert "hidden" not in said
 
 
 async def test_a_lock_that_another_has_taken_meanwhile_is_lost(postgresql_url):

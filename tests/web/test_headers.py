@@ -243,6 +243,23 @@ async def test_the_process_is_alive_before_it_is_ready(visitor, publisher):
     assert (answer.status, await answer.json()) == (503, said)
 
 
+async def test_however_often_it_is_asked_the_log_says_once_that_the_database_is_away_and_that_it_is_back(
+    visitor, monkeypatch, capsys
+):
+    answers = [DatabaseTrouble("gone")] * 3 + [True] * 3
+
+    async def current(_database):
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(migrate, "is_current", current)
+    assert [(await visitor.get("/readyz")).status for _ in range(6)] == [503] * 3 + [200] * 3
+    said = capsys.readouterr().out
+    assert said.count("database does not answer") == said.count("database answers again") == 1
+
+
 async def test_it_is_ready_when_the_database_answers_and_feeds_are_built(visitor):
     assert (await (await visitor.get("/readyz")).json())["ready"] is True
 
