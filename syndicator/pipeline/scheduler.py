@@ -121,6 +121,8 @@ class Scheduler:
                 if str(error) != told:
                     told = str(error)
                     log.warning("watching failed; polling goes on", source=source.name, reason=told)
+            except Exception:
+                log.exception("watching failed; polling goes on", source=source.name)
             else:
                 return
             await asyncio.sleep(WATCH_AGAIN_SECONDS)

@@ -74,7 +74,7 @@ class Watched:
     name = "desk"
 
     def __init__(self):
-        self.moved, self.breaks = asyncio.Event(), 0
+        self.moved, self.breaks, self.trouble = asyncio.Event(), 0, OSError
 
     async def watch(self):
         while True:
@@ -82,7 +82,7 @@ class Watched:
             self.moved.clear()
             if self.breaks:
                 self.breaks -= 1
-                raise OSError("the folder is gone")
+                raise self.trouble("the folder is gone")
             yield
 
 
@@ -105,9 +105,10 @@ async def asked(queue, *, turns):
     return found[0]
 
 
-@pytest.mark.parametrize("breaks", [0, 1])
-async def test_a_watcher_goes_on_after_a_queue_that_was_away_again_and_again(office, breaks):
+@pytest.mark.parametrize(("breaks", "trouble"), [(0, OSError), (1, OSError), (1, RuntimeError)])
+async def test_a_watcher_goes_on_after_a_queue_that_was_away_again_and_again(office, breaks, trouble):
     clockwork, queue, source = office
+    source.trouble = trouble
     await clockwork.start()
     assert await asked(queue, turns=False) == "harvest:desk"
     for _ in range(2):
