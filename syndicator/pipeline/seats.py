@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. Everything in it is made anew each time that it is taken, and let go when it is left: nothing that was true of an
-   earlier tenure (a pace, a pause, what was told) is believed in the next.
+1. Its parts are asked for each time that it is taken, and let go when it is left. Its engine is a new one. A part that
+   lives as long as the process (the bot, who fetches, the hub's workplace) forgets at `start` what others may have
+   changed since (a pace, a pause), or asks the database each time (what was told of a feed).
 2. Its parts begin in order and end in the opposite one; one that cannot begin ends those before it.
 3. A part that fails while ending is logged; the others end all the same.
 """
