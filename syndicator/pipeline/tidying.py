@@ -2,8 +2,9 @@
 
 Rules, in order:
 
-1. Opt-ins that were never confirmed in time are ended, closed batches deleted, some at a time; then comes what else is
-   to be done once an hour (`hourly`). What fails of that is said, and the rest is done all the same.
+1. Opt-ins that were never confirmed in time are ended, closed batches deleted, some at a time, and what was written to
+   a bot that nobody speaks for; then comes what else is to be done once an hour (`hourly`). What fails of that is
+   said, and the rest is done all the same.
 2. Whatever is done goes in small transactions, so it may be ended anywhere; the next hour goes on. Told to give way, it
    is given a moment, and then torn.
 """
@@ -18,7 +19,7 @@ import structlog
 
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Clock, Done, Handler, Job, Turn, Verdict
-from syndicator.store import ledger, subscriptions
+from syndicator.store import ledger, subscriptions, telegram_updates
 from syndicator.store.database import Database
 
 __all__ = ["Tidying", "tidy_job"]
@@ -61,7 +62,7 @@ class Tidying:
 
     async def tidy(self) -> None:
         """Rule 1."""
-        for job in (self._end_stale, self._forget_batches, *self._hourly):
+        for job in (self._end_stale, self._forget_batches, self._forget_updates, *self._hourly):
             name = getattr(job, "__qualname__", type(job).__name__)
             try:
                 await job()
@@ -98,3 +99,10 @@ class Tidying:
         while forgotten:
             async with self._database.writing() as session:
                 forgotten = await ledger.forget_closed(session)
+
+    async def _forget_updates(self) -> None:
+        """Delete what no bot came for."""
+        async with self._database.writing() as session:
+            forgotten = await telegram_updates.forget(session, self._clock())
+        if forgotten:
+            log.warning("telegram: nobody came for what the bot was told; it is deleted", count=forgotten)

@@ -4,7 +4,8 @@ Rules, in order:
 
 1. An update is known by its number: one that is brought again, by whatever machine, changes nothing, and is handled no
    second time. Telegram repeats for 24 hours; a number is remembered for `REMEMBERED` after that it was dealt with.
-2. What a person wrote is kept no longer than it waits.
+2. What a person wrote is kept no longer than it waits, and that no longer than `REMEMBERED`: the bot that it was
+   written to may be another one by now, or none.
 3. All processes are told when one came (`wanted.tell`).
 
 https://core.telegram.org/bots/api#getting-updates
@@ -22,7 +23,7 @@ from syndicator.store.tables import TELEGRAM_UPDATE
 from syndicator.store.upsert import insert_for
 from syndicator.store.wanted import tell
 
-__all__ = ["REMEMBERED", "done", "keep", "waiting", "waits"]
+__all__ = ["REMEMBERED", "done", "forget", "keep", "waiting", "waits"]
 
 REMEMBERED = timedelta(days=2)
 _NUMBER, _BODY = TELEGRAM_UPDATE.c.number, TELEGRAM_UPDATE.c.body
@@ -56,3 +57,9 @@ async def done(session: AsyncSession, bot: int, numbers: Collection[int], now: d
     ours = (TELEGRAM_UPDATE.c.bot == bot) & _NUMBER.in_(numbers)
     await session.execute(update(TELEGRAM_UPDATE).where(ours).values(body="", done_at=now))
     await session.execute(delete(TELEGRAM_UPDATE).where(TELEGRAM_UPDATE.c.done_at < now - REMEMBERED))
+
+
+async def forget(session: AsyncSession, now: datetime) -> int:
+    """Whatever waits too long for anybody, of any bot (rule 2); how many those were."""
+    late = TELEGRAM_UPDATE.c.done_at.is_(None), TELEGRAM_UPDATE.c.came_at < now - REMEMBERED
+    return len((await session.execute(delete(TELEGRAM_UPDATE).where(*late).returning(_NUMBER))).all())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -20,6 +21,7 @@ from bots.telegram.turnstile import Turnstile
 from config.settings import TelegramSettings
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Done, Job
+from syndicator.pipeline.tidying import Tidying
 from syndicator.store import telegram_updates
 from syndicator.store.database import Database, DatabaseTrouble
 from syndicator.store.tables import TELEGRAM_UPDATE
@@ -351,6 +353,19 @@ async def test_numbers_are_forgotten_after_two_days(sqlite_url, now):
     async with database.reading() as session:
         assert list(await session.scalars(select(TELEGRAM_UPDATE.c.number))) == [2]
     await database.close()
+
+
+async def test_what_no_bot_comes_for_is_deleted_after_two_days(database, now):
+    """Its token was changed while it waited, say."""
+    async with database.writing() as session:
+        for number, age in ((1, 1), (2, 3)):
+            await telegram_updates.keep(session, 77, number, "what a person wrote", now - timedelta(days=age))
+        await telegram_updates.keep(session, BOT, 3, "{}", now - timedelta(days=3))
+        await telegram_updates.done(session, BOT, [3], now)
+    await Tidying(database, pending_for=timedelta(days=7), clock=lambda: now).tidy()
+    async with database.reading() as session:
+        kept = select(TELEGRAM_UPDATE.c.number).order_by(TELEGRAM_UPDATE.c.number)
+        assert list(await session.scalars(kept)) == [1, 3], "a number that was dealt with is remembered all the same"
 
 
 async def test_two_machines_that_take_the_same_update_at_once_keep_one(database, now):
