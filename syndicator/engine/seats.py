@@ -29,6 +29,7 @@ log = structlog.get_logger()
 SEAT = "seat"
 PREFIX = "seat:"
 LOOK = 0.25  # seconds between looks at one's own attendance
+AWAY = 1.0  # seconds away after the first failure, twice as many after each other one
 OFTEN = 20.0  # seconds between looks whether a seat has its job
 
 
@@ -140,7 +141,7 @@ class Seats:
             self._away.pop(lane, None)
         else:
             self._failures[lane] = self._failures.get(lane, 0) + 1
-            self._away[lane] = monotonic() + min(2.0 ** (self._failures[lane] - 1), 12 * LONGEST_URGENT)
+            self._away[lane] = monotonic() + min(AWAY * 2.0 ** min(self._failures[lane] - 1, 20), 12 * LONGEST_URGENT)
         self._changed.set()
         log.info("this process has left the seat", seat=lane)
 

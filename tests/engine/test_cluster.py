@@ -14,6 +14,7 @@ import pytest
 
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Done, Job, Turn, Verdict
+from syndicator.engine import seats
 from syndicator.engine.line import QueueTrouble
 from syndicator.engine.queue import Queue
 from syndicator.store import wanted
@@ -254,7 +255,8 @@ async def test_nothing_of_a_seat_is_left_when_all_have_gone(opened: Opening) -> 
     assert await floor.rows("SELECT id FROM procrastinate_workers") == []
 
 
-async def test_a_seat_whose_work_cannot_begin_is_tried_again(opened: Opening) -> None:
+async def test_a_seat_whose_work_cannot_begin_is_tried_again(opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seats, "AWAY", 0.1)
     room = Room(fails=2)
     async with opened(seats={"inbound": room}):
         await until(lambda: room.runs)
