@@ -14,11 +14,8 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import psycopg
 import psycopg_pool
@@ -26,6 +23,7 @@ import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
+from syndicator.libpq import CONNECT, cut
 from syndicator.patience import PatientConnection
 
 __all__ = ["Listener", "QueueTrouble", "connector_for", "plainly"]
@@ -35,13 +33,6 @@ log = structlog.get_logger()
 MOST = 4
 STATEMENT = 60  # seconds
 FREE = 4.0  # seconds for a line of the pool to be free, or made
-HERE: dict[str, Any] = {  # libpq's, in seconds but for `tcp_user_timeout`
-    "connect_timeout": 4,
-    "tcp_user_timeout": 8000,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
 TOLD = "syndicator"
 PUT = "procrastinate_any_queue_v1"
 MOVED = "syndicator_queue"
@@ -61,8 +52,8 @@ class Line(PatientConnection):
         self._cut()
 
     def _cut(self) -> None:
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as twin:
-            twin.shutdown(socket.SHUT_RDWR)
+        with suppress(psycopg.Error):  # it is closed already
+            cut(self.pgconn.socket)
 
 
 def connector_for(url: str) -> PsycopgConnector:
@@ -70,7 +61,7 @@ def connector_for(url: str) -> PsycopgConnector:
     return PsycopgConnector(
         conninfo=url,
         connection_class=Line,
-        kwargs={**HERE, "application_name": "syndicator queue", "options": _bounded(url)},
+        kwargs={**CONNECT, "application_name": "syndicator queue", "options": _bounded(url)},
         min_size=1,
         max_size=MOST,
         timeout=FREE,
@@ -140,7 +131,7 @@ class Listener:
 
     async def _listen(self) -> None:
         async with await Line.connect(
-            self._url, autocommit=True, **HERE, application_name="syndicator listens"
+            self._url, autocommit=True, **CONNECT, application_name="syndicator listens"
         ) as line:
             for channel in (TOLD, PUT, MOVED):
                 await line.execute(f'LISTEN "{channel}"')  # three constants

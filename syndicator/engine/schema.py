@@ -19,7 +19,8 @@ from typing import Any
 
 import psycopg
 
-from syndicator.engine.line import HERE, QueueTrouble
+from syndicator.engine.line import QueueTrouble
+from syndicator.libpq import CONNECT
 
 __all__ = ["is_there", "upgrade"]
 
@@ -47,7 +48,7 @@ async def upgrade(url: str) -> None:
     try:
         for left in range(TIMES - 1, -1, -1):
             try:
-                async with await psycopg.AsyncConnection.connect(url, **HERE) as line:
+                async with await psycopg.AsyncConnection.connect(url, **CONNECT) as line:
                     await line.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
                     await line.execute(WAIT)
                     await _upgrade(line)
@@ -71,7 +72,7 @@ async def is_there(url: str) -> bool:
         QueueTrouble: the database cannot be reached.
     """
     try:
-        async with await psycopg.AsyncConnection.connect(url, **HERE) as line:
+        async with await psycopg.AsyncConnection.connect(url, **CONNECT) as line:
             if not await _one(line, THERE):
                 return False
             return not _steps(str(await _one(line, MARK) or ""), busy=True)

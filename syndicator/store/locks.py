@@ -104,16 +104,30 @@ class SingleRun:
         return True
 
     def _ask(self) -> None:
-        with _in_time(self._session):
+        with self._in_time():
             self._session.execute("SELECT 1")
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         try:
             await asyncio.to_thread(work)
         except asyncio.CancelledError:  # the loop waits for its threads at the end
-            with suppress(self._trouble):
-                cut(self._session.fileno())
+            self._cut()
             raise
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """What is asked here ends in time, with the driver's error if need be, in whatever thread (rule 4)."""
+        end = Timer(PATIENCE, self._cut)
+        end.daemon = True
+        end.start()
+        try:
+            yield
+        finally:
+            end.cancel()
+
+    def _cut(self) -> None:
+        with suppress(self._trouble):  # it is closed already
+            cut(self._session.fileno())
 
     def lost(self) -> AlreadyRunning:
         """What to say when it is no longer held."""
@@ -139,7 +153,7 @@ class SingleRun:
             connection = psycopg.connect(self._url, autocommit=True, application_name=self._name, **CONNECT)
             self._held.callback(connection.close)
             self._session, self._trouble = connection, psycopg.Error
-            with _in_time(connection):
+            with self._in_time():
                 taken = self._is_taken(connection)
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[0]
@@ -157,15 +171,3 @@ class SingleRun:
                 return True
             sleep(0.1)
         return False
-
-
-@contextmanager
-def _in_time(session: Any) -> Iterator[None]:
-    """What is asked here ends in time, with the driver's error if need be, in whatever thread (rule 4)."""
-    end = Timer(PATIENCE, cut, (session.fileno(),))
-    end.daemon = True
-    end.start()
-    try:
-        yield
-    finally:
-        end.cancel()

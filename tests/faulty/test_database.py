@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from syndicator import patience
 from syndicator.store import locks
-from syndicator.store.database import Database, DatabaseTrouble
+from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase
 from syndicator.store.locks import AlreadyRunning, SingleRun
 from tests.faulty.proxy import ProxyThread, server_of, through
 
@@ -26,7 +26,7 @@ def quick(monkeypatch):
     """The same in a quarter of the time."""
     for name in ("DOUBT", "ANSWER", "LOOK_AGAIN", "GOODBYE"):
         monkeypatch.setattr(patience, name, getattr(patience, name) / 4)
-    monkeypatch.setattr("syndicator.store.database.CONNECT", {"connect_timeout": 2})
+    monkeypatch.setattr("syndicator.store.engines.CONNECT", {"connect_timeout": 2})
 
 
 @asynccontextmanager
@@ -205,3 +205,35 @@ async def test_the_lock_of_a_process_outlives_a_server_that_is_away_and_a_line_t
             assert await lock.held(), "the server thinks that the dead line still has it"
         with pytest.raises(AlreadyRunning):
             SingleRun(postgresql_url).__enter__()
+
+
+def test_a_process_that_is_told_to_stop_while_the_server_hangs_waits_for_no_lock(postgresql_url):
+    with ProxyThread(server_of(postgresql_url)) as line:
+        lock = SingleRun(through(postgresql_url, line.port), shared=True)
+
+        async def stopped() -> None:
+            with lock:
+                line.tell("hang")
+                holding = asyncio.create_task(lock.held())
+                await asyncio.sleep(0.1)
+                holding.cancel()
+                await asyncio.gather(holding, return_exceptions=True)
+
+        begun = time.monotonic()
+        asyncio.run(stopped())  # it waits for every thread
+        assert time.monotonic() - begun < 2
+
+
+async def test_a_lock_that_is_asked_for_while_the_server_hangs_is_given_up_in_time(line, postgresql_url, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.3)
+    connect = psycopg.connect
+
+    def hangs(*given, **more):
+        found = connect(*given, **more)
+        line.hang()
+        return found
+
+    monkeypatch.setattr(psycopg, "connect", hangs)
+    lock = SingleRun(through(postgresql_url, line.port))
+    with pytest.raises(MissingDatabase, match="cannot be opened"):
+        await asyncio.to_thread(lock.__enter__)

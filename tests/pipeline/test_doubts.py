@@ -16,7 +16,7 @@ from tests.faulty.proxy import Proxy, server_of, through
 async def line(postgresql_url, monkeypatch):
     for name in ("DOUBT", "ANSWER", "LOOK_AGAIN"):
         monkeypatch.setattr(patience, name, 0.3)
-    monkeypatch.setattr("syndicator.store.database.CONNECT", {"connect_timeout": 2})
+    monkeypatch.setattr("syndicator.store.engines.CONNECT", {"connect_timeout": 2})
     async with Proxy(server_of(postgresql_url)) as proxy:
         yield proxy
 

@@ -117,7 +117,7 @@ async def test_one_that_cannot_be_opened_says_so_in_one_line_without_the_passwor
 
 
 def test_postgresql_without_its_driver_names_the_extra(monkeypatch):
-    monkeypatch.setattr("syndicator.store.database.find_spec", lambda name: None)
+    monkeypatch.setattr("syndicator.store.engines.find_spec", lambda name: None)
     with pytest.raises(MissingDatabase, match=r"install the extra `cluster`"):
         engine_for("postgresql://localhost/x", "read")
 
@@ -153,7 +153,7 @@ async def test_a_refused_insert_does_not_say_what_was_to_be_written(database):
 
 
 async def test_a_locked_file_is_told_in_one_line(sqlite_url, monkeypatch):
-    monkeypatch.setattr("syndicator.store.database.PRAGMAS", ("PRAGMA busy_timeout=1",))
+    monkeypatch.setattr("syndicator.store.engines.PRAGMAS", ("PRAGMA busy_timeout=1",))
     ours, other = Database(sqlite_url), Database(sqlite_url)
     async with other.writing():
         with pytest.raises(DatabaseTrouble, match=r"syndicator\.db: database is locked$"):
@@ -164,7 +164,7 @@ async def test_a_locked_file_is_told_in_one_line(sqlite_url, monkeypatch):
 
 
 async def test_a_lost_server_and_a_slow_statement_are_told_in_one_line(postgresql_url, monkeypatch):
-    monkeypatch.setattr("syndicator.store.database.STATEMENT_SECONDS", {"read": 1, "write": 60})
+    monkeypatch.setattr("syndicator.store.engines.STATEMENT_SECONDS", {"read": 1, "write": 60})
     database = Database(postgresql_url)
     with pytest.raises(DatabaseTrouble, match=r"canceling statement due to statement timeout$"):
         async with database.reading() as session:
