@@ -86,7 +86,15 @@ def open_rooms(office: Office, bell: Bell, attending: Attending, roles: Collecti
     words: dict[str, Any] = {"texts": office.texts, "taxonomy": office.taxonomy, "wake": bell.ring}
     return Rooms(
         feeds=open_feeds(office, Path(settings.feeds.directory), bell.ring),
-        email=open_email(settings, database, tokens=office.tokens, attendance=attending, **common, **words),
+        email=open_email(
+            settings,
+            database,
+            tokens=office.tokens,
+            attendance=attending,
+            works=Role.WORKER in roles,
+            **common,
+            **words,
+        ),
         telegram=open_telegram(
             settings.telegram,
             database,

@@ -62,10 +62,11 @@ def open_email(
     clock: Clock,
     wake: Callable[[], None],
     attendance: Attendance = ALONE,
+    works: bool = True,
 ) -> Email:
     """What the settings ask for; `wake` is called when deliveries have become due.
 
-    `attendance` is that of this process among those that send.
+    `attendance` is that of this process among those that send, `works` whether it has the role for that.
 
     Raises:
         BadSettings: an address or the key for signing cannot be used, or something is missing.
@@ -89,7 +90,15 @@ def open_email(
 
     shared = settings.engine.kind == "procrastinate"
     inbound = open_inbound(
-        email, database, site=site, tokens=tokens, metrics=metrics, clock=clock, wake=wake, shared=shared
+        email,
+        database,
+        site=site,
+        tokens=tokens,
+        metrics=metrics,
+        clock=clock,
+        wake=wake,
+        shared=shared,
+        works=works,
     )
     if email.inbound.kind in FETCHED:
         return Email(channel, parts, inbound)

@@ -11,6 +11,7 @@ from bots.email.inbound.keeping import Full, Keep
 from bots.email.inbound.opening import open_inbound
 from config.email import EmailSettings
 from config.section import BadSettings
+from syndicator.metrics import Metrics
 from tests.email.inbound_office import BOUNCES, SPAM, UNCLEAR
 from tests.email.returned import READER
 
@@ -75,3 +76,17 @@ def test_nothing_comes_in_unless_it_is_asked_for_and_then_it_needs_an_address(of
     asked = EmailSettings.model_validate({"inbound": {"kind": "lmtp"}})
     with pytest.raises(BadSettings, match="bounce_address is needed"):
         open_inbound(asked, None, site=None, tokens=None, metrics=None, clock=None, wake=None)
+
+
+@pytest.mark.parametrize(("works", "count"), [(True, 2), (False, 0)])
+def test_what_is_kept_is_counted_by_whoever_may_take_it_in_and_not_by_others_of_its_machine(
+    works, count, tmp_path, sqlite_database, site
+):
+    for name in ("a.eml", "b.eml"):
+        (tmp_path / name).write_bytes(b"Subject: ?")
+    said = {"kind": "imap", "host": "mail.example", "user": "u", "password": "p", "keep": str(tmp_path)}
+    email = EmailSettings.model_validate({"bounce_address": "bounce@press.example", "inbound": said})
+    metrics = Metrics()
+    given = {"site": site, "tokens": None, "clock": None, "wake": None, "shared": True}
+    assert open_inbound(email, sqlite_database, metrics=metrics, works=works, **given)
+    assert metrics.registry.get_sample_value("syndicator_unclear_mails") == count

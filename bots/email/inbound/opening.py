@@ -38,11 +38,13 @@ def open_inbound(
     wake: Callable[[], None],
     context: ssl.SSLContext | None = None,
     shared: bool = False,
+    works: bool = True,
 ) -> Sequence[Part]:
     """The parts that take mail in; none where nothing is configured.
 
     `context` is for servers whose certificates the usual ones do not vouch for. `shared`: this process is one of many.
     Each of them may listen; what fetches is for one of them at a time. Reports that two of them take in count once.
+    `works`: whether it may take in mail at all; else it does not count what another of its machine keeps.
 
     Raises:
         BadSettings: mail is to come in, and there is no address that it could come to.
@@ -54,7 +56,8 @@ def open_inbound(
         raise BadSettings(f"email.bounce_address is needed with email.inbound.kind {inbound.kind}")
     returning = Returning(database, tokens, metrics=metrics, wake=wake)
     keep = Keep(Path(inbound.keep))
-    metrics.unclear_kept.set_function(keep.count)
+    if works:
+        metrics.unclear_kept.set_function(keep.count)
     intake = Intake(returning, keep, tokens=tokens, clock=clock)
     if inbound.kind in PORTS:
         return (
