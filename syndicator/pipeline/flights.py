@@ -11,7 +11,7 @@ Rules, in order:
 4. Nothing is forgotten. Whoever may wait no longer (trouble in the ledger, a stop) leaves the flight to `Late`, room or
    not; it is seen off until nothing of it is under way or unsettled, whatever fails meanwhile.
 5. Told to stop, the channel answers for all that is under way, and that is settled (`finish`). What the channel was
-   never given waits. Only where a channel that was called does not answer, rows stay `sending` until the next start.
+   never given waits. Only where a channel that was called does not answer, rows stay `sending` until the process ends.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ FAREWELL = "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=5 -c tcp_keepal
 IDLE_WRITER = "-c idle_in_transaction_session_timeout=60s"
 FREE_SECONDS = 10  # to wait for a connection of one's own
 STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
-LEFT = ("25006", "25P03")  # read_only_sql_transaction: a standby now; idle_in_transaction_session_timeout
+ENDED = ("25P03", "25P04")  # idle_in_transaction_session_timeout, transaction_timeout
+STANDBY = "25006"  # read_only_sql_transaction
 
 
 class DatabaseTrouble(OSError):
@@ -160,15 +161,22 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "handle_error", _without_values)
+    event.listen(engine.sync_engine, "handle_error", _ended)
     if use != "read":
-        event.listen(engine.sync_engine, "handle_error", _move_on)
+        event.listen(engine.sync_engine, "handle_error", _demoted)
         return engine
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def _move_on(context: ExceptionContext) -> None:
-    """A server that does not write any more, or has ended our session, is left: with it go all lines of the pool."""
-    if getattr(context.original_exception, "sqlstate", None) in LEFT:
+def _ended(context: ExceptionContext) -> None:
+    """A session that the server has ended is a line that is lost, which psycopg does not say of these."""
+    if getattr(context.original_exception, "sqlstate", None) in ENDED:
+        context.is_disconnect = True
+
+
+def _demoted(context: ExceptionContext) -> None:
+    """A server that does not write any more is left: with this line go all of the pool. Who only reads has a bug."""
+    if getattr(context.original_exception, "sqlstate", None) == STANDBY:
         context.is_disconnect = True
 
 

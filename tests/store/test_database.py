@@ -202,12 +202,13 @@ async def test_a_server_that_does_not_write_any_more_is_left_and_told_in_one_lin
     assert await names(office) == ["b"]
 
 
-async def test_a_session_that_the_server_has_ended_in_a_pause_is_told_in_one_line(office):
+@pytest.mark.parametrize("use", ["reading", "writing"])
+async def test_a_session_that_the_server_has_ended_in_a_pause_is_told_in_one_line(office, use):
     async def pause():
-        async with office.writing() as session:
+        async with getattr(office, use)() as session:
             await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
             await asyncio.sleep(0.3)
-            await session.execute(PUT, {"name": "a", "value": "1"})
+            await session.execute(NAMES)
 
     with pytest.raises(DatabaseTrouble, match=r"idle-in-transaction timeout$"):
         await pause()
