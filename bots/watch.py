@@ -43,8 +43,13 @@ def open_watchman(
         clock=clock,
         metrics=metrics,
         publisher=publisher,
-        machine=socket.gethostname() if settings.engine.kind == "procrastinate" else "",
+        machine=_own_name(settings, serves=publisher is not None) if settings.engine.kind == "procrastinate" else "",
     )
+
+
+def _own_name(settings: Settings, *, serves: bool) -> str:
+    """The machine; with pages also their port, since it may have several processes with some."""
+    return f"{socket.gethostname()}:{settings.web.port}" if serves else socket.gethostname()
 
 
 def open_heralds(settings: Settings, site: Site, clock: Clock) -> list[Herald]:

@@ -3,19 +3,23 @@
 Rules, in order:
 
 1. A release that may be told has `after` to reach each channel: its recipients are written, somebody of each kind of
-   channel has it, and so has each of the office's own chats. So has an embargo to end.
+   channel has it, and so has each of the office's own chats. So has an embargo to end. Most of a channel's readers may
+   wait for it as long as somebody else is reached within `after`.
 2. Nobody is missed: who is owed a release and has no row of it is an alarm, though everybody else was sent it.
 3. A source has three of its own intervals to be read, and `after` at least; so long it may fail, or have no scheduler.
-   A document that cannot be taken has `after`: its author believes that it is published.
+   A document that cannot be taken has `after`: its author believes that it is published. Each is an alarm of its own,
+   so that an old one hides no new one.
 4. A feed is stale when it was not known to be right for `after`.
-5. What cannot be told yet is neither raised nor over (`unsure`): a process that has just begun waits before it judges.
+5. What cannot be told yet is neither raised nor over (`unsure`): a process that has just begun waits before it judges,
+   and what was not asked anew at this look is not judged by what it was.
 6. An alarm's name says what it is about and is the same for every process, so that they agree on one row; what only
-   this machine sees has the machine's name in it.
+   one process sees has its own name in it, and is over where that process is not here any more.
 7. What is said names no person: releases by number, chats of the office's own, documents.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,25 +27,41 @@ from datetime import datetime, timedelta
 from syndicator.domain.model import ChannelKind, DeliveryState
 from syndicator.domain.text import one_line
 from syndicator.store.alarms import Live
-from syndicator.store.watched import Bad, Chat, OnItsWay, Pass
+from syndicator.store.watched import Bad, Chat, OnItsWay, Pass, Reach
 
-__all__ = ["KINDS", "BadNews", "Judged", "Notice", "Sight", "is_settled", "judge", "kind_of", "message_key", "notice"]
+__all__ = [
+    "KINDS",
+    "BadNews",
+    "Judged",
+    "Notice",
+    "Sight",
+    "feeds_name",
+    "is_settled",
+    "judge",
+    "kind_of",
+    "message_key",
+    "notice",
+]
 
 KINDS = ("embargo", "unfinished", "missed", "late", "source", "documents", "feeds", "database")
 SETTLING = timedelta(minutes=2)  # a process that has just begun first catches up
 PASSES = 3
 SHOWN = 200  # characters of what a source or channel said
 LISTED = 20  # alarms in one letter
+WAIT = {
+    Reach.NOBODY: "none of its readers has it",
+    Reach.STUCK: "most of its readers wait, and nobody got it for that long",
+}
 
 BadNews = Live
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What was seen at one look; `missed` is None where it was not asked this time."""
+    """What was seen at one look; `missed` and `reached` are None where it was not asked this time."""
 
     on_their_way: Sequence[OnItsWay] = ()
-    people_wait: Mapping[int, Sequence[ChannelKind]] = field(default_factory=dict)
+    reached: Mapping[int, Mapping[ChannelKind, Reach | None]] = field(default_factory=dict)
     chats_wait: Mapping[int, Sequence[Chat]] = field(default_factory=dict)
     missed: Mapping[int, int | None] = field(default_factory=dict)
     unopened: Sequence[tuple[int, datetime]] = ()
@@ -100,9 +120,17 @@ def judge(
         if now - began < _patience(seconds, after) and not _is_read(name, sight.passes, seconds, now, after)
     }
     if sight.has_feeds and sight.feeds_right_at is None:
-        unsure.add(_feeds_name(machine))
+        unsure.add(feeds_name(machine))
     unsure |= {f"missed:{one.key}" for one in sight.on_their_way if sight.missed.get(one.id, 0) is None}
-    found += [_documents(bad) for bad in sight.bad if bad.source in intervals]
+    unsure |= {
+        f"late:{one.key}:{channel}"
+        for one in sight.on_their_way
+        for channel, reach in sight.reached.get(one.id, {}).items()
+        if reach in (None, Reach.SLOW)  # what was told to be late is over when most have it
+    }
+    documents = [_document(bad) for bad in sight.bad if bad.source in intervals]
+    found += [one for one in documents if one.since <= now - after]
+    unsure |= {one.name for one in documents}
     return Judged(found, unsure - {one.name for one in found})
 
 
@@ -131,9 +159,8 @@ def _ways(sight: Sight, after: timedelta) -> Sequence[BadNews]:
 
 
 def _waiting(sight: Sight, message: int) -> Mapping[ChannelKind, Sequence[str]]:
-    waiting: dict[ChannelKind, list[str]] = {
-        channel: ["none of its readers has it"] for channel in sight.people_wait.get(message, ())
-    }
+    reached = sight.reached.get(message, {})
+    waiting = {channel: [WAIT[reach]] for channel, reach in reached.items() if reach in WAIT}
     for chat in sight.chats_wait.get(message, ()):
         waiting.setdefault(ChannelKind.TELEGRAM, []).append(_chat(chat))
     return waiting
@@ -170,20 +197,25 @@ def _patience(interval: float, after: timedelta) -> timedelta:
     return max(after, PASSES * timedelta(seconds=interval))
 
 
-def _documents(bad: Bad) -> BadNews:
-    what = "a document cannot" if bad.count == 1 else f"{bad.count} documents cannot"
-    said = f"source {bad.source}: {what} be taken; {one_line(bad.origin)[:SHOWN]}{_because(bad.reason)}"
-    return BadNews(f"documents:{bad.source}", said, bad.since)
+def _document(bad: Bad) -> BadNews:
+    if bad.more:
+        return BadNews(
+            f"documents:{bad.source}", f"source {bad.source}: {bad.more} more documents cannot be taken", bad.since
+        )
+    said = f"source {bad.source}: a document cannot be taken; {one_line(bad.origin)[:SHOWN]}{_because(bad.reason)}"
+    digest = hashlib.sha256(bad.origin.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return BadNews(f"documents:{bad.source}:{digest}", said, bad.since)
 
 
 def _feeds(right_at: datetime, now: datetime, after: timedelta, machine: str) -> BadNews | None:
     if now - right_at < after:
         return None
     where = f" on {machine}" if machine else ""
-    return BadNews(_feeds_name(machine), f"feeds{where} are stale: not as the store has it, or nobody looked", right_at)
+    return BadNews(feeds_name(machine), f"feeds{where} are stale: not as the store has it, or nobody looked", right_at)
 
 
-def _feeds_name(machine: str) -> str:
+def feeds_name(machine: str) -> str:
+    """The alarm about the feeds of a process that has that name."""
     return f"feeds:{machine}" if machine else "feeds"
 
 

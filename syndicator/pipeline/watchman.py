@@ -11,7 +11,9 @@ Rules, in order:
 5. Everything told stands in the log as well, and what is live in the metrics.
 6. A look that fails is no reason to stop looking.
 7. Looking takes little: each process looks at a time of its own, and what took long to count is not counted again for a
-   hundred times as long, ten minutes at most.
+   hundred times as long, ten minutes at most; meanwhile nothing is thought of it.
+8. Whether its own feeds are right only a process that serves some can tell; at each look it says that it is here. An
+   alarm about feeds of a process that is not here any more is over; only who has looked for as long may say so.
 """
 
 from __future__ import annotations
@@ -34,14 +36,16 @@ from syndicator.pipeline.watching import (
     BadNews,
     Notice,
     Sight,
+    feeds_name,
     is_settled,
     judge,
     kind_of,
     message_key,
     notice,
 )
-from syndicator.store import alarms, completeness, watched
+from syndicator.store import alarms, completeness, presence, watched
 from syndicator.store.database import Database
+from syndicator.store.watched import Reach
 
 __all__ = ["Herald", "Watchman"]
 
@@ -50,6 +54,7 @@ log = structlog.get_logger()
 EVERY = 60.0  # seconds
 SHARE = 100  # of its time that a question about completeness may take
 LONGEST = timedelta(minutes=10)
+HERE = timedelta(minutes=5)  # that a process with feeds has said it is here
 WINDOW = timedelta(days=2)  # releases of which it is asked anew whether they arrived
 PEOPLE = (ChannelKind.EMAIL, ChannelKind.TELEGRAM)
 
@@ -72,7 +77,7 @@ class Watchman:
     """See the module's rules; a `Part`.
 
     `intervals` are the seconds between two passes over each source, `order` the site's languages, `publisher` is that
-    of a process that serves feeds, `machine` its name where there are several.
+    of a process that serves feeds, `machine` its own name where there are several.
     """
 
     def __init__(
@@ -102,7 +107,8 @@ class Watchman:
         self._began = clock()
         self._least = 0  # the first message that is young enough
         self._reached: set[tuple[int, ChannelKind]] = set()  # for good: what was sent stays sent
-        self._answers: dict[tuple[int, ChannelKind], tuple[bool, datetime]] = {}  # and when it is asked again
+        self._asked: dict[tuple[int, ChannelKind], datetime] = {}  # when it is asked again
+        self._looked: tuple[datetime, datetime] | None = None  # since when without a gap, and when last
         self._rests: dict[int, datetime] = {}  # when each message's rows are counted again
         self._trouble_since: datetime | None = None
         self._trouble_told = False
@@ -155,7 +161,13 @@ class Watchman:
             machine=self._machine,
         )
         found = {one.name: one for one in judged.found}
-        over = [name for name in before if name not in found and name not in judged.unsure and self._is_ours(name)]
+        gone = await self._gone(before, now)
+        over = [
+            name
+            for name in before
+            if name not in found and name not in judged.unsure and (kind_of(name) != "feeds" or self._is_ours(name))
+        ]
+        over += [name for name in gone if name not in over]
         untold = [name for name in found if name not in before or not before[name].told]
         if not over and not untold:
             return before
@@ -163,29 +175,45 @@ class Watchman:
         return (before.keys() | found.keys()) - set(over)
 
     def _is_ours(self, name: str) -> bool:
-        """Whether this process can see that it is over: feeds are each machine's own, sources as configured now."""
-        if kind_of(name) == "feeds":
-            return self._publisher is not None and name == (f"feeds:{self._machine}" if self._machine else "feeds")
-        return True
+        return self._publisher is not None and name == feeds_name(self._machine)
+
+    async def _gone(self, live: Collection[str], now: datetime) -> Sequence[str]:
+        """Rule 8: live alarms about feeds of processes that are not here any more."""
+        since, last = self._looked or (now, now)
+        self._looked = (since if timedelta(0) <= now - last < HERE else now), now
+        theirs = [name for name in live if kind_of(name) == "feeds" and not self._is_ours(name)]
+        if not self._machine:  # it has the database to itself
+            return theirs if self._publisher is not None else []
+        here = await self._here(now)
+        return [name for name in theirs if name not in here] if now - self._looked[0] >= HERE else []
+
+    async def _here(self, now: datetime) -> Collection[str]:
+        """The alarms about feeds that processes which are here might have raised."""
+        if self._publisher is None:
+            async with self._database.reading() as session:
+                return {feeds_name(one) for one in await presence.here(session, "feeds", _one_clock(session, now))}
+        async with self._database.writing() as session:
+            present = await presence.stay(session, "feeds", self._machine, HERE, _one_clock(session, now))
+        return {feeds_name(one) for one in present}
 
     async def _sight(self, now: datetime, keys: Collection[str]) -> Sight:
         until = now - self._after
         async with self._database.reading() as session:
             self._least = await watched.first_since(session, now - WINDOW, self._least)
             messages = await watched.on_their_way(session, self._least, until, keys)
-            people = {one.id: await self._waiting(session, one.id, now) for one in messages}
+            reached = {one.id: await self._how_far(session, one.id, now) for one in messages}
             chats = {one.id: await watched.chats_waiting(session, one.id) for one in messages}
             passes = await watched.passes(session)
-            bad = await watched.bad_documents(session, until)
+            bad = await watched.bad_documents(session)
             unopened = await watched.unopened(session, until)
         ways = {(one.id, channel) for one in messages for channel in PEOPLE}
         self._reached &= ways
-        self._answers = {way: answer for way, answer in self._answers.items() if way in ways}
+        self._asked = {way: again for way, again in self._asked.items() if way in ways}
         self._rests = {one.id: self._rests[one.id] for one in messages if one.id in self._rests}
         releases = [one.id for one in messages if one.kind is MessageKind.RELEASE and one.fanned_out]
         return Sight(
             on_their_way=messages,
-            people_wait=people,
+            reached=reached,
             chats_wait=chats,
             missed={one: await self._missed(one, now) for one in releases},
             unopened=unopened,
@@ -206,23 +234,22 @@ class Watchman:
         self._rests[message] = now + min(SHARE * took, LONGEST)
         return found
 
-    async def _waiting(self, session: AsyncSession, message: int, now: datetime) -> list[ChannelKind]:
-        return [channel for channel in PEOPLE if await self._waits(session, (message, channel), now)]
+    async def _how_far(self, session: AsyncSession, message: int, now: datetime) -> Mapping[ChannelKind, Reach | None]:
+        return {channel: await self._reach(session, (message, channel), now) for channel in PEOPLE}
 
-    async def _waits(self, session: AsyncSession, way: tuple[int, ChannelKind], now: datetime) -> bool:
-        """Whether nobody of those who are owed that message by that channel has it, as of now or shortly (rule 7)."""
+    async def _reach(self, session: AsyncSession, way: tuple[int, ChannelKind], now: datetime) -> Reach | None:
+        """How far that message has come by that channel; None while it is too early to ask again (rule 7)."""
         if way in self._reached:
-            return False
-        answer, rests = self._answers.get(way, (False, now))
-        if now < rests <= now + LONGEST:
-            return answer
+            return Reach.ARRIVED
+        if now < self._asked.get(way, now) <= now + LONGEST:
+            return None
         loop = asyncio.get_running_loop()
         began = loop.time()
-        found = await watched.people_wait(session, *way)
-        if found is None:
+        found = await watched.people_reached(session, *way, now - self._after)
+        if found is Reach.ARRIVED:
             self._reached.add(way)
-        self._answers[way] = bool(found), now + min(SHARE * timedelta(seconds=loop.time() - began), LONGEST)
-        return bool(found)
+        self._asked[way] = now + min(SHARE * timedelta(seconds=loop.time() - began), LONGEST)
+        return found
 
     # -- telling
     async def _settle(
@@ -283,3 +310,8 @@ class Watchman:
         counted = Counter(kind_of(name) for name in live)
         for kind in KINDS:
             self._metrics.alarms.labels(kind).set(counted[kind])
+
+
+def _one_clock(session: AsyncSession, now: datetime) -> datetime | None:
+    """What `presence` is told: where several processes are, the database's clock counts."""
+    return None if session.get_bind().dialect.name == "postgresql" else now

@@ -20,7 +20,7 @@ from syndicator.store.rates import later, present
 from syndicator.store.tables import RATE
 from syndicator.store.upsert import insert_for
 
-__all__ = ["leave", "stay"]
+__all__ = ["here", "leave", "stay"]
 
 
 async def stay(
@@ -34,6 +34,15 @@ async def stay(
     until = later(session, present(now), span)
     row = insert_for(session, RATE).values(name=_name(kind, who), turn_at=until)
     await session.execute(row.on_conflict_do_update(index_elements=["name"], set_={"turn_at": until}))
+    return await here(session, kind, now)
+
+
+async def here(session: AsyncSession, kind: str, now: datetime | None = None) -> Sequence[str]:
+    """All who have said so and are; as `stay` tells them.
+
+    Raises:
+        DatabaseTrouble: the database fails.
+    """
     first = _name(kind, "")
     query = select(RATE.c.name).where(RATE.c.name.startswith(first, autoescape=True), RATE.c.turn_at > present(now))
     return sorted(name.removeprefix(first) for name in await session.scalars(query))

@@ -3,20 +3,25 @@
 Rules, in order:
 
 1. Every question goes by an index or by the newest messages: it may be asked once a minute, however much is kept.
-2. Whether anybody of a channel was reached is asked with an early end: a million rows of one message are not counted.
+2. Whether anybody of a channel was reached is asked with an early end; only what somebody has and others wait for is
+   counted, until more have it than wait.
 3. Nothing here names a person: chats that are named are the office's own.
+4. What a restore left `unknown` is not owed: it was most probably sent, and the restore has said so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, State, SubscriberRole
+from syndicator.store.indexed import OPEN
+from syndicator.store.restored import MAY_HAVE_BEEN
 from syndicator.store.sending import QUIET
 from syndicator.store.tables import DELIVERY, MESSAGE, RELEASE, SOURCE_CURSOR, SOURCE_ITEM, SUBSCRIBER, VARIANT
 
@@ -25,18 +30,30 @@ __all__ = [
     "Chat",
     "OnItsWay",
     "Pass",
+    "Reach",
     "bad_documents",
     "chats_waiting",
     "first_since",
     "on_their_way",
     "passes",
-    "people_wait",
+    "people_reached",
     "unopened",
 ]
 
 TOLD = (MessageKind.RELEASE, MessageKind.CORRECTION, MessageKind.WITHDRAWAL)
 OFFICE = SUBSCRIBER.c.role == literal_column(f"'{SubscriberRole.CHANNEL}'")  # as its partial index says it
 SETTLED_WELL = (DeliveryState.SENT, DeliveryState.SUPPRESSED)
+NAMED = 200  # of a source's documents that are each an alarm; all others are one
+
+
+class Reach(Enum):
+    """How far a message has come with the people of a channel."""
+
+    NOBODY = "nobody"  # some are owed it, and none has it
+    STUCK = "stuck"  # somebody has it, more wait, and none got it lately
+    SLOW = "slow"  # more wait than have it, and some got it lately
+    WELL = "well"  # nothing to tell now
+    ARRIVED = "arrived"  # more have it than ever may wait: for good
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +88,13 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A source's documents that cannot be taken: how many, since when, one of them."""
+    """A source's document that cannot be taken, since when, why; or `more` of them that are not named."""
 
     source: str
-    count: int
     since: datetime
     origin: str
     reason: str
+    more: int = 0
 
 
 async def first_since(session: AsyncSession, start: datetime, least: int) -> int:
@@ -123,26 +140,40 @@ def _may_be_told(until: datetime) -> ColumnElement[bool]:
     return or_(public, withdrawn)
 
 
-async def people_wait(session: AsyncSession, message: int, channel: ChannelKind) -> bool | None:
-    """Whether people of that channel are owed a message and none of them has it; None once one of them has.
+async def people_reached(session: AsyncSession, message: int, channel: ChannelKind, until: datetime) -> Reach:
+    """How far it has come; `until` is since when nothing has moved if it is stuck.
 
-    Who waits for the end of quiet hours is not owed it yet; whose address is dead is owed nothing.
+    Who waits for the end of quiet hours is not owed it yet, until that end has passed; whose address is dead is owed
+    nothing.
     """
-    theirs = (
-        select(DELIVERY.c.id)
-        .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
-        .where(
-            DELIVERY.c.message_id == message,
-            SUBSCRIBER.c.channel == channel,
-            SUBSCRIBER.c.role != SubscriberRole.CHANNEL,
-        )
+    theirs = and_(
+        DELIVERY.c.message_id == message,
+        SUBSCRIBER.c.channel == channel,
+        SUBSCRIBER.c.role != SubscriberRole.CHANNEL,
     )
-    if await session.scalar(theirs.where(DELIVERY.c.state == DeliveryState.SENT).limit(1)) is not None:
-        return None
-    owed = theirs.where(
-        DELIVERY.c.state.not_in(SETTLED_WELL), DELIVERY.c.reason != QUIET, SUBSCRIBER.c.state == "active"
-    )
-    return await session.scalar(owed.limit(1)) is not None
+    on_time = or_(DELIVERY.c.reason != QUIET, DELIVERY.c.due_at <= until)
+    owed = and_(DELIVERY.c.state.not_in(SETTLED_WELL), on_time, SUBSCRIBER.c.state == "active", _not_restored())
+    has = DELIVERY.c.state == DeliveryState.SENT
+    joined = select(DELIVERY.c.id).join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id).where(theirs)
+    if await session.scalar(joined.where(has).limit(1)) is None:
+        return Reach.NOBODY if await session.scalar(joined.where(owed).limit(1)) is not None else Reach.WELL
+    open_ = and_(DELIVERY.c.state.in_(OPEN), SUBSCRIBER.c.state == "active")
+    counted = select(
+        func.count(case((has, 1))).label("have"),
+        func.count(case((and_(open_, on_time), 1))).label("wait"),
+        func.count(case((open_, 1))).label("open"),
+        func.max(case((has, DELIVERY.c.settled_at))).label("last"),
+    ).join_from(DELIVERY, SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+    row = (await session.execute(counted.where(theirs))).one()
+    if row.wait > row.have:
+        return Reach.STUCK if row.last is None or row.last <= until else Reach.SLOW
+    return Reach.WELL if row.open > row.have else Reach.ARRIVED
+
+
+def _not_restored() -> ColumnElement[bool]:
+    """Rule 4."""
+    hushed = DELIVERY.c.reason.startswith(MAY_HAVE_BEEN, autoescape=True)
+    return or_(DELIVERY.c.state != DeliveryState.UNKNOWN, ~hushed)
 
 
 async def chats_waiting(session: AsyncSession, message: int) -> Sequence[Chat]:
@@ -155,6 +186,7 @@ async def chats_waiting(session: AsyncSession, message: int) -> Sequence[Chat]:
             DELIVERY.c.subscriber_id.in_(select(SUBSCRIBER.c.id).where(OFFICE)),
             SUBSCRIBER.c.state == "active",
             DELIVERY.c.state.not_in(SETTLED_WELL),
+            _not_restored(),
         )
         .order_by(SUBSCRIBER.c.id)
     )
@@ -175,13 +207,19 @@ async def passes(session: AsyncSession) -> Sequence[Pass]:
     return [Pass(row[0], row[1], row[2]) for row in await session.execute(query)]
 
 
-async def bad_documents(session: AsyncSession, until: datetime) -> Sequence[Bad]:
-    """Sources with documents that could not be taken since before `until`; the one named is the newest of them."""
-    bad = (SOURCE_ITEM.c.problem != "", SOURCE_ITEM.c.seen_at <= until)
-    counted = select(SOURCE_ITEM.c.source, func.count(), func.min(SOURCE_ITEM.c.seen_at)).where(*bad)
+async def bad_documents(session: AsyncSession) -> Sequence[Bad]:
+    """Documents that cannot be taken, by source and from the oldest on; of each source `NAMED`, and how many more."""
+    bad = SOURCE_ITEM.c.problem != ""
+    counted = select(SOURCE_ITEM.c.source, func.count()).where(bad).group_by(SOURCE_ITEM.c.source)
     found = []
-    for source, count, since in await session.execute(counted.group_by(SOURCE_ITEM.c.source)):
-        newest = select(SOURCE_ITEM.c.origin, SOURCE_ITEM.c.problem).where(*bad, SOURCE_ITEM.c.source == source)
-        row = (await session.execute(newest.order_by(SOURCE_ITEM.c.seen_at.desc()).limit(1))).one()
-        found.append(Bad(source, count, since, row[0], row[1]))
+    for source, count in await session.execute(counted.order_by(SOURCE_ITEM.c.source)):
+        query = (
+            select(SOURCE_ITEM.c.seen_at, SOURCE_ITEM.c.origin, SOURCE_ITEM.c.problem)
+            .where(bad, SOURCE_ITEM.c.source == source)
+            .order_by(SOURCE_ITEM.c.seen_at, SOURCE_ITEM.c.origin)
+            .limit(NAMED + 1)
+        )
+        rows = [Bad(source, *row) for row in await session.execute(query)]
+        found += rows[:NAMED]
+        found += [replace(one, more=count - NAMED) for one in rows[NAMED:]]
     return found

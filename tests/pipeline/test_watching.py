@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from syndicator.domain.letters import Later, Refused
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Problem, SubscriberRole
 from syndicator.metrics import Metrics
+from syndicator.pipeline import watchman
 from syndicator.pipeline.watching import Notice, Sight, is_settled, judge, kind_of, message_key, notice
 from syndicator.pipeline.watchman import Watchman
-from syndicator.store import alarms, sourcing
+from syndicator.store import alarms, restored, sourcing
 from syndicator.store.alarms import Live
+from syndicator.store.sending import QUIET
 from syndicator.store.tables import DELIVERY, SUBSCRIBER
-from syndicator.store.watched import Bad, Chat, OnItsWay, Pass
+from syndicator.store.watched import NAMED, Bad, Chat, OnItsWay, Pass, Reach
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 AFTER = timedelta(minutes=15)
@@ -31,7 +35,9 @@ OPEN_12 = OnItsWay(7, "release:12:0", MessageKind.RELEASE, 12, ago(16), fanned_o
 WITHDRAWAL = OnItsWay(8, "withdrawal:12:1", MessageKind.WITHDRAWAL, 12, ago(16), fanned_out=True)
 CHAT = Chat("@agency", DeliveryState.DEFERRED, "telegram cannot\nbe reached")
 UNKNOWN = Chat("@agency", DeliveryState.UNKNOWN, "")
-BAD = Bad("desk", 2, ago(40), "fees.en.md", "no title")
+BAD = Bad("desk", ago(40), "fees.en.md", "no title")
+FEES = "documents:desk:" + sha256(b"fees.en.md").hexdigest()[:16]
+HALLS = "documents:desk:" + sha256(b"halls.en.md").hexdigest()[:16]
 
 # What was seen -> {alarm: a piece of what is said}, and what is left open.
 CASES = {
@@ -42,7 +48,9 @@ CASES = {
         set(),
     ),
     "readers none of whom has it": (
-        Sight(on_their_way=[WITHDRAWAL], people_wait={8: [ChannelKind.EMAIL]}, passes=[Pass("desk", ago(1), "")]),
+        Sight(
+            on_their_way=[WITHDRAWAL], reached={8: {ChannelKind.EMAIL: Reach.NOBODY}}, passes=[Pass("desk", ago(1), "")]
+        ),
         {"late:withdrawal:12:1:email": "the withdrawal of release 12 has not reached email after 15 minutes: none of"},
         set(),
     ),
@@ -88,9 +96,30 @@ CASES = {
         {},
         set(),
     ),
-    "documents that cannot be taken": (
-        Sight(bad=[BAD], passes=[Pass("desk", ago(1), "")]),
-        {"documents:desk": "source desk: 2 documents cannot be taken; fees.en.md (no title)"},
+    "most readers wait, and nobody got it lately": (
+        Sight(
+            on_their_way=[RELEASE_12], reached={7: {ChannelKind.EMAIL: Reach.STUCK}}, passes=[Pass("desk", ago(1), "")]
+        ),
+        {"late:release:12:0:email": "has not reached email after 15 minutes: most of its readers wait"},
+        set(),
+    ),
+    "people that were not asked this time, and a broadcast that goes on": (
+        Sight(
+            on_their_way=[RELEASE_12],
+            reached={7: {ChannelKind.EMAIL: None, ChannelKind.TELEGRAM: Reach.SLOW}},
+            passes=[Pass("desk", ago(1), "")],
+        ),
+        {},
+        {"late:release:12:0:email", "late:release:12:0:telegram"},
+    ),
+    "documents that cannot be taken, each by itself": (
+        Sight(bad=[BAD, replace(BAD, origin="halls.en.md", since=ago(14))], passes=[Pass("desk", ago(1), "")]),
+        {FEES: "source desk: a document cannot be taken; fees.en.md (no title)"},
+        {HALLS},
+    ),
+    "more documents than are named": (
+        Sight(bad=[replace(BAD, more=31)], passes=[Pass("desk", ago(1), "")]),
+        {"documents:desk": "source desk: 31 more documents cannot be taken"},
         set(),
     ),
     "feeds that are stale": (
@@ -191,8 +220,10 @@ class Feeds:
 
 
 @pytest.fixture
-def watch(press):
+def watch(press, monkeypatch):
     """Makes watchmen over the press's database; `minutes` lets time pass and has them look."""
+
+    monkeypatch.setattr(watchman, "_one_clock", lambda _session, now: now)  # no real time passes here
 
     class Watch:
         def __init__(self):
@@ -214,9 +245,9 @@ def watch(press):
             self.men.append(made)
             return made
 
-        async def minutes(self, number):
-            for _ in range(number):
-                press.now += timedelta(minutes=1)
+        async def minutes(self, number, every=1):
+            for _ in range(0, number, every):
+                press.now += timedelta(minutes=every)
                 async with press.database.writing() as session:
                     await alarms_source_read(session, press.now)
                 for man in self.men:
@@ -288,12 +319,12 @@ async def test_nobody_is_missed_who_came_later_left_or_reads_another_language(pr
     leaves = await reader("leaves@example.org")
     await press.publish(press.change())
     await spread(press)
-    await watch.minutes(20)
+    await watch.minutes(20, every=5)
     await reader("later@example.org")
     async with press.database.writing() as session:
         await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == stays.id).values(language="ru"))
         await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == leaves.id).values(state="paused"))
-    assert await watch.minutes(30) == []
+    assert await watch.minutes(30, every=5) == []
 
 
 async def test_what_one_gets_and_another_does_not_is_no_alarm_but_an_own_channel_without_it_is(press, watch, reader):
@@ -323,7 +354,7 @@ async def test_recipients_that_nobody_writes_are_told_and_a_late_translation_is_
     await press.spread()
     await press.send()
     assert len(await watch.minutes(1)) == 1  # over
-    await watch.minutes(60)
+    await watch.minutes(60, every=20)
     await press.harvest(press.change(lang="az"))  # opens the message again
     assert await watch.minutes(14) == []
     assert await watch.minutes(2) == ["release 1: its recipients are not all written after 15 minutes"]
@@ -382,16 +413,137 @@ async def test_what_comes_back_is_told_anew_and_what_is_long_over_is_forgotten(p
         assert set(await alarms.live(session)) == {"feeds"}
 
 
-async def test_feeds_of_one_machine_are_not_judged_by_another(press, watch):
+async def two_webs(watch):
+    """Two processes with feeds and one without."""
     first, second = Feeds(), Feeds()
     watch.men.clear()
-    watch.man(publisher=first, machine="web-1")
-    watch.man(publisher=second, machine="web-2")
+    watch.man(machine="scheduler")
+    watch.man(publisher=first, machine="web:8080")
+    return first, second, watch.man(publisher=second, machine="web:8081")
+
+
+async def test_feeds_of_one_process_are_not_judged_by_another_though_both_are_on_one_machine(press, watch):
+    first, _, _ = await two_webs(watch)
+    told = []
+    for _ in range(26):
+        first.right_at = press.now
+        told += await watch.minutes(1)
+    assert told == ["feeds on web:8081 are stale: not as the store has it, or nobody looked"]
+
+
+async def test_feeds_of_a_process_that_is_gone_are_over_and_those_of_one_that_is_here_are_not(press, watch):
+    first, _, second = await two_webs(watch)
     for _ in range(20):
         first.right_at = press.now
         await watch.minutes(1)
+    watch.men.remove(second)  # its container is replaced by one of another name
+    told = []
+    for minute in range(20):
+        first.right_at = press.now
+        told += [(minute, said) for said in await watch.minutes(1)]
+    assert [said.partition(":")[0] for _, said in told] == ["over"]
+    assert 4 <= told[0][0] <= 6
+    assert watch.live() == {}
+
+
+async def test_who_has_just_begun_to_look_ends_nothing_of_others_and_feeds_from_before_a_move_end(press, watch):
+    feeds = Feeds()
+    watch.men.clear()
+    watch.man(publisher=feeds, machine="web:8080")
+    async with press.database.writing() as session:
+        await alarms.raise_all(session, [Live("feeds", "feeds are stale", press.now)])
+        await alarms.claim(session, ["feeds"], press.now)
+    feeds.right_at = press.now + timedelta(hours=1)
+    assert await watch.minutes(4) == []
+    assert await watch.minutes(4) == ["over: feeds are stale"]
+
+
+async def test_what_was_not_asked_anew_raises_nothing_that_another_has_ended(press, watch, reader, monkeypatch):
+    """A question that takes long is asked every ten minutes; what it said in between is not what is so."""
+    await reader("ayla@example.org")
+    watch.man()
+    monkeypatch.setattr(watchman, "SHARE", 10**9)
+    await press.harvest(press.change())
+    await spread(press)
+    assert len(await watch.minutes(17)) == 1
+    await press.send()
+    assert [said.partition(":")[0] for said in await watch.minutes(40, every=4)] == ["over"]
+
+
+async def test_a_second_document_that_cannot_be_taken_is_told_though_the_first_one_lies_there(press, watch):
+    await press.harvest(Problem("desk", "fees.en.md", "no title", "!x"))
+    assert len(await watch.minutes(16)) == 1
+    await press.harvest(Problem("desk", "halls.en.md", "no text", "!y"))
+    assert await watch.minutes(60, every=10) == ["source desk: a document cannot be taken; halls.en.md (no text)"]
+
+
+async def test_of_thousands_of_documents_some_are_named_and_the_rest_are_counted(press, watch):
+    await press.harvest(*(Problem("desk", f"{number}.md", "no title", "!x") for number in range(NAMED + 7)))
+    (said,) = await watch.minutes(16)
+    assert said == f"{NAMED + 1} things need a look"
     async with press.database.reading() as session:
-        assert set(await alarms.live(session)) == {"feeds:web-2"}
+        live = await alarms.live(session)
+    assert live["documents:desk"].said == "source desk: 7 more documents cannot be taken"
+
+
+async def hold(press, values, *addresses):
+    """Set the rows of these people."""
+    theirs = select(SUBSCRIBER.c.id).where(SUBSCRIBER.c.address.in_(addresses))
+    async with press.database.writing() as session:
+        await session.execute(update(DELIVERY).where(DELIVERY.c.subscriber_id.in_(theirs)).values(**values))
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_what_a_restore_left_unknown_is_no_alarm(press, watch, reader, own):
+    chat = await reader("@agency", channel=ChannelKind.TELEGRAM)
+    await reader("ayla@example.org")
+    if own:
+        async with press.database.writing() as session:
+            values = {"role": SubscriberRole.CHANNEL}
+            await session.execute(update(SUBSCRIBER).where(SUBSCRIBER.c.id == chat.id).values(**values))
+    await press.harvest(press.change())
+    await spread(press)
+    unknown = {"state": DeliveryState.UNKNOWN, "reason": restored.reason(press.now), "batch_id": None}
+    await hold(press, unknown, "ayla@example.org", "@agency")
+    assert await watch.minutes(40, every=10) == []
+    await hold(press, {"reason": "the relay went silent"}, "ayla@example.org")
+    assert await watch.minutes(1) == ["release 1 has not reached email after 15 minutes: none of its readers has it"]
+
+
+async def test_who_waited_for_the_end_of_quiet_hours_is_owed_it_when_they_have_ended(press, watch, reader):
+    await reader("ayla@example.org")
+    await press.harvest(press.change())
+    await spread(press)
+    ends = press.now + timedelta(minutes=60)
+    waits = {"state": DeliveryState.DEFERRED, "reason": QUIET, "due_at": ends, "batch_id": None}
+    await hold(press, waits, "ayla@example.org")
+    assert await watch.minutes(70, every=10) == []
+    assert await watch.minutes(4) == []
+    assert await watch.minutes(3) == ["release 1 has not reached email after 15 minutes: none of its readers has it"]
+
+
+async def test_a_broadcast_that_stands_still_is_told_though_somebody_has_it_and_over_when_most_have(
+    press, watch, reader
+):
+    people = [(await reader(f"reader{number}@example.org")).address for number in range(20)]
+    await press.harvest(press.change())
+    await spread(press)
+
+    async def sent(*addresses):
+        await hold(press, {"state": DeliveryState.SENT, "settled_at": press.now, "batch_id": None}, *addresses)
+
+    await sent(people[0])
+    assert await watch.minutes(14, every=7) == []
+    said = await watch.minutes(3)
+    assert said == [
+        "release 1 has not reached email after 15 minutes: most of its readers wait, and nobody got it for that long"
+    ]
+    for one in people[1:9]:  # it goes on, slowly: neither over nor begun anew
+        await sent(one)
+        assert await watch.minutes(10, every=10) == []
+    await sent(*people[9:11])
+    assert await watch.minutes(1) == [f"over: {said[0]}"]
+    assert await watch.minutes(60, every=20) == []
 
 
 async def test_a_database_that_does_not_answer_is_told_from_memory(press, watch, tmp_path):
@@ -424,7 +576,7 @@ async def test_looking_reads_no_whole_ledger(sqlite_database, now):
         raw = (await session.connection()).sync_connection
         event.listen(raw, "before_cursor_execute", listen)
         await watched.first_since(session, now, 5)
-        await watched.people_wait(session, 5, ChannelKind.EMAIL)
+        await watched.people_reached(session, 5, ChannelKind.EMAIL, now)
         await watched.chats_waiting(session, 5)
         await watched.unopened(session, now)
         event.remove(raw, "before_cursor_execute", listen)
