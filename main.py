@@ -30,7 +30,7 @@ from bots.telegram.aims import TELLS
 from bots.telegram.doctor import telegram_questions
 from bots.telegram.opening import open_telegram
 from bots.telegram.preview import styles_in_use, telegram_preview
-from bots.watch import open_watchman
+from bots.watch import alert_questions, open_watchman
 from config.logs import set_up_logs
 from config.settings import Settings
 from feeds.moved import ask_moves
@@ -162,6 +162,7 @@ class Root:
         if settings.feeds.moved:
             asked.append(("moved addresses", ask_moves(settings)))
         asked += telegram_questions(settings.telegram, clock, site.base_url)
+        asked += alert_questions(settings, site, clock)
         return [Check(name, ask) for name, ask in asked]
 
     def clock(self) -> datetime:

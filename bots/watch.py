@@ -6,6 +6,7 @@ A way to tell somebody is loaded only where it is wanted: it takes a part of a s
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from config.section import BadSettings
@@ -16,7 +17,7 @@ from syndicator.metrics import Metrics
 from syndicator.pipeline.watchman import Herald, Watchman
 from syndicator.store.database import Database
 
-__all__ = ["open_heralds", "open_watchman"]
+__all__ = ["alert_questions", "open_heralds", "open_watchman"]
 
 
 def open_watchman(
@@ -50,6 +51,22 @@ def open_watchman(
 def _own_name(settings: Settings, *, serves: bool) -> str:
     """The machine; with pages also their port, since it may have several processes with some."""
     return f"{socket.gethostname()}:{settings.web.port}" if serves else socket.gethostname()
+
+
+def alert_questions(settings: Settings, site: Site, clock: Clock) -> Sequence[tuple[str, Callable[[], Awaitable[str]]]]:
+    """What `check` asks: whether whoever `alerts` names could be told. Nothing is sent.
+
+    Raises:
+        BadSettings: an address or the key for signing cannot be used.
+    """
+    asked = [(f"alerts.{herald.name}", herald.ask) for herald in open_heralds(settings, site, clock)]
+    if settings.alerts.telegram and settings.telegram.token is None:
+        asked.append(("alerts.telegram", _no_bot))
+    return asked
+
+
+async def _no_bot() -> str:
+    raise ValueError("nobody is told there: there is no telegram.token")
 
 
 def open_heralds(settings: Settings, site: Site, clock: Clock) -> list[Herald]:

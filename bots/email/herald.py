@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
+from email import policy
 from email.message import EmailMessage
-from email.policy import SMTP as CRLF
 from email.utils import format_datetime
 
-from aiosmtplib import SMTPException
+from aiosmtplib import SMTP, SMTPException
 
 from bots.email.addresses import Address
 from bots.email.mails import Mail
@@ -68,20 +69,22 @@ class MailHerald:
             if not isinstance(outcome, Sent):
                 raise OSError("the outbox cannot be written")
             return
-        client = self._way.client(PATIENCE)
-        try:
-            async with asyncio.timeout(LONGEST), client:
-                await client.sendmail(mail.sender, [mail.recipient.text], mail.data)
-        except TimeoutError:
-            raise TimeoutError(f"{self._way.name}: no answer in time") from None
-        except (SMTPException, OSError, ValueError) as error:
-            raise ConnectionError(f"{self._way.name}: {one_line(str(error))[:300] or type(error).__name__}") from None
-        finally:
-            client.close()
+        async with _connected(self._way) as client:
+            await client.sendmail(mail.sender, [mail.recipient.text], mail.data)
+
+    async def ask(self) -> str:
+        """See `pipeline.watchman.Herald`: the relay is asked whether it would take a letter for them; none is begun."""
+        if isinstance(self._way, FileTransport):
+            return "letters go into the outbox, where nobody is told: email.transport is file"
+        async with _connected(self._way) as client:
+            await client.mail(self._sender)
+            await client.rcpt(self._recipient.text)
+            await client.rset()
+        return f"{self._way.name} would take a letter"
 
     def _made(self, notice: Notice, now: datetime) -> Mail:
         digest = hashlib.sha256(f"{now.isoformat()}\0{notice.subject}\0{notice.text}".encode()).hexdigest()
-        letter = EmailMessage(policy=CRLF)
+        letter = EmailMessage(policy=policy.SMTP)
         letter["From"] = self._sender
         letter["To"] = self._recipient.text
         letter["Subject"] = one_line(notice.subject)
@@ -93,3 +96,18 @@ class MailHerald:
         if self._sign is not None:
             data = self._sign(data, now)
         return Mail(self._sender, self._recipient, f"alert.{digest[:40]}@{self._host}", data)
+
+
+@asynccontextmanager
+async def _connected(way: Access) -> AsyncIterator[SMTP]:
+    """A connection for one letter; whatever goes wrong is an OSError of one line."""
+    client = way.client(PATIENCE)
+    try:
+        async with asyncio.timeout(LONGEST), client:
+            yield client
+    except TimeoutError:
+        raise TimeoutError(f"{way.name}: no answer in time") from None
+    except (SMTPException, OSError, ValueError) as error:
+        raise ConnectionError(f"{way.name}: {one_line(str(error))[:300] or type(error).__name__}") from None
+    finally:
+        client.close()

@@ -10,6 +10,8 @@ Rules, in order:
 from __future__ import annotations
 
 from bots.telegram.asking import Line, RefusedCall
+from bots.telegram.rights import trouble_with
+from syndicator.domain.text import one_line
 from syndicator.pipeline.watching import Notice
 
 __all__ = ["TelegramHerald"]
@@ -36,6 +38,21 @@ class TelegramHerald:
             )
         except RefusedCall as error:
             raise ConnectionRefusedError(f"{self._line.host}: {error}") from None
+
+    async def ask(self) -> str:
+        """See `pipeline.watchman.Herald`. Whether a person has stopped the bot shows only when they are told."""
+        try:
+            found = await self._line.ask("getChat", chat_id=self._chat)
+            kind = str(found.get("type", ""))
+            if kind == "private":
+                return f"a private chat with {one_line(str(found.get('first_name', '')))}"
+            bot = await self._line.ask("getMe")
+            member = await self._line.ask("getChatMember", chat_id=self._chat, user_id=bot["id"])
+        except RefusedCall as error:
+            raise ConnectionRefusedError(f"{self._line.host}: {error}; the bot must be in the chat") from None
+        if trouble := trouble_with(kind, member, found.get("permissions")):
+            raise PermissionError(trouble)
+        return f"the bot may write in the {kind} “{one_line(str(found.get('title', '')))}”"
 
 
 def _cut(text: str) -> str:

@@ -37,6 +37,10 @@ def register(app: typer.Typer) -> None:
 def migrate(
     context: typer.Context,
     to: Annotated[str, typer.Option(help="Move the office to that empty database, postgresql://... .")] = "",
+    to_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with that address: a password in it stands in no list of processes.", dir_okay=False),
+    ] = None,
     stay: Annotated[  # noqa: FBT002
         bool, typer.Option("--stay", help="The office stays in the configured database after all.")
     ] = False,
@@ -48,8 +52,10 @@ def migrate(
     """
     session: Session = context.obj
     settings = _settings(session)
-    if to and stay:
-        fail("--to and --stay: one of them")
+    if (bool(to), to_file is not None, stay).count(True) > 1:
+        fail("--to, --to-file and --stay: one of them")
+    if to_file is not None:
+        to = _address_in(to_file)
     if stay:
         was = session.run(moving_house.stay(settings.database.url))
         said = f"the office is here; the move to {was.to} does not count" if was else "the office was here all along"
@@ -63,6 +69,16 @@ def migrate(
     move = session.run(moving_house.move(settings.database.url, to, media=media, now=session.wiring.clock(), bar=bar))
     value = {"to": move.to, "rows": dict(move.rows), "files": move.files, "again": move.again, "secret": move.secret}
     show_one(value, "\n".join(_moved(move)), as_json=as_json)
+
+
+def _address_in(file: Path) -> str:
+    try:
+        said = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"--to-file: {file}: cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}")
+    if not said or any(character.isspace() for character in said):
+        fail(f"--to-file: {file}: must hold one address, such as postgresql://name:password@db.example.org/syndicator")
+    return said
 
 
 def _moved(move: Move) -> list[str]:

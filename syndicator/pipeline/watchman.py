@@ -72,6 +72,14 @@ class Herald(Protocol):
         """
         ...
 
+    async def ask(self) -> str:
+        """Whether they could be told, as far as that shows without telling them: one line.
+
+        Raises:
+            OSError: they could not; one line, without a secret.
+        """
+        ...
+
 
 class Watchman:
     """See the module's rules; a `Part`.

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
 from syndicator.store.indexed import OPEN, TROUBLED, in_state
+from syndicator.store.numbering import SEALED
 from syndicator.store.tables import DELIVERY, DIGEST_ITEM, MESSAGE, SUBSCRIBER
 
 __all__ = ["counts", "listing", "oldest_due", "streamed"]
@@ -49,6 +50,7 @@ def _rows(state: DeliveryState | None, release: int | None, limit: int) -> Selec
         )
         .join_from(DELIVERY, MESSAGE, MESSAGE.c.id == DELIVERY.c.message_id)
         .join(SUBSCRIBER, SUBSCRIBER.c.id == DELIVERY.c.subscriber_id)
+        .where(DELIVERY.c.reason != SEALED)  # a restore's mark, and nobody's delivery
         .order_by(DELIVERY.c.id.desc())
         .limit(limit)
     )

@@ -24,7 +24,7 @@ from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind, Pri
 from syndicator.store.people import ERASED, PAUSED
 from syndicator.store.tables import COUNTER, DELIVERY, FILTER, MESSAGE, RELEASE, SUBSCRIBER, SUBSCRIPTION
 
-__all__ = ["GAP", "carry_on", "given", "shift_changes", "skip"]
+__all__ = ["GAP", "SEALED", "carry_on", "given", "shift_changes", "skip"]
 
 GAP = 1_000_000  # of numbers with 31 bits: enough for two thousand restores
 WIDE = 1_000_000_000  # of deliveries, which have 63

@@ -10,7 +10,7 @@ from email.policy import default
 import pytest
 from aiosmtpd.controller import Controller
 
-from bots.watch import open_heralds
+from bots.watch import alert_questions, open_heralds
 from config.email import EmailSettings
 from config.section import BadSettings
 from config.settings import AlertSettings
@@ -94,6 +94,34 @@ async def test_what_fails_is_one_line_without_a_secret(site, at):
             await told.tell(NOTICE)
     assert "\n" not in str(caught.value)
     assert "geheim" not in str(caught.value)
+
+
+async def test_the_doctor_asks_the_relay_whether_it_would_take_a_letter_and_begins_none(site, relay):
+    said = await herald(site, transport="smtp", host="127.0.0.1", port=relay.port, tls="none").ask()
+    assert said == f"127.0.0.1:{relay.port} would take a letter"
+    assert relay.taken == []
+    assert "outbox" in await herald(site).ask()
+
+
+async def test_the_doctor_hears_of_an_address_that_the_relay_refuses(site):
+    refusing = Controller(Refusing("rcpt"), hostname="127.0.0.1", port=free_port())
+    refusing.start()
+    told = herald(site, transport="smtp", host="127.0.0.1", port=refusing.port, tls="none")
+    try:
+        with pytest.raises(OSError, match="go away"):
+            await told.ask()
+    finally:
+        refusing.stop()
+
+
+async def test_the_doctor_asks_everybody_whom_alerts_name(site):
+    settings = settings_of(site).model_copy(
+        update={"alerts": AlertSettings(email="oncall@example.org", telegram="@oncall")}
+    )
+    asked = dict(alert_questions(settings, site, lambda: NOW))
+    assert list(asked) == ["alerts.email", "alerts.telegram"]
+    with pytest.raises(ValueError, match=r"telegram\.token"):
+        await asked["alerts.telegram"]()
 
 
 async def test_an_outbox_that_cannot_be_written_is_a_failure(site, tmp_path):

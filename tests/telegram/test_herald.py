@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from bots.watch import open_heralds
+from bots.watch import alert_questions, open_heralds
 from config.settings import AlertSettings
 from syndicator.pipeline.watching import Notice
 from tests.offices import settings_of
@@ -83,3 +83,31 @@ async def test_what_fails_is_one_line_without_the_token(herald, api, answer):
     with pytest.raises(OSError, match=r"^127\.0\.0\.1: ") as caught:
         await herald("1").tell(Notice("x", "y"))
     assert "AAHdq" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        ({"status": "administrator", "can_post_messages": True}, "the bot may write in the channel “Press office”"),
+        ({"status": "administrator", "can_post_messages": False}, "the bot has no right to post messages"),
+    ],
+)
+async def test_the_doctor_asks_whether_the_bot_may_write_to_whom_it_is_to_alarm_and_writes_nothing(
+    site, double, member, says
+):
+    double.channel("@oncall", -100, member=member)
+    settings = settings_of(site, token=double.token, api_root=double.url)
+    settings = settings.model_copy(update={"alerts": AlertSettings(telegram="@oncall")})
+    ((_, ask),) = alert_questions(settings, site, lambda: NOW)
+    try:
+        said = await ask()
+    except OSError as error:
+        said = str(error)
+    assert said.startswith(says)
+    assert {method for method, _ in double.calls} == {"getChat", "getMe", "getChatMember"}
+
+
+async def test_the_doctor_hears_of_a_chat_that_is_none(herald, api):
+    api.answer = (400, {"ok": False, "description": "Bad Request: chat not found"})
+    with pytest.raises(OSError, match="chat not found; the bot must be in the chat"):
+        await herald("-100").ask()
