@@ -17,9 +17,10 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
+__all__ = ["ALARMED_AFTER", "DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
 
 DIES_AT, RHYTHM, TRIES_AFTER = "TEST_DIES_AT", "TEST_RHYTHM", "TEST_TRIES_AFTER"
+ALARMED_AFTER = "TEST_ALARMED_AFTER"  # seconds, in place of minutes
 QUICK = json.dumps({"beat": 0.5, "sure": 3.0, "dead": 4.0, "look": 0.5, "poll": 0.5, "sweep": 5.0})
 
 
@@ -57,6 +58,10 @@ def arm(environ: Mapping[str, str]) -> None:
         retry.FIRST_WAIT = retry.UNKNOWN_WAIT = float(seconds)
         import_module("bots.email.pace.domain").FIRST_PAUSE = float(seconds)
         import_module("bots.email.pace.pace").RELAY_PAUSE = timedelta(seconds=float(seconds))
+    if seconds := environ.get(ALARMED_AFTER):
+        import_module("config.settings").AlertSettings.after = timedelta(seconds=float(seconds))
+        import_module("syndicator.pipeline.watchman").EVERY = 0.3
+        import_module("syndicator.pipeline.watching").SETTLING = timedelta(seconds=1)
     if name := environ.get(DIES_AT):
         _arm(POINTS[name])
 

@@ -131,6 +131,8 @@ async def test_a_backup_skips_the_numbers_that_were_given_out_after_it(sqlite_ur
         erased = select(SUBSCRIBER.c.state, SUBSCRIBER.c.state_reason).where(SUBSCRIBER.c.id == who.id - 1)
         assert tuple((await session.execute(erased)).one()) == ("paused", "erased")
         assert [m.id for m in await ledger.open_messages(session)] == []
+        assert not [row for row in await ledger.listing(session) if row["message"].startswith("sealed:")]
+        assert not [state for _, state in await ledger.counts(session) if state == "suppressed"]
     await database.close()
 
 
