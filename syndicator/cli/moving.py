@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -24,6 +25,7 @@ from syndicator.pipeline.restoring import restore as bring_back
 
 __all__ = ["register"]
 
+WHERE = ("postgresql://", "sqlite:///")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -56,6 +58,8 @@ def migrate(
         fail("--to, --to-file and --stay: one of them")
     if to_file is not None:
         to = _address_in(to_file)
+    if to and not _names_a_database(to):
+        fail("where an office goes is postgresql://NAME:PASSWORD@HOST:PORT/DATABASE or sqlite:///PATH")
     if stay:
         was = session.run(moving_house.stay(settings.database.url))
         said = f"the office is here; the move to {was.to} does not count" if was else "the office was here all along"
@@ -69,6 +73,14 @@ def migrate(
     move = session.run(moving_house.move(settings.database.url, to, media=media, now=session.wiring.clock(), bar=bar))
     value = {"to": move.to, "rows": dict(move.rows), "files": move.files, "again": move.again, "secret": move.secret}
     show_one(value, "\n".join(_moved(move)), as_json=as_json)
+
+
+def _names_a_database(address: str) -> bool:
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        return False
+    return address.startswith(WHERE)
 
 
 def _address_in(file: Path) -> str:

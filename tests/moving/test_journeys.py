@@ -85,7 +85,9 @@ def test_a_living_office_moves_to_postgresql_and_nobody_notices(
     assert (running.returncode, "another syndicator runs on this database" in running.stderr) == (1, True)
     assert office.stop() == 0
 
-    told = json.loads(office.command("migrate", "--to", postgresql_url, "--json").stdout)
+    address = office.folder / "database.url"
+    address.write_text(f"{postgresql_url}\n")
+    told = json.loads(office.command("migrate", "--to-file", str(address), "--json").stdout)
     assert (told["rows"]["subscriber"], told["files"], told["secret"]) == (4, 1, True)
     again = office.command("migrate", "--to", postgresql_url, check=False)
     old = office.command("run", check=False)
