@@ -7,7 +7,8 @@ Rules, in order:
    by a moment does not reach back behind it.
 2. A window that was told has a run, unique in the database: however often the process dies, whatever the clock does,
    and with two processes it is one. A window in which nothing came out leaves no trace.
-3. Missed ones are made up by one digest, `reach` back at most.
+3. Missed ones are made up by one digest, `reach` back at most. So is what came out in a window that a clock which ran
+   ahead had closed by then (`store.digests`, rule 6).
 4. What this room keeps in mind saves questions only: who waits for digests, for some minutes; which windows it has seen
    to. Who newly subscribes is asked for alone.
 5. A pause that its reader asked for ends at its time, and what came out before it is told then.
@@ -106,7 +107,10 @@ class Digests:
         async with self._database.writing() as session:
             told = await digests.last_end(session, cadence, name)
             window = self._schedule.due(cadence, zone, ripe, told=told, reach=self._reach)
-            made = None if window is None else await digests.close(session, cadence, name, window, now)
+            made = None
+            if window is not None:
+                since = window.ends_at - self._reach
+                made = await digests.close(session, cadence, name, window, now, since=since)
         if window is not None and made is not None:
             begins, ends = window.begins_at.isoformat(), window.ends_at.isoformat()
             log.info("digest", cadence=cadence.value, zone=name, begins=begins, ends=ends, releases=made)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import Cadence, DeliveryState, MessageKind, SubscriptionState
 from syndicator.domain.windows import Window
-from syndicator.store.digests import close, opened
+from syndicator.store.digests import ALONE, close, opened
 from syndicator.store.tables import DELIVERY, DIGEST_RUN, MESSAGE, RELEASE, SUBSCRIPTION, VARIANT
 from syndicator.store.wanted import tell
 
@@ -53,8 +53,10 @@ async def catch_up(
     if rests:
         begins = min(begins, await _first_waiting(session, who) or begins)
     window = Window(begins, now + MOMENT)
-    own = f"{zone}#{subscription}"
-    return await close(session, cadence, own, window, now, subscription=subscription, put_by=rests)
+    own = f"{zone}{ALONE}{subscription}"
+    return await close(
+        session, cadence, own, window, now, subscription=subscription, put_by=rests, since=min(begins, now - reach)
+    )
 
 
 async def _told_until(session: AsyncSession, who: int, cadence: Cadence, zone: str, now: datetime) -> datetime | None:
@@ -98,7 +100,7 @@ async def make_up(
         SUBSCRIPTION.c.cadence == told["cadence"],
     )
     for subscription in (await session.scalars(theirs)).all():
-        own = f"{told['zone']}#{subscription}"
+        own = f"{told['zone']}{ALONE}{subscription}"
         await close(session, Cadence(told["cadence"]), own, window, now, subscription=subscription)
 
 

@@ -14,6 +14,7 @@ Rules, in order:
 5. Rows and what they tell are one transaction; who has a row of the run gets no second one.
 6. What of the last run still waits for people of this one goes along with it (`carrying`).
 7. A run for somebody who rests is put by until they do no more (`digests`).
+8. By a clock that stands before a release's time it cannot be told: the run waits, or another process goes on.
 """
 
 from __future__ import annotations
@@ -152,25 +153,28 @@ async def write_digest(
     if ready == 0 and (until := await _busy(session, message, numbers, step.now)) is not None:
         await advance(session, message.id, again_at=until)
         return None
+    if (until := await _ahead(session, numbers, step.now)) is not None:
+        await advance(session, message.id, again_at=until)
+        return None
     if ready < len(numbers):
         filters = await _filters_of(session, message.subscription)
         await _match(session, numbers[ready : ready + MATCHED_AT_A_TIME], taxonomy, filters, step.now)
-        said = {"releases": numbers, "ready": min(ready + MATCHED_AT_A_TIME, len(numbers))}
+        said = {**matched, "releases": numbers, "ready": min(ready + MATCHED_AT_A_TIME, len(numbers))}
         await advance(session, message.id, matched=said, again_at=None)
         return 0
     if run is None or step.high is None:
         await advance(session, message.id, fanned_out_at=step.now)
         return None
     if message.subscription is not None:
-        return await _to_one(session, step, run, numbers, order)
+        return await _to_one(session, step, run, matched, order)
     high = min(step.high, await next_high(session, step.low, AT_A_TIME) or step.high)
-    written = await _write(session, replace(step, high=high), run, EVERYBODY, numbers, order)
+    written = await _write(session, replace(step, high=high), run, EVERYBODY, matched, order)
     await advance(session, message.id, cursor=high)
     return written
 
 
 async def _to_one(
-    session: AsyncSession, step: Step, run: RowMapping, numbers: Sequence[int], order: Sequence[str]
+    session: AsyncSession, step: Step, run: RowMapping, matched: Mapping[str, Any], order: Sequence[str]
 ) -> int:
     """A run of somebody's own: one row at most."""
     query = (
@@ -182,8 +186,8 @@ async def _to_one(
     if who is None or who.rests:
         await advance(session, step.message.id, fanned_out_at=step.now, again_at=step.now)
         return 0
-    written = await _write(session, replace(step, low=who.id - 1, high=who.id), run, ONE, numbers, order)
-    await advance(session, step.message.id, fanned_out_at=step.now)
+    written = await _write(session, replace(step, low=who.id - 1, high=who.id), run, ONE, matched, order)
+    await advance(session, step.message.id, fanned_out_at=step.now, again_at=None)
     return written
 
 
@@ -195,6 +199,13 @@ async def _busy(session: AsyncSession, message: Message, numbers: Sequence[int],
     query = select(func.count(), func.max(MESSAGE.c.again_at)).where(of_them, MESSAGE.c.fanned_out_at.is_(None))
     waiting, settled = (await session.execute(query)).one()
     return max(now + PAUSE, settled or now) if waiting else None
+
+
+async def _ahead(session: AsyncSession, numbers: Sequence[int], now: datetime) -> datetime | None:
+    """When the last of these releases is public by this clock; None: all are by now, or never will be (rule 8)."""
+    query = select(func.max(RELEASE.c.public_at)).where(RELEASE.c.id.in_(numbers), RELEASE.c.state == State.PUBLIC)
+    found: datetime | None = await session.scalar(query.where(RELEASE.c.public_at > now))
+    return found
 
 
 async def _filters_of(session: AsyncSession, subscription: int | None) -> list[int] | None:
@@ -216,11 +227,12 @@ async def _match(
 
 
 async def _write(
-    session: AsyncSession, step: Step, run: RowMapping, whom: _Whom, numbers: Sequence[int], order: Sequence[str]
+    session: AsyncSession, step: Step, run: RowMapping, whom: _Whom, matched: Mapping[str, Any], order: Sequence[str]
 ) -> int:
     """Rows of this step, and what each of them tells."""
     dialect = session.get_bind().dialect.name
-    news = await _news(session, run, numbers, order, step.now)
+    numbers = list(matched["releases"])
+    news = await _news(session, run, matched, order, step.now)
     if not news or step.high is None:
         return 0
     values: dict[str, Any] = {
@@ -262,7 +274,7 @@ async def runs_about(session: AsyncSession, numbers: Sequence[int], low: int, hi
 
 
 async def _news(
-    session: AsyncSession, run: RowMapping, numbers: Sequence[int], order: Sequence[str], now: datetime
+    session: AsyncSession, run: RowMapping, matched: Mapping[str, Any], order: Sequence[str], now: datetime
 ) -> list[tuple[Any, ...]]:
     """The rows of `NEWS`: releases that may be shown now, and who may be told which version of them (rule 1)."""
     dialect = session.get_bind().dialect.name
@@ -271,18 +283,23 @@ async def _news(
         select(*columns, opened().label("opened"), became_news().label("news"))
         .join_from(RELEASE, VARIANT, VARIANT.c.release_id == RELEASE.c.id)
         .join(MESSAGE, and_(MESSAGE.c.release_id == RELEASE.c.id, MESSAGE.c.kind == MessageKind.RELEASE))
-        .where(RELEASE.c.id.in_(numbers), shown(now, withdrawn=False), VARIANT.c.said_state != State.DRAFT)
+        .where(
+            RELEASE.c.id.in_(list(matched["releases"])),
+            shown(now, withdrawn=False),
+            VARIANT.c.said_state != State.DRAFT,
+        )
         .order_by(RELEASE.c.id, VARIANT.c.position)
     )
     versions: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for row in await session.execute(query):
         versions[row.id].setdefault(row.lang, row)
     found: list[tuple[Any, ...]] = []
+    held = matched.get("versions", {})  # some became news before the window began (`digests`, rule 6)
     for number, by_lang in versions.items():
         fallback = next((lang for lang in order if lang in by_lang), "")
         asked = [("", lang) for lang in by_lang] + [(lang, lang if lang in by_lang else fallback) for lang in order]
         for reader, lang in [*asked, ("*", fallback)]:
-            if lang and by_lang[lang].news >= run["begins_at"]:
+            if lang and (by_lang[lang].news >= run["begins_at"] or lang in held.get(str(number), ())):
                 row = by_lang[lang]
                 other, urgent = int(reader not in ("", lang)), int(row.urgency == Urgency.URGENT)
                 found.append((number, row.message, reader, lang, other, urgent, _moment(row.opened, dialect)))

@@ -11,12 +11,16 @@ Rules, in order:
    `again_at`, which no other closed message has.
 4. To whom a run goes is written by `digesting`.
 5. What its channel could not show of a digest, it has not told: the item goes again.
+6. A run keeps which versions it holds, and when each became news. What became news within reach, and no run of its
+   group holds, belongs to the next one: a clock that ran ahead had closed a window over what came out after that, or
+   one that ran behind said that it came out earlier.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
@@ -30,6 +34,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     true,
     update,
@@ -53,6 +58,7 @@ from syndicator.store.upsert import insert_for
 from syndicator.store.wanted import want
 
 __all__ = [
+    "ALONE",
     "bare",
     "became_news",
     "close",
@@ -65,8 +71,18 @@ __all__ = [
     "strike",
 ]
 
+ALONE = "#"  # stands behind the zone of a run for one reader, and the number of their subscription behind that
 STRUCK = "!"  # stands behind the zone and the key of a run that was struck, and its number behind that
 OLDEST = timedelta(days=31)  # a translation of what was published longer ago is no news in a digest either
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """A language version, and when it became news."""
+
+    release: int
+    lang: str
+    news: datetime
 
 
 async def groups(session: AsyncSession, after: int = 0) -> Sequence[tuple[Cadence, str]]:
@@ -126,14 +142,22 @@ async def close(
     *,
     subscription: int | None = None,
     put_by: bool = False,
+    since: datetime | None = None,
 ) -> int | None:
     """The run of a closed window, with its message; how many releases, or None: it was told already, or is empty.
 
-    With `subscription` it is for its reader alone; rule 3 says what is put by.
+    With `subscription` it is for its reader alone; rule 3 says what is put by. With `since` what no run of its group
+    has held from then on is in it as well (rule 6).
     """
-    numbers = await _news(session, window, now)
-    if not numbers:
+    news = await _news(session, window, now, since or window.begins_at)
+    if since is not None and any(one.news < window.begins_at for one in news):
+        held = await _held(session, cadence, zone.partition(ALONE)[0], since, subscription)
+        news = [one for one in news if one.news >= window.begins_at or not held(one)]
+    if not news:
         return None
+    versions: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for one in news:
+        versions[str(one.release)][one.lang] = one.news.isoformat()
     message = {
         "key": f"{MessageKind.DIGEST}:{cadence}:{zone}:{window.ends_at.isoformat()}",
         "kind": MessageKind.DIGEST,
@@ -141,7 +165,7 @@ async def close(
         "major": 0,
         "priority": Priority.DIGEST,
         "cursor": 0,
-        "matched": {"releases": numbers},
+        "matched": {"releases": [int(number) for number in versions], "versions": versions},
         "created_at": now,
         "fanned_out_at": now if put_by else None,
         "again_at": now if put_by else None,
@@ -154,7 +178,7 @@ async def close(
     await session.execute(insert(DIGEST_RUN).values(**run, begins_at=window.begins_at, ends_at=window.ends_at))
     if not put_by:
         want(session, fanout_job(made, Priority.DIGEST, now))
-    return len(numbers)
+    return len(versions)
 
 
 def opened() -> ColumnElement[datetime]:
@@ -179,18 +203,50 @@ def became_news() -> ColumnElement[datetime]:
     return case((came_back > opened(), came_back), else_=opened())
 
 
-async def _news(session: AsyncSession, window: Window, now: datetime) -> list[int]:
-    """Announced releases that are public now, of which a version became news within the window, oldest first."""
-    came_out = exists().where(
-        VARIANT.c.release_id == RELEASE.c.id,
-        VARIANT.c.said_state != State.DRAFT,
-        became_news() >= window.begins_at,
-        became_news() < window.ends_at,
-    )
+async def _news(session: AsyncSession, window: Window, now: datetime, since: datetime) -> list[_News]:
+    """Versions of announced releases that are public now, which became news from `since` to the window's end.
+
+    Oldest release first.
+    """
     announced = exists().where(MESSAGE.c.release_id == RELEASE.c.id, MESSAGE.c.kind == MessageKind.RELEASE)
-    recent = and_(RELEASE.c.public_at > window.begins_at - OLDEST, RELEASE.c.public_at < window.ends_at)
-    query = select(RELEASE.c.id).where(shown(now, withdrawn=False), recent, came_out, announced)
-    return list(await session.scalars(query.order_by(RELEASE.c.public_at, RELEASE.c.id)))
+    recent = and_(RELEASE.c.public_at > since - OLDEST, RELEASE.c.public_at < window.ends_at)
+    when = became_news()
+    query = (
+        select(RELEASE.c.id, VARIANT.c.lang, when.label("news"))
+        .join_from(RELEASE, VARIANT, VARIANT.c.release_id == RELEASE.c.id)
+        .where(shown(now, withdrawn=False), recent, announced, VARIANT.c.said_state != State.DRAFT)
+        .where(when >= since, when < window.ends_at)
+        .order_by(RELEASE.c.public_at, RELEASE.c.id)
+    )
+    return [_News(*row) for row in await session.execute(query)]
+
+
+async def _held(
+    session: AsyncSession, cadence: Cadence, zone: str, since: datetime, subscription: int | None
+) -> Callable[[_News], bool]:
+    """Whether a run of that group, since then, holds a version (rule 6).
+
+    For one reader alone: a run that has reached all of the group, or one of their own.
+    """
+    of_group = and_(DIGEST_RUN.c.cadence == cadence, DIGEST_RUN.c.zone == zone)
+    if subscription is not None:
+        reader = select(SUBSCRIPTION.c.subscriber_id).where(SUBSCRIPTION.c.id == subscription).scalar_subquery()
+        theirs = select(SUBSCRIPTION.c.id).where(SUBSCRIPTION.c.subscriber_id == reader)
+        of_group = or_(of_group & MESSAGE.c.fanned_out_at.is_not(None), MESSAGE.c.subscription_id.in_(theirs))
+    query = (
+        select(MESSAGE.c.matched)
+        .join_from(DIGEST_RUN, MESSAGE, MESSAGE.c.id == DIGEST_RUN.c.message_id)
+        .where(DIGEST_RUN.c.ends_at > since, of_group)
+    )
+    versions: set[tuple[int, str, str]] = set()
+    whole: set[int] = set()  # of runs of an older program, which did not keep versions
+    for matched in await session.scalars(query):
+        kept = (matched or {}).get("versions")
+        if kept is None:
+            whole.update((matched or {}).get("releases", ()))
+        for number, by_lang in (kept or {}).items():
+            versions.update((int(number), lang, moment) for lang, moment in by_lang.items())
+    return lambda one: one.release in whole or (one.release, one.lang, one.news.isoformat()) in versions
 
 
 async def keep_shown(session: AsyncSession, delivery: int, shown_there: Sequence[int]) -> None:
