@@ -3,7 +3,7 @@
 Rules, in order:
 
 1. Every answer but an error carries ETag, Last-Modified, Cache-Control and Vary; a 304 repeats them
-   (RFC 9110 §15.4.5).
+   (RFC 9110 §15.4.5). Where several machines answer, there is no Last-Modified (`Answering`).
 2. The ETag is strong and the same in every coding. RFC 9110 §8.8.3.3 asks for one each, so this is a departure, and
    chosen: a proxy or reader that changes the coding between two requests still gets its 304, and If-None-Match compares
    weakly anyway. Strength matters where parts are joined (If-Range), and we serve no parts: a Range gets the whole.
@@ -62,7 +62,9 @@ class _Finished:
 class Answering:
     """How this site's feeds are answered. `max_age` is in seconds; `hubs` are absolute addresses.
 
-    `shared`: other machines answer for the same feeds.
+    `shared`: other machines answer for the same feeds. A date to the second, which each would have to find for itself,
+    could stand with other bytes on each, so none is given or believed (RFC 9110 §8.8.2.1 asks for one only where it can
+    be "consistently determined"); the tag, which follows from the bytes, says all.
     """
 
     base_url: str
@@ -76,7 +78,7 @@ class Answering:
         """These bytes, or 304; `path` is the feed's canonical address relative to the site, with its query."""
         finished, asked = self._finished(stored, content_type, path), request.headers
         tags = asked.getall(hdrs.IF_NONE_MATCH, None)
-        since = asked.get(hdrs.IF_MODIFIED_SINCE)
+        since = None if self.shared else asked.get(hdrs.IF_MODIFIED_SINCE)
         if (tags is not None and tags[0] == stored.etag) or (
             (tags is not None or since is not None)
             and not_modified(
@@ -85,7 +87,6 @@ class Answering:
                 ",".join(tags) if tags is not None else None,
                 since,
                 self.clock(),
-                exact=self.shared,
             )
         ):
             return web.Response(status=304, headers=finished.same)
@@ -121,12 +122,13 @@ class Answering:
         return made
 
     def _headers(self, stored: Stored, path: str) -> dict[str, str]:
+        dated = {} if self.shared else {hdrs.LAST_MODIFIED: http_date(stored.last_modified.astimezone(UTC))}
         return (
             dict(guards(self.base_url))
             | _OPEN
+            | dated
             | {
                 hdrs.ETAG: stored.etag,
-                hdrs.LAST_MODIFIED: http_date(stored.last_modified.astimezone(UTC)),
                 hdrs.CACHE_CONTROL: caching(self.max_age),
                 hdrs.VARY: hdrs.ACCEPT_ENCODING,
                 hdrs.LINK: _links(self.base_url, path, self.hubs),

@@ -5,8 +5,6 @@ Rules, in order:
 1. `If-None-Match` wins over `If-Modified-Since` (RFC 9110 §13.2.2); it compares weakly, knows lists and `*` (§13.1.2).
 2. A validator that a compressing proxy has marked (`"abc-gzip"`) still counts as ours.
 3. `If-Modified-Since` counts whole seconds; a date that cannot be read, or lies in the future, is ignored (§13.1.3).
-   Where several machines answer (`exact`), only the very date that this one gives counts, as with nginx: another's may
-   be of other bytes, and later.
 4. Of the codings a reader accepts, the one with the greatest q wins, ours in the order offered; identity, unless it is
    ruled out, when none fits (§12.5.3).
 """
@@ -32,8 +30,6 @@ def not_modified(
     if_none_match: str | None,
     if_modified_since: str | None,
     now: datetime,
-    *,
-    exact: bool = False,
 ) -> bool:
     """Whether the reader has it already. `etag` is quoted."""
     if if_none_match is not None:
@@ -46,8 +42,7 @@ def not_modified(
         return False
     if since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
-    ours = last_modified.replace(microsecond=0)
-    return since == ours if exact else ours <= since <= now
+    return last_modified.replace(microsecond=0) <= since <= now
 
 
 def _matches(opaque: str, header: str) -> bool:
