@@ -20,6 +20,11 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 FOLDER = "/var/lib/syndicator/var/feeds"
 BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_static_module.so")
 KINDS = ("nginx", "caddy")
+SEVERAL = {
+    "nginx": {"if_modified_since before;": "if_modified_since off;", "# add_header Last-": "add_header Last-"},
+    "caddy": {"# -Last-Modified": "-Last-Modified", "# request_header -If-Mod": "request_header -If-Mod"},
+}
+"""What an operator changes where several machines keep the feeds, each its own."""
 
 
 def need(kind: str) -> str:
@@ -44,7 +49,7 @@ def replaced(text: str, changes: dict[str, str]) -> str:
     return text
 
 
-def nginx_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]:
+def nginx_files(folder: Path, feeds: Path, port: int, service: int, *, several: bool = False) -> list[str]:
     folder.mkdir()
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
@@ -53,7 +58,7 @@ def nginx_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]
         FOLDER: str(feeds),
         "server 127.0.0.1:8080;": f"server 127.0.0.1:{service};",
     }
-    shipped = replaced((DEPLOY / "nginx.conf").read_text(), changes)
+    shipped = replaced((DEPLOY / "nginx.conf").read_text(), changes | (SEVERAL["nginx"] if several else {}))
     temporary = "\n".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -65,24 +70,24 @@ def nginx_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]
     return ["-p", str(folder), "-e", "stderr", "-c", str(folder / "main.conf")]
 
 
-def caddy_files(folder: Path, feeds: Path, port: int, service: int) -> list[str]:
+def caddy_files(folder: Path, feeds: Path, port: int, service: int, *, several: bool = False) -> list[str]:
     folder.mkdir()
     changes = {
         "{$SITE:press.example.org} {": f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n",
         FOLDER: str(feeds),
         "127.0.0.1:8080": f"127.0.0.1:{service}",
     }
-    shipped = replaced((DEPLOY / "Caddyfile").read_text(), changes)
+    shipped = replaced((DEPLOY / "Caddyfile").read_text(), changes | (SEVERAL["caddy"] if several else {}))
     quiet = "{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n"
     (folder / "Caddyfile").write_text(quiet + shipped)
     return ["run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
 @asynccontextmanager
-async def proxy(kind: str, folder: Path, feeds: Path, service: int) -> AsyncIterator[str]:
-    """That server in front of a service and the folder it keeps; gives its address."""
+async def proxy(kind: str, folder: Path, feeds: Path, service: int, *, several: bool = False) -> AsyncIterator[str]:
+    """That server in front of a service and the folder it keeps, or of one of `several`; gives its address."""
     program, port = need(kind), free_port()
-    arguments = {"nginx": nginx_files, "caddy": caddy_files}[kind](folder, feeds, port, service)
+    arguments = {"nginx": nginx_files, "caddy": caddy_files}[kind](folder, feeds, port, service, several=several)
     environment = os.environ | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     log = folder / "log"
     with log.open("wb") as heard:

@@ -66,21 +66,6 @@ def test_conditional_requests(if_none_match, if_modified_since, known):
 
 
 @pytest.mark.parametrize(
-    ("if_none_match", "if_modified_since", "known"),
-    [
-        ('"abc"', at(hours=1), True),
-        (None, at(), True),
-        (None, at(seconds=1), False),  # another machine's date, perhaps of other bytes
-        (None, at(seconds=-1), False),
-    ],
-)
-def test_where_several_machines_answer_only_the_date_that_this_one_gives_means_unchanged(
-    if_none_match, if_modified_since, known
-):
-    assert not_modified(ETAG, MODIFIED, if_none_match, if_modified_since, NOW, exact=True) is known
-
-
-@pytest.mark.parametrize(
     ("accept", "coding"),
     [
         (None, "identity"),

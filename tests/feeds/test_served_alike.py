@@ -54,9 +54,9 @@ async def published(publish, archive, shelf, make):
     return publisher
 
 
-def routes_of(publisher):
+def routes_of(publisher, *, several=False):
     """As the room puts them together: archives have no hub."""
-    answering = Answering(publisher.site.base_url, publisher.max_age, HUBS, publisher.clock)
+    answering = Answering(publisher.site.base_url, publisher.max_age, HUBS, publisher.clock, several)
     unpushed = replace(answering, hubs=(), _kept={})
     return [*feed_routes(publisher, answering), *archive_routes(publisher.archives, unpushed)]
 
@@ -139,11 +139,12 @@ async def told(client, base, method, path, headers):
         return answer.status, said, body
 
 
+@pytest.mark.parametrize("several", [False, True], ids=["alone", "several"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_another_server_on_the_folder_answers_as_the_service_does(published, tmp_path, kind):
+async def test_another_server_on_the_folder_answers_as_the_service_does(published, tmp_path, kind, several):
     async with (
-        service(routes_of(published)) as port,
-        proxy(kind, tmp_path / kind, tmp_path / "feeds", port) as base,
+        service(routes_of(published, several=several)) as port,
+        proxy(kind, tmp_path / kind, tmp_path / "feeds", port, several=several) as base,
         plain_client() as client,
     ):
         different = []
