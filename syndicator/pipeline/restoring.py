@@ -26,7 +26,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.settings import Settings
@@ -41,6 +43,8 @@ from syndicator.store.locks import SingleRun
 from syndicator.store.migrate import NewerSchema
 
 __all__ = ["Plan", "Restore", "restore"]
+
+log = structlog.get_logger()
 
 OURS = (  # the one trigger of a database of ours
     "CREATE TRIGGER variant_words_follow AFTER DELETE ON variant "
@@ -84,7 +88,7 @@ async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
     url, media = settings.database.url, Path(settings.media.directory)
     with ExitStack() as held:
         held.enter_context(SingleRun(url))
-        await _stands(url)
+        await _stands(url, replace=plan.replace)
         if not plan.replace and (found := await _held(url)):
             raise ValueError(
                 f"{shown(url)}: is not empty ({', '.join(found[:3])}); --replace puts the backup in its place"
@@ -111,18 +115,25 @@ async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
         return Restore(backup_at, until, unknown, files, aside)
 
 
-async def _stands(url: str) -> None:
-    """Whether that database may be the office's again.
+async def _stands(url: str, *, replace: bool) -> None:
+    """Whether that database may be the office's again; a file that cannot be read says nothing against it.
 
     Raises:
         Moved: its office lives on elsewhere; two of it would tell everything twice.
+        MissingDatabase: it cannot be read, and is not to be replaced.
     """
     path = sqlite_path(url)
     if path is not None and not (path.exists() and path.stat().st_size):
         return
-    async with copying.snapshot(url) as connection:
-        if "meta" in await copying.tables(connection):
-            await connection.run_sync(relocation.refuse)
+    try:
+        async with copying.snapshot(url) as connection:
+            if "meta" in await copying.tables(connection):
+                await connection.run_sync(relocation.refuse)
+    except (DatabaseError, DatabaseTrouble) as error:  # a damaged disk is what one restores for
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        if path is None or not replace:
+            raise MissingDatabase(f"{shown(url)}: cannot be read: {reason}") from None
+        log.warning("the database that was there cannot be read; its file is kept aside", reason=reason)
 
 
 def _workplace(url: str, media: Path) -> tempfile.TemporaryDirectory[str]:

@@ -19,6 +19,9 @@ def named(page: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("file", "test"), [*named("feeds.md"), *named("telegram.md"), *named("email.md"), *named("reliability.md")])
+PAGES = ("feeds.md", "telegram.md", "email.md", "reliability.md")
+
+
+@pytest.mark.parametrize(("file", "test"), [one for page in PAGES for one in named(page)])
 def test_each_test_that_a_page_names_is_there(file, test):
     assert f"def {test}(" in (TESTS / file).read_text(encoding="utf-8")

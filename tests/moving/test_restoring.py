@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -59,6 +60,10 @@ class Office:
     async def tell(self, statement):
         async with copying.transaction(self.url) as there:
             await there.execute(text(statement))
+
+    def damage(self):
+        path = Path(self.url.removeprefix("sqlite:///"))
+        path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
 
     def forge(self, *statements):
         with closing(sqlite3.connect(self.file)) as file, file:
@@ -190,6 +195,16 @@ async def test_a_damaged_backup_is_named_as_the_operator_named_it(plain):
     plain.file.write_bytes(plain.file.read_bytes()[:20_000])
     with pytest.raises(OSError, match=f"^{plain.file}: "):
         await plain.restore()
+
+
+async def test_a_database_that_is_damaged_is_replaced_and_kept_aside(plain):
+    plain.damage()
+    with pytest.raises(OSError, match=r"cannot be read: file is not a database"):
+        await plain.restore(replace=False)
+    done = await plain.restore()
+    assert done.aside is not None
+    assert done.aside.read_bytes()[:4096] == bytes(4096)
+    assert await plain.ask(select(SUBSCRIBER.c.id))
 
 
 async def test_an_office_that_has_moved_away_is_not_doubled_by_a_restore(plain):
