@@ -17,6 +17,7 @@ import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.manager import JobManager
 
+from syndicator.ending import ended
 from syndicator.engine.line import plainly
 from syndicator.engine.rhythm import Rhythm, steady
 
@@ -65,8 +66,7 @@ class Attended:
         living may do may not have ended yet.
         """
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended(self._task)
             self._task = None
         number, self._number = self._number, None
         if number is not None and strike:

@@ -22,6 +22,7 @@ from datetime import datetime
 import structlog
 from procrastinate import PsycopgConnector
 
+from syndicator.ending import ended
 from syndicator.engine.line import plainly
 from syndicator.engine.rhythm import Rhythm, steady
 from syndicator.engine.statements import DIED
@@ -87,8 +88,7 @@ class Judge:
     async def stop(self) -> None:
         """End; safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended(self._task)
             self._task = None
 
     async def _run(self) -> None:

@@ -23,6 +23,7 @@ import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
+from syndicator.ending import ended
 from syndicator.libpq import CONNECT, cut
 from syndicator.patience import PatientConnection
 
@@ -108,8 +109,7 @@ class Listener:
     async def stop(self) -> None:
         """End; safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended(self._task)
             self._task = None
 
     async def _run(self) -> None:

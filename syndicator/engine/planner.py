@@ -18,6 +18,7 @@ from time import monotonic
 import structlog
 
 from syndicator.domain.ports import Clock, Job, Pending
+from syndicator.ending import ended
 from syndicator.engine.queue import Queue
 from syndicator.engine.rhythm import Rhythm
 
@@ -63,8 +64,7 @@ class Planner:
     async def stop(self) -> None:
         """End; safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended(self._task)
             self._task = None
 
     async def _run(self) -> None:

@@ -19,6 +19,7 @@ from time import monotonic
 import structlog
 
 from syndicator.domain.ports import Again, Attendance, Handler, Job, Part, Turn, Verdict
+from syndicator.ending import ended
 from syndicator.engine.failing import LONGEST_URGENT
 from syndicator.engine.queue import Queue
 
@@ -69,8 +70,7 @@ class Seats:
         """Leave; who holds a seat gives it back when its Part has stopped. Safe to call twice."""
         self._leaving.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended(self._task)
             self._task = None
 
     async def leave(self) -> None:

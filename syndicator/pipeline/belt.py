@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from syndicator.ending import ended
+
 __all__ = ["Belt"]
 
 log = structlog.get_logger()
@@ -38,8 +40,7 @@ class Belt:
             return
         self._ends.set()
         await asyncio.wait([self._watch], timeout=self._seconds + 1)
-        self._watch.cancel()
-        await asyncio.gather(self._watch, return_exceptions=True)
+        await ended(self._watch)
         self._watch = None
 
     async def look(self) -> None:

@@ -28,6 +28,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from syndicator.domain.jobs import harvest_job
 from syndicator.domain.ports import Clock, Engine, Job, Source
+from syndicator.ending import ended
 from syndicator.pipeline.tidying import tidy_job
 
 __all__ = ["Scheduler", "turn_of"]
@@ -73,9 +74,7 @@ class Scheduler:
             if self._at_work:
                 await asyncio.wait(self._at_work, timeout=FINISH_SECONDS)
             self._table.shutdown(wait=False)
-        for task in self._watchers:
-            task.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await ended(*self._watchers)
         self._watchers.clear()
 
     def _every(self, seconds: float, job: Callable[[datetime], Job], name: str) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import structlog
 
 from syndicator.domain.ports import Part
+from syndicator.ending import ended
 
 __all__ = ["GRACE", "SEATED", "SENDING", "Guard", "Part", "Running", "in_turn", "nothing", "serve"]
 
@@ -79,8 +80,7 @@ class Guard:
     async def stop(self) -> None:
         """End; safe to call twice."""
         if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+            await ended(self._watch)
             self._watch = None
 
     async def _ask(self) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import Clock, FeedPublisher
+from syndicator.ending import ended
 from syndicator.metrics import Metrics
 from syndicator.pipeline.watching import (
     KINDS,
@@ -130,8 +131,7 @@ class Watchman:
     async def stop(self) -> None:
         """End; safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended(self._task)
             self._task = None
 
     async def look(self, now: datetime) -> None:
