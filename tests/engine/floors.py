@@ -144,7 +144,7 @@ def job(key: str, priority: Priority = Priority.NORMAL, *, due: datetime = NOW, 
     return Job("work", key, priority, due, lane=lane)
 
 
-async def until(true: Callable[[], bool | Awaitable[bool]], seconds: float = 30) -> None:
+async def until(true: Callable[[], bool | Awaitable[bool]], seconds: float = 90) -> None:
     """Wait for what should become true."""
     async with asyncio.timeout(seconds):
         while True:
