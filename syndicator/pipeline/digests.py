@@ -17,7 +17,7 @@ Rules, in order:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
@@ -26,7 +26,7 @@ from config.settings import DigestSettings
 from syndicator.domain.model import Cadence, Priority
 from syndicator.domain.ports import Clock, Done, Handler, Job, Turn, Verdict
 from syndicator.domain.windows import DAYS, Schedule
-from syndicator.store import catching_up, digests, subscriptions
+from syndicator.store import catching_up, digests, restored, subscriptions
 from syndicator.store.database import Database
 
 __all__ = ["GRACE", "Digests", "schedule_of"]
@@ -34,6 +34,7 @@ __all__ = ["GRACE", "Digests", "schedule_of"]
 log = structlog.get_logger()
 
 GRACE = timedelta(seconds=60)  # from the close of a window until it is told
+EVER = datetime.min.replace(tzinfo=UTC)
 MIND = timedelta(minutes=5)  # how long the answer to who waits for digests is good
 
 Group = tuple[Cadence, str]
@@ -106,6 +107,8 @@ class Digests:
     async def _close(self, cadence: Cadence, name: str, zone: ZoneInfo, ripe: datetime, now: datetime) -> None:
         async with self._database.writing() as session:
             told = await digests.last_end(session, cadence, name)
+            if lost := await restored.of(session):  # empty windows leave no run; the lost service has closed them
+                told = max(told or EVER, self._schedule.latest(cadence, zone, lost.until))
             window = self._schedule.due(cadence, zone, ripe, told=told, reach=self._reach)
             made = None
             if window is not None:

@@ -13,7 +13,8 @@ Rules, in order:
 5. What its channel could not show of a digest, it has not told: the item goes again.
 6. A run keeps which versions it holds, and when each became news. What became news within reach, and no run of its
    group holds, belongs to the next one: a clock that ran ahead had closed a window over what came out after that, or
-   one that ran behind said that it came out earlier.
+   one that ran behind said that it came out earlier. What was out before a restore is left to the windows of its time:
+   the service that was lost has told it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.jobs import fanout_job
 from syndicator.domain.model import Cadence, MessageKind, Priority, State, SubscriberRole
 from syndicator.domain.windows import Window
+from syndicator.store import restored
 from syndicator.store.catalogue import shown
 from syndicator.store.tables import (
     DIGEST_ITEM,
@@ -149,6 +151,8 @@ async def close(
     With `subscription` it is for its reader alone; rule 3 says what is put by. With `since` what no run of its group
     has held from then on is in it as well (rule 6).
     """
+    if since is not None and (lost := await restored.of(session)) is not None:
+        since = min(window.begins_at, max(since, lost.until))
     news = await _news(session, window, now, since or window.begins_at)
     if since is not None and any(one.news < window.begins_at for one in news):
         held = await _held(session, cadence, zone.partition(ALONE)[0], since, subscription)
