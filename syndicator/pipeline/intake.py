@@ -16,7 +16,7 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -118,14 +118,16 @@ class Intake:
         async with self._database.reading() as session:
             cursor = await sourcing.cursor(session, source.name)
             known = await sourcing.known(session, source.name)
-            whole = await restored.reads_all(session, source.name, self._clock())
-        seen: set[str] = set()
+            awaited = await restored.awaited(session, source.name, self._clock())
+        lacking = 0
         group: list[_Ready] = []
         trouble: OSError | None = None
         try:
-            async for item in source.changes("" if whole else cursor, {} if whole else known):
-                if whole:
-                    seen.add(item.found.origin)
+            if awaited is not None:  # only whether they are there: what was taken may have been corrected by hand
+                seen = {item.found.origin async for item in source.changes("", {})}
+                lacking = restored.lacks(awaited, seen)
+                known = {origin: mark for origin, mark in known.items() if not lacking or origin in seen}
+            async for item in source.changes(cursor, known):
                 group.append(await self._ready(item))
                 if len(group) >= GROUP or sum(map(_weight, group)) >= GROUP_WEIGHT:
                     await self._take(source.name, group, tally)
@@ -134,8 +136,8 @@ class Intake:
             trouble = error
         await self._take(source.name, group, tally)
         await self._end_pass(source.name, str(trouble or ""))
-        if whole and trouble is None:
-            await self._look_for(source.name, known, seen)
+        if awaited is not None and trouble is None:
+            await self._look_for(source.name, lacking)
         if trouble is not None:
             raise trouble
         return tally
@@ -180,7 +182,7 @@ class Intake:
         now = self._clock()
         async with self._database.writing() as session:
             await releases.lock_changes(session)  # before any other row: two passes never wait in a circle
-            quiet = await restored.quiet(session, source, now, by_hand=by_hand)
+            quiet = await restored.quiet(session, source, now, by_hand=by_hand, within=self._announce_for)
             taken = [await self._store(session, ready, quiet, now) for ready in group]
             if group[-1].cursor:
                 await sourcing.advance(session, source, group[-1].cursor, now)
@@ -284,16 +286,15 @@ class Intake:
         async with self._database.writing() as session:
             await sourcing.passed(session, source, self._clock(), problem)
 
-    async def _look_for(self, source: str, known: Collection[str], seen: Collection[str]) -> None:
+    async def _look_for(self, source: str, lacking: int) -> None:
         """Whether the source is back after a restore."""
         async with self._database.writing() as session:
-            lacks = await restored.passed(session, source, known, seen, self._clock())
-        if lacks:
+            await restored.passed(session, source, lacking, self._clock())
+        if lacking:
             log.warning(
                 "not back since the restore: what comes is told to nobody until it is, for an hour at most",
                 source=source,
-                lacks=lacks,
-                known=len(known),
+                lacks=lacking,
             )
 
 

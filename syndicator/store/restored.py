@@ -8,8 +8,10 @@ Rules, in order:
 3. What the sources tell in the first whole pass after the restore was perhaps told before, whatever times they give it:
    a folder that was copied back has new ones. Its messages are `hushed`: recipients are written, and stand as
    `unknown`. Where the operator has named the moment, times count: what was public by then, and changes made by then.
-   A pass that lacks most of what the backup knows is no whole one: the folder is not back yet. After an hour of that,
-   times count as well, until it is.
+   A pass that lacks most of the newest documents that the backup knows is no whole one: the folder is not back yet,
+   and nothing has gone from it.
+   After an hour of that it is not waited for any longer. From then on, as after the whole pass, times count for as long
+   as anything is announced: the rest of a folder comes with its old ones.
 4. A document that is taken in by hand is hushed if its release was public by then; what it changes is not.
 5. All else goes out: embargoes that end later, what is new, what is changed later.
 """
@@ -25,7 +27,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.domain.model import DeliveryState
-from syndicator.store import meta
+from syndicator.store import meta, sourcing
 from syndicator.store.indexed import OPEN, in_state
 from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, META, SOURCE_CURSOR, SUBSCRIBER, TELEGRAM_UPDATE
 
@@ -33,14 +35,15 @@ __all__ = [
     "MAY_HAVE_BEEN",
     "Quiet",
     "Restored",
+    "awaited",
     "begin",
     "close_books",
     "hush",
     "keep_quiet",
+    "lacks",
     "of",
     "passed",
     "quiet",
-    "reads_all",
     "reason",
 ]
 
@@ -48,6 +51,7 @@ RESTORED = "restored"
 BEHIND = "behind:"  # and the source's name: it was not read to its end since
 HUSHED = "hushed:"  # and the message's number
 PATIENCE = timedelta(hours=1)
+AWAITED = 20  # documents; older ones an office may have moved away
 MAY_HAVE_BEEN = "restored from the backup of "
 
 
@@ -90,49 +94,60 @@ class Quiet:
     until: datetime
     by_hand: bool
     timeless: bool = False
+    first: bool = True  # in the first whole pass: what has gone was perhaps missed before
 
     def holds(self, public_at: datetime | None, seen_at: datetime | None, embargo: datetime | None = None) -> bool:
         """Whether it is told to nobody: news that was public then, or else (None) a change that was seen then.
 
-        A change without a time (something has gone) was perhaps told too. An embargo is no time of a file.
+        A change without a time (something has gone) was perhaps told too, in the first whole pass. An embargo is no
+        time of a file.
         """
         if self.timeless:
             return embargo is None or embargo <= self.until
         if public_at is not None:
             return public_at <= self.until
-        return not self.by_hand and (seen_at is None or seen_at <= self.until)
+        return not self.by_hand and (self.first if seen_at is None else seen_at <= self.until)
 
 
-async def quiet(session: AsyncSession, source: str, now: datetime, *, by_hand: bool) -> Quiet | None:
-    """Rules 3 and 4; None where all that is found is told as usual."""
+async def quiet(
+    session: AsyncSession, source: str, now: datetime, *, by_hand: bool, within: timedelta = timedelta()
+) -> Quiet | None:
+    """Rules 3 and 4; None where all that is found is told as usual. `within`: how old what is announced may be."""
     restore = await of(session)
-    behind = None if restore is None or by_hand else await meta.get(session, BEHIND + source)
-    if restore is None or not (by_hand or behind is not None):
+    if restore is None:
         return None
-    return Quiet(restore.until, by_hand, timeless=not (by_hand or restore.named) and _is_awaited(behind, now))
-
-
-async def reads_all(session: AsyncSession, source: str, now: datetime) -> bool:
-    """Whether a pass over that source is to show everything: to see whether the source is back (rule 3)."""
+    if by_hand:
+        return Quiet(restore.until, by_hand=True)
     behind = await meta.get(session, BEHIND + source)
-    return behind is not None and _is_awaited(behind, now)
+    if behind is None:
+        return Quiet(restore.until, by_hand=False, first=False) if now - restore.until <= within else None
+    return Quiet(restore.until, by_hand=False, timeless=not restore.named and _is_awaited(behind, now))
+
+
+async def awaited(session: AsyncSession, source: str, now: datetime) -> set[str] | None:
+    """The documents by which is seen whether the source is back (rule 3); none after an hour; None: nobody looks."""
+    restore, behind = await of(session), await meta.get(session, BEHIND + source)
+    if restore is None or behind is None:
+        return None
+    return await sourcing.newest(session, source, AWAITED, restore.until) if _is_awaited(behind, now) else set()
 
 
 def _is_awaited(behind: str | None, now: datetime) -> bool:
     return not behind or now - datetime.fromisoformat(behind) < PATIENCE
 
 
-async def passed(
-    session: AsyncSession, source: str, known: Collection[str], seen: Collection[str], now: datetime
-) -> int:
-    """A pass that shows everything has ended: how much it lacks of what the backup knows; 0: the source is back."""
-    lacks = len(set(known) - set(seen))
-    if lacks * 2 <= len(known):
+def lacks(awaited: Collection[str], seen: Collection[str]) -> int:
+    """How many a pass lacks of those that are awaited; 0: the source is back."""
+    missing = len(set(awaited) - set(seen))
+    return missing if missing * 2 > len(awaited) else 0
+
+
+async def passed(session: AsyncSession, source: str, lacking: int, now: datetime) -> None:
+    """A pass that looked has ended, and lacked so many."""
+    if not lacking:
         await meta.forget(session, BEHIND + source)
-        return 0
-    if not await meta.get(session, BEHIND + source):
+    elif not await meta.get(session, BEHIND + source):
         await meta.put(session, BEHIND + source, now.isoformat())
-    return lacks
 
 
 async def hush(session: AsyncSession, release: int | None = None) -> int:

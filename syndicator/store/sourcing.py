@@ -17,7 +17,7 @@ from syndicator.domain.model import Problem
 from syndicator.store.tables import SOURCE_CURSOR, SOURCE_ITEM
 from syndicator.store.upsert import upsert
 
-__all__ = ["advance", "cursor", "known", "passed", "problems", "remember", "remember_problem"]
+__all__ = ["advance", "cursor", "known", "newest", "passed", "problems", "remember", "remember_problem"]
 
 
 async def cursor(session: AsyncSession, source: str) -> str:
@@ -43,6 +43,14 @@ async def known(session: AsyncSession, source: str) -> dict[str, str]:
     """Each document's origin and the fingerprint taken last."""
     query = select(SOURCE_ITEM.c.origin, SOURCE_ITEM.c.fingerprint).where(SOURCE_ITEM.c.source == source)
     return {row[0]: row[1] for row in await session.execute(query)}
+
+
+async def newest(session: AsyncSession, source: str, number: int, until: datetime) -> set[str]:
+    """The origins of that many documents taken last until then; none that could never be taken, or is known as gone."""
+    item = SOURCE_ITEM.c
+    there = (item.source == source, item.key != "", item.fingerprint.not_like("-gone%"), item.seen_at <= until)
+    query = select(item.origin).where(*there).order_by(item.seen_at.desc(), item.origin.desc()).limit(number)
+    return set(await session.scalars(query))
 
 
 async def remember(

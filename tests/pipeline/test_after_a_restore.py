@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
-from syndicator.store import meta, restored
+from syndicator.domain.model import MessageKind
+from syndicator.sources.directory import DirectorySource
+from syndicator.store import meta, releases, restored
+from syndicator.store.tables import MESSAGE
 
 LATER = timedelta(minutes=5)
 
@@ -33,7 +39,7 @@ async def test_a_correction_with_a_new_time_is_told_to_nobody(back):
     back.source.items.clear()
     await back.harvest(told)
     async with back.database.reading() as session:
-        assert await restored.reads_all(session, back.source.name, back.now) is False
+        assert await restored.awaited(session, back.source.name, back.now) is None
         hushed = await meta.get(session, f"{restored.HUSHED}2")
     assert hushed == ""
 
@@ -67,3 +73,91 @@ async def test_times_count_where_the_operator_has_named_the_moment(press):
     after = press.change(key="after", seen_at=until + LATER, published=until + LATER)
     tally = await press.harvest(before, after)
     assert (tally.changed, tally.announced) == (2, 1)
+
+
+async def test_what_was_corrected_by_hand_stays_corrected(press):
+    await press.publish(press.change())
+    by_hand = press.change(origin="by-hand", body="<p>Corrected by hand.</p>", note="It was wrong.", fingerprint="zz")
+    corrected = (await press.intake.take(by_hand)).release
+    async with press.database.writing() as session:
+        await restored.begin(session, press.now - timedelta(hours=1), press.now)
+    press.now += LATER
+    tally = await press.harvest()
+    async with press.database.reading() as session:
+        assert await releases.get(session, corrected.number) == corrected
+    assert tally.changed == 0
+
+
+async def test_a_withdrawal_by_vanishing_is_hushed_in_the_first_pass_and_told_later(press, tmp_path):
+    folder = _folder(tmp_path, press.now, "abcd")
+    await press.intake.harvest(_desk(folder))
+    (folder / "d.en.md").unlink()
+    async with press.database.writing() as session:
+        await restored.begin(session, press.now - timedelta(hours=1), press.now)
+    desk = _desk(folder)
+    await press.intake.harvest(desk)
+    assert await _withdrawn(press) == [True]
+    press.now += LATER
+    (folder / "c.en.md").unlink()
+    await press.intake.harvest(desk)
+    assert await _withdrawn(press) == [True, False]
+
+
+async def test_documents_that_were_moved_away_long_ago_are_not_waited_for(press):
+    old = [press.change(key=f"old-{number}") for number in range(2 * restored.AWAITED)]
+    await press.harvest(*old)
+    press.now += timedelta(days=1)
+    kept = [press.change(key=f"kept-{number}", seen_at=press.now) for number in range(restored.AWAITED)]
+    await press.harvest(*kept)
+    async with press.database.writing() as session:
+        await restored.begin(session, press.now - timedelta(hours=1), press.now)
+    press.now += LATER
+    await press.harvest()
+    tally = await press.harvest(*kept, press.change(key="new", seen_at=press.now, published=press.now))
+    assert tally.announced == 1
+
+
+async def test_a_source_that_stays_away_is_given_up_after_an_hour(back):
+    back.source.items.clear()
+    await back.harvest()
+    back.now += restored.PATIENCE
+    await back.harvest()
+    async with back.database.reading() as session:
+        assert await restored.awaited(session, back.source.name, back.now) is None
+
+
+async def test_the_rest_of_a_folder_that_comes_with_its_old_times_is_told_to_nobody(back):
+    await back.harvest()
+    until = back.now - LATER
+    tally = await back.harvest(back.change(key="rest", seen_at=until - LATER, published=until - LATER))
+    assert (tally.changed, tally.announced) == (1, 0)
+
+
+def _folder(root, now, names):
+    for name in names:
+        path = root / f"{name}.en.md"
+        path.write_text(f"---\ntitle: Notice {name}\nlang: en\n---\n\nWhat notice {name} says.\n")
+        os.utime(path, ((now - timedelta(hours=2)).timestamp(),) * 2)
+    return root
+
+
+def _desk(folder):
+    return DirectorySource(
+        "desk",
+        folder,
+        languages=("az", "en", "ru"),
+        default_language="en",
+        zone=ZoneInfo("UTC"),
+        settle=0.0,
+        clock_ns=lambda: 2**62,
+        withdraw_missing=True,
+    )
+
+
+async def _withdrawn(press):
+    """Of each withdrawal that was said, in order: whether it is hushed."""
+    async with press.database.reading() as session:
+        said = await session.scalars(
+            select(MESSAGE.c.id).where(MESSAGE.c.kind == MessageKind.WITHDRAWAL).order_by(MESSAGE.c.id)
+        )
+        return [await meta.get(session, f"{restored.HUSHED}{number}") is not None for number in said]
