@@ -324,6 +324,8 @@ async def _hushed(session: AsyncSession, quiet: Quiet, change: Change, taken: Ta
         return taken
     if not await restored.hush(session, release.number):
         return taken
+    if taken.announced:
+        await restored.date_back(session, release.number)
     log.info("may have been told before the restore, and is told to nobody", release=release.number)
     return replace(taken, announced=False, silence=BEFORE_RESTORE if taken.announced else taken.silence)
 

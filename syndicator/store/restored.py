@@ -29,7 +29,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from syndicator.domain.model import DeliveryState
 from syndicator.store import meta, sourcing
 from syndicator.store.indexed import OPEN, in_state
-from syndicator.store.tables import BATCH, DELIVERY, MESSAGE, META, SOURCE_CURSOR, SUBSCRIBER, TELEGRAM_UPDATE
+from syndicator.store.tables import (
+    BATCH,
+    DELIVERY,
+    MESSAGE,
+    META,
+    RELEASE,
+    SOURCE_CURSOR,
+    SUBSCRIBER,
+    TELEGRAM_UPDATE,
+    VARIANT,
+)
 
 __all__ = [
     "MAY_HAVE_BEEN",
@@ -38,6 +48,7 @@ __all__ = [
     "awaited",
     "begin",
     "close_books",
+    "date_back",
     "hush",
     "keep_quiet",
     "lacks",
@@ -160,6 +171,13 @@ async def hush(session: AsyncSession, release: int | None = None) -> int:
     if rows:
         await session.execute(insert(META), rows)
     return len(open_)
+
+
+async def date_back(session: AsyncSession, release: int) -> None:
+    """It came out when it says, not when the sources brought it after the restore: its digest is that of its time."""
+    out = select(RELEASE.c.public_at).where(RELEASE.c.id == release).scalar_subquery()
+    for table, number in ((RELEASE, RELEASE.c.id), (VARIANT, VARIANT.c.release_id)):
+        await session.execute(update(table).where(number == release, table.c.opened_at > out).values(opened_at=out))
 
 
 async def keep_quiet(session: AsyncSession, message: int) -> int:
