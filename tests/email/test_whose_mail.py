@@ -60,6 +60,8 @@ async def test_what_waits_behind_the_wire_is_left_to_whoever_has_it_now(relay, s
     left = [one for one in outcomes if isinstance(one, Later)]
     assert len(sent) + len(left) == 6
     assert len(relay.mails) == len(sent) <= 3, "what was on the wire, and nothing else"
+    begun = sum(command.upper().startswith("MAIL") for command in relay.commands)
+    assert begun <= len(sent) + 1, "what waits is not even begun"
     assert {(one.counts, one.not_before) for one in left} == {(False, None)}
 
 

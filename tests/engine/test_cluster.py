@@ -14,7 +14,7 @@ import pytest
 
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Done, Job, Turn, Verdict
-from syndicator.engine import seats
+from syndicator.engine import cluster, seats
 from syndicator.engine.line import QueueTrouble
 from syndicator.engine.queue import Queue
 from syndicator.store import wanted
@@ -340,7 +340,10 @@ async def test_a_job_that_was_to_be_tried_again_soon_is_though_a_clock_was_set(o
         await until(lambda: len(tries) > 1)
 
 
-async def test_a_worker_that_ends_by_itself_is_begun_again_though_this_process_has_a_seat(opened: Opening) -> None:
+async def test_a_worker_that_ends_by_itself_is_begun_again_though_this_process_has_a_seat(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ENDING", 3600.0)  # what runs gives way, and is not only cancelled at last
     desk, room = Desk(), Room()
     async with opened(desk, seats={"hub": room}) as floor:
         await until(lambda: room.runs)
