@@ -27,6 +27,8 @@ async def test_a_machine_that_is_behind_tells_nothing_old_and_what_is_new_once_i
     house.streams.put(FEED, "withdrawn")
     await house.go()
     behind.hub._hubs = hubs
+    due = {job.name for job in await behind.hub.pending(behind.now) if job.due <= behind.now}
+    assert "hub-news" not in due, "it waits until it has heard, and does not ask itself again and again"
     await behind.run("hub-news")
     await behind.send()
     assert reader.bodies() == ["withdrawn"], "the text of before is not told again"
