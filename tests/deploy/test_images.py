@@ -15,6 +15,7 @@ import yaml
 from config.loading import load
 from syndicator.pipeline.roles import check_roles, parse_roles
 from syndicator.pipeline.service import GRACE
+from tests.needing import missing
 from tests.program import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -79,14 +80,18 @@ def test_what_the_image_copies_is_there_and_nothing_else_is_sent_to_its_builder(
 
 # -- compose
 @pytest.mark.parametrize("name", COMPOSED)
-def test_docker_itself_takes_the_file(name):
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("docker compose is not installed, and Debian 12 does not have it")
+def test_compose_itself_takes_the_file(name, tmp_path):
+    """By Docker's plugin, or by the program of Debian, which is older and knows no `name` of a project."""
+    command = ["docker", "compose"]
+    if shutil.which("docker") is None or subprocess.run([*command, "version"], capture_output=True).returncode:  # noqa: PLW1510
+        command = ["docker-compose"]
+    if shutil.which(command[0]) is None:
+        missing("compose", "Docker's plugin, or Debian: apt install docker-compose")
+    file = tmp_path / name
+    text = (DEPLOY / name).read_text()
+    file.write_text(re.sub(r"^name:.*\n", "", text, flags=re.MULTILINE))
     done = subprocess.run(
-        ["docker", "compose", "--file", str(DEPLOY / name), "config", "--quiet"],
+        [*command, "--project-directory", str(DEPLOY), "--file", str(file), "config", "--quiet"],
         capture_output=True,
         text=True,
         check=False,

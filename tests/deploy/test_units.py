@@ -15,6 +15,7 @@ import pytest
 
 from syndicator.pipeline.service import GRACE
 from tests.deploy.confined import service
+from tests.needing import absent, missing
 from tests.program import PATIENCE, ROOT, Program, free_port, wait_for
 
 DEPLOY = ROOT / "deploy"
@@ -22,15 +23,11 @@ UNITS = ("syndicator.service", "syndicator@.service")
 MOST_EXPOSED = 1.5  # of 10, by systemd's own scale; measured 1.1
 
 
-def needed(reason: str) -> None:
-    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-
-
 @pytest.fixture
 def analyze(tmp_path):
     """Asks systemd-analyze about a unit, with a program that is there in place of the installed one."""
     if shutil.which("systemd-analyze") is None:
-        needed("systemd-analyze is not installed (Debian: apt install systemd)")
+        missing("systemd-analyze", "Debian: apt install systemd")
 
     def ask(unit, *verb):
         text = (DEPLOY / unit).read_text().replace("/opt/syndicator/bin/syndicator", sys.executable)
@@ -73,9 +70,9 @@ def test_the_unit_of_a_role_differs_in_what_it_runs_alone():
 def test_the_program_lives_under_what_the_unit_allows(tmp_path):
     """Seccomp, no memory both writable and executable, no capability, a file system read-only but for its own."""
     if os.geteuid() != 0:
-        pytest.skip("only root can shut a program in")
+        absent("only root can shut a program in")
     if ctypes.util.find_library("seccomp") is None or shutil.which("systemd-analyze") is None:
-        needed("libseccomp or systemd-analyze is not installed (Debian: apt install systemd libseccomp2)")
+        missing("libseccomp or systemd-analyze", "Debian: apt install systemd libseccomp2")
     port, home = free_port(), tmp_path / "home"
     home.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SYNDICATOR_")} | {

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.needing import absent
 
 PATIENCE = 15.0  # seconds for it to come and to go
 
@@ -76,11 +76,6 @@ class Postfix:
     def log(self) -> str:
         path = self.folder / "log" / "mail.log"
         return path.read_text() if path.exists() else ""
-
-
-def absent(reason: str) -> None:
-    """Skip, or in CI fail."""
-    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
 
 
 def by_smtp(port: int) -> str:

@@ -15,7 +15,8 @@ import pytest
 from syndicator.domain.model import MessageKind
 from tests.email.gallery import NOW, a_compiler, gallery
 from tests.email.signing import DOMAIN, KEYS, signer, verified
-from tests.judges.readers import HERE, MODULES, absent
+from tests.judges.readers import HERE, MODULES
+from tests.needing import missing
 
 RELAY = "192.0.2.1"
 BULK = {MessageKind.RELEASE, MessageKind.CORRECTION, MessageKind.WITHDRAWAL, MessageKind.DIGEST}
@@ -43,7 +44,7 @@ def receivers_view(mails: dict[str, tuple[str, bytes]], records: dict[str, list[
     """What mailauth says of mails (envelope's sender and bytes) that come from our relay."""
     node = shutil.which("node")
     if node is None or not (MODULES / "mailauth").is_dir():
-        absent("mailauth", "make judges")
+        missing("mailauth", "make judges")
     asked = {"zone": records, "ip": RELAY, "helo": "relay.example.org", "mails": {}}
     for key, (sender, data) in mails.items():
         (folder / f"{key}.eml").write_bytes(data)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.needing import absent
 from tests.program import make_program, wait_for
 
 MEGABYTES = 6
@@ -22,7 +23,7 @@ def disk(tmp_path):
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a file system can only be mounted by root with the right to do so")
+        absent("a file system can only be mounted by root with the right to do so")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, DummyCookieJar, web
 
+from tests.needing import missing
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FOLDER = "/var/lib/syndicator/var/feeds"
 BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_static_module.so")
@@ -31,8 +33,7 @@ def need(kind: str) -> str:
     """The program, or a skip with the reason; in CI a failure."""
     program = shutil.which(kind, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None or (kind == "nginx" and not BROTLI.exists()):
-        reason = f"{kind} is not installed (Debian: apt install nginx libnginx-mod-http-brotli-static caddy)"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing(kind, "Debian: apt install nginx libnginx-mod-http-brotli-static caddy")
     return str(program)
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import feedparser
-import pytest
+
+from tests.needing import missing
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
@@ -28,17 +29,11 @@ Told = dict[str, Any]
 """A feed: its title, its page, its items."""
 
 
-def absent(what: str, remedy: str) -> None:
-    """Skip, or in CI fail."""
-    reason = f"{what} is not installed ({remedy})"
-    pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-
-
 def node(name: str, paths: Sequence[Path], scope: str = "") -> dict[Path, Any]:
     """What a reader from npm says of these files; all in one process. `scope` stands before its name there."""
     program = shutil.which("node")
     if program is None or not (MODULES / scope / name).is_dir():
-        absent(name, "make judges")
+        missing(name, "make judges")
     command = [str(program), str(HERE / f"{name}.mjs"), *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -107,7 +102,7 @@ def by_newsboat(addresses: Sequence[str], folder: Path) -> dict[str, Told]:
     """
     program = shutil.which("newsboat")
     if program is None:
-        absent("newsboat", "Debian: apt install newsboat")
+        missing("newsboat", "Debian: apt install newsboat")
     folder.mkdir()
     (folder / "urls").write_text("\n".join(addresses) + "\n")
     (folder / "config").write_text("download-retries 1\nrefresh-on-startup no\nmax-items 0\n")

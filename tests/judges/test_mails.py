@@ -15,6 +15,7 @@ import pytest
 
 from tests.email.gallery import LANGS, NOW, a_compiler, gallery, parts
 from tests.judges import readers
+from tests.needing import missing
 from tests.walking import AXE, CHROMIUM, FLAGS
 
 LONG = "Ş" * 90  # a word
@@ -65,9 +66,9 @@ def test_doiuse_email_finds_nothing_that_is_not_accounted_for(pages: list[Path])
 
 async def test_axe_finds_nothing_and_every_mail_fits(pages: list[Path]) -> None:
     if not CHROMIUM.exists():
-        readers.absent("chromium", "Debian: apt install chromium")
+        missing("chromium", "Debian: apt install chromium")
     if not AXE.exists():
-        readers.absent("axe-core", "make judges")
+        missing("axe-core", "make judges")
     from playwright.async_api import async_playwright  # noqa: PLC0415  # it is slow to load
 
     faults = []
