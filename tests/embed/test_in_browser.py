@@ -13,6 +13,7 @@ from lxml import html
 
 from feeds.embed.scripts import Scripts
 from syndicator.domain.model import Urgency
+from tests.needing import missing
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[1] / "judges" / "node_modules" / "axe-core" / "axe.min.js"
