@@ -11,7 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 import psutil
@@ -21,6 +21,9 @@ from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store import migrate
 from syndicator.store.database import Database
+
+if TYPE_CHECKING:
+    from tests.program import MailSink
 
 TOPICS = {
     "topic": [
@@ -65,6 +68,17 @@ class Postgresql(Protocol):
     def drop(self, url: str) -> None:
         """Let it go."""
         ...
+
+
+@pytest.fixture
+def sink() -> Iterator[MailSink]:
+    """A real SMTP server that keeps what it took."""
+    from tests.program import MailSink  # noqa: PLC0415  # its libraries are for those who send
+
+    found = MailSink()
+    found.start()
+    yield found
+    found.stop()
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from syndicator.domain.model import MessageKind, Release, State, SubscriberRole, Urgency
+from syndicator.domain.model import MessageKind, Release, State, SubscriberRole
 from syndicator.store.database import Database
 from syndicator.store.digesting import runs_about
-from syndicator.store.fanout import MATCHED
+from syndicator.store.fanout import MATCHED, matching
 from syndicator.store.loading import get
 from syndicator.store.messages import FORGOTTEN
 from syndicator.store.stepping import PEOPLE, bounds, join_as_written, next_high, typed
@@ -86,16 +86,7 @@ async def lacking(
 
 def _owed(release: Release, order: Sequence[str]) -> dict[str, Any]:
     """As the fan-out asks once all languages have settled."""
-    return {
-        "release": release.number,
-        "langs": list(release.langs),
-        "urgent": release.urgency is Urgency.URGENT,
-        "opened": release.opened_at or release.public_at,
-        "fallback": next((lang for lang in order if lang in release.langs), ""),
-        "again": False,
-        "others": True,
-        "nothing": "{}",
-    }
+    return matching(release, order) | {"again": False, "others": True, "nothing": "{}"}
 
 
 async def _closed(session: AsyncSession, message: int) -> tuple[Mapping[str, Any], Release] | None:

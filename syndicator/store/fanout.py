@@ -48,7 +48,7 @@ from syndicator.store.stepping import PEOPLE, Step, Tells, advance, next_high, w
 from syndicator.store.tables import DELIVERY, MESSAGE
 from syndicator.store.told import WITHDRAWN
 
-__all__ = ["fan_out"]
+__all__ = ["MATCHED", "fan_out", "matching"]
 
 # CROSS JOIN keeps SQLite's order of joining: a few thousand people by key, then what belongs to each. Filters first
 # would read every subscription again at each step.
@@ -182,7 +182,7 @@ async def _tell(
         return None
     written = await _revive(session, step)
     runs = await runs_about(session, [release.number], step.low, step.high)
-    values = _matching(release, how.order) | {"again": again, "runs": runs, "nothing": "{}"}
+    values = matching(release, how.order) | {"again": again, "runs": runs, "nothing": "{}"}
     for role in step.roles:
         values["others"] = role is SubscriberRole.CHANNEL or settled is None or settled <= how.now
         written += await write_step(session, step, MATCHED, PEOPLE[role], values, role=role)
@@ -197,7 +197,7 @@ def _settled(release: Release, how: _How) -> datetime | None:
     return (release.opened_at or release.public_at) + how.settle
 
 
-def _matching(release: Release, order: Sequence[str]) -> dict[str, Any]:
+def matching(release: Release, order: Sequence[str]) -> dict[str, Any]:
     """What `MATCHED` asks of the release."""
     return {
         "release": release.number,

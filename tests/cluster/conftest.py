@@ -8,15 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.running import Cluster
-from tests.program import MailSink
-
-
-@pytest.fixture
-def sink() -> Iterator[MailSink]:
-    found = MailSink()
-    found.start()
-    yield found
-    found.stop()
 
 
 @pytest.fixture

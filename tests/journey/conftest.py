@@ -16,14 +16,6 @@ def until() -> Callable[..., None]:
 
 
 @pytest.fixture
-def sink() -> Iterator[MailSink]:
-    found = MailSink()
-    found.start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
     found = make_program(tmp_path, warm=True)
     yield found

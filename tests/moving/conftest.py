@@ -13,14 +13,6 @@ SITE = "https://press.example.org"
 
 
 @pytest.fixture
-def sink() -> Iterator[MailSink]:
-    found = MailSink()
-    found.start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
 def office(tmp_path: Path, sink: MailSink) -> Iterator[Program]:
     """On SQLite; nothing is started yet."""
     found = mail_through(make_program(tmp_path, warm=True), sink.port)

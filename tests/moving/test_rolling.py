@@ -15,7 +15,7 @@ import pytest
 
 from syndicator.store import migrate
 from tests.cluster.running import Cluster, Machine
-from tests.program import ROOT, MailSink, wait_for
+from tests.program import ROOT, wait_for
 
 READERS = 40
 STEP = '''"""What the next version adds: a column, a table of wishes, and a job that grants them."""
@@ -100,14 +100,6 @@ def cluster(tmp_path: Path, postgresql_url: str) -> Any:
     found = Cluster(tmp_path, postgresql_url)
     yield found
     found.close()
-
-
-@pytest.fixture
-def sink() -> Any:
-    found = MailSink()
-    found.start()
-    yield found
-    found.stop()
 
 
 def test_two_versions_work_side_by_side_through_a_rolling_upgrade(cluster, sink, tmp_path):
