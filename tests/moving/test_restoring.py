@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing, nullcontext
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
 from config.settings import DatabaseSettings, MediaSettings
 from syndicator.domain.model import ChannelKind, DeliveryState
@@ -21,7 +22,7 @@ from syndicator.store.database import Database
 from syndicator.store.migrate import NewerSchema
 from syndicator.store.relocation import Journey, Moved
 from syndicator.store.settled_by_hand import settle_restored, unknown_by_reason
-from syndicator.store.tables import DELIVERY, META, SUBSCRIBER
+from syndicator.store.tables import DELIVERY, META, RATE, SUBSCRIBER
 from tests.moving.test_copying import fill
 from tests.offices import settings_of
 from tests.store.looked import TELLS
@@ -114,6 +115,44 @@ async def test_a_backup_comes_back_on_either_database_and_nothing_of_it_is_due(o
     async with database.reading() as session:
         assert await restored.of(session) is not None
     await database.close()
+
+
+async def test_a_backup_beside_writes_holds_each_transaction_whole_or_not_at_all(office):
+    """Row 11 of the catalogue: each transaction writes into two tables that lie far apart in the copy."""
+    written, ends = 0, asyncio.Event()
+    database = Database(office.url)
+
+    async def write() -> None:
+        nonlocal written
+        while not ends.is_set():
+            async with database.writing() as session:
+                await session.execute(insert(META).values(name=f"pair:{written}", value=""))
+                await session.execute(insert(RATE).values(name=f"pair:{written}", turn_at=office.now))
+            written += 1
+            await asyncio.sleep(0)
+
+    writing = asyncio.create_task(write())
+    try:
+        while written < 3:
+            await asyncio.sleep(0.001)
+        before = written
+        file = office.folder / "beside.backup"
+        await back_up(office.url, file, media=office.media, now=office.now + HOUR, bar=_bar)
+        assert written > before, "writes go on meanwhile"
+    finally:
+        ends.set()
+        await writing
+        await database.close()
+    with closing(sqlite3.connect(file)) as kept:
+        assert kept.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        one, other = (
+            {name for (name,) in kept.execute(f"SELECT name FROM {table} WHERE name LIKE 'pair:%'")}
+            for table in ("meta", "rate")
+        )
+    assert one == other
+    assert before <= len(one) <= written
+    done = await office.restore(file=file)
+    assert done.unknown
 
 
 async def test_what_a_restore_left_unknown_is_counted_by_reason_and_settled_together(office):
