@@ -116,7 +116,7 @@ class Root:
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[Desk]:
         """A desk on an existing, current database."""
-        set_up_logs(logging.WARNING)
+        self.log_trouble()
         database = Database(settings.database.url)
         try:
             if not await migrate.is_current(database):
@@ -164,6 +164,10 @@ class Root:
         asked += telegram_questions(settings.telegram, clock, site.base_url)
         asked += alert_questions(settings, site, clock)
         return [Check(name, ask) for name, ask in asked]
+
+    def log_trouble(self) -> None:
+        """Log what an operator must see, for a command that opens no desk."""
+        set_up_logs(logging.WARNING)
 
     def clock(self) -> datetime:
         """The one clock of the program."""

@@ -91,6 +91,10 @@ class Wiring(Protocol):
         """What the doctor asks; no question has a side effect."""
         ...
 
+    def log_trouble(self) -> None:
+        """Log what an operator must see, and nothing else, for a command that opens no desk."""
+        ...
+
     def clock(self) -> datetime:
         """The one clock of the program."""
         ...

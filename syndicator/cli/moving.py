@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-from config.logs import set_up_logs
 from config.settings import Settings
 from syndicator.cli.desk import Session
 from syndicator.cli.output import fail, say, show_one, working
@@ -187,7 +185,7 @@ def _sorted(rows: Mapping[tuple[str, str], int]) -> list[tuple[tuple[str, str], 
 def _settings(session: Session) -> Settings:
     """The settings; and of the log only what an operator must see."""
     settings = session.settings()
-    set_up_logs(logging.WARNING)
+    session.wiring.log_trouble()
     return settings
 
 

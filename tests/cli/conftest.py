@@ -105,6 +105,9 @@ class FakeRoot:
     def checks(self, settings):
         return self.asked
 
+    def log_trouble(self):
+        """Nothing: what a process logs into is set once, and these tests share one."""
+
     def clock(self):
         return NOW
 
