@@ -4,7 +4,8 @@ Rules, in order:
 
 1. SQLite: WAL with synchronous=FULL, and each transaction begins in full (`BEGIN IMMEDIATE` for a writer).
 2. PostgreSQL: nothing waits for ever. A server has 4 seconds to open (`libpq`), a statement 30 (reading) or 60
-   (writing); one that gives no answer is given up (`patience`), and a writer that is silent for a minute by the server.
+   (writing); one that gives no answer is given up (`patience`), and a writer that is silent for 10 s by the server:
+   a worker that is frozen in a transaction keeps its rows from whoever does its work no longer than that.
 3. A server that does not write any more, as one that was made a standby, is left: its lines are thrown away.
 4. No error's text says what was to be written: it may be an address.
 """
@@ -41,7 +42,7 @@ ONCE = ("PRAGMA journal_mode=WAL",)
 NO_WRITES = ("PRAGMA query_only=ON",)
 # What the server does with us when we are gone without a word: it lets go of what we have locked.
 FAREWELL = "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4"
-IDLE_WRITER = "-c idle_in_transaction_session_timeout=60s"
+IDLE_WRITER = "-c idle_in_transaction_session_timeout=10s"
 FREE_SECONDS = 10  # to wait for a connection of one's own
 STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
 ENDED = ("25P03", "25P04")  # idle_in_transaction_session_timeout, transaction_timeout

@@ -41,7 +41,7 @@ def copies(relay) -> Counter:
 
 
 def told(office, relay) -> Counter:
-    wait_for(lambda: len(copies(relay)) == PEOPLE and office.count("sent") == PEOPLE, "everybody to be told", 60)
+    wait_for(lambda: len(copies(relay)) == PEOPLE and office.count("sent") == PEOPLE, "everybody to be told", 45)
     return copies(relay)
 
 

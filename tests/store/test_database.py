@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from syndicator.engine.rhythm import Rhythm
 from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase, engine_for
 from syndicator.store.doubts import Doubt, mark, was_committed
 
@@ -213,6 +214,12 @@ async def test_a_session_that_the_server_has_ended_in_a_pause_is_told_in_one_lin
     with pytest.raises(DatabaseTrouble, match=r"idle-in-transaction timeout$"):
         await pause()
     assert await names(office) == []
+
+
+async def test_what_a_frozen_writer_has_locked_is_free_before_its_work_is_given_to_others(office):
+    async with office.writing() as session:
+        asked = "SELECT extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval)"
+        assert 0 < (await session.scalar(text(asked)) or 0) < Rhythm().dead
 
 
 async def test_a_transaction_that_the_server_has_not_come_to_yet_was_not_committed(office):
