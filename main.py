@@ -16,7 +16,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from feeds.room import FeedRoom
 from syndicator.cli.app import make_cli
 from syndicator.cli.desk import Check, Desk
 from syndicator.cli.opening import open_desk
+from syndicator.clock import OneClock
 from syndicator.domain.model import ChannelKind, MessageKind
 from syndicator.domain.ports import ALONE
 from syndicator.house.rooms import Rooms
@@ -52,13 +53,9 @@ from syndicator.pipeline.roles import EVERY_ROLE, Role
 from syndicator.pipeline.service import Guard, serve
 from syndicator.sources.opening import open_sql
 from syndicator.store import migrate
+from syndicator.store.clocks import ask_clock
 from syndicator.store.database import Database, MissingDatabase, shown
 from syndicator.store.locks import SingleRun
-
-
-def clock() -> datetime:
-    """The one clock of the program."""
-    return datetime.now(UTC)
 
 
 def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRoom:
@@ -71,7 +68,7 @@ def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRo
         texts=office.texts,
         metrics=office.metrics,
         folder=folder,
-        clock=clock,
+        clock=office.clock,
         wake=wake,
         outgoing=office.settings.outgoing,
         shared=office.settings.engine.kind == "procrastinate",
@@ -82,7 +79,7 @@ def open_feeds(office: Office, folder: Path, wake: Callable[[], None]) -> FeedRo
 def open_rooms(office: Office, bell: Bell, attending: Attending, roles: Collection[Role] = EVERY_ROLE) -> Rooms:
     """Every room of a running service with these roles. Nothing is started."""
     settings, database = office.settings, office.database
-    common: dict[str, Any] = {"site": office.site, "metrics": office.metrics, "clock": clock}
+    common: dict[str, Any] = {"site": office.site, "metrics": office.metrics, "clock": office.clock}
     words: dict[str, Any] = {"texts": office.texts, "taxonomy": office.taxonomy, "wake": bell.ring}
     return Rooms(
         feeds=open_feeds(office, Path(settings.feeds.directory), bell.ring),
@@ -113,6 +110,9 @@ def open_rooms(office: Office, bell: Bell, attending: Attending, roles: Collecti
 class Root:
     """The wiring that commands get; see `syndicator.cli.desk.Wiring`."""
 
+    def __init__(self) -> None:
+        self._clock = OneClock()
+
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[Desk]:
         """A desk on an existing, current database."""
@@ -127,8 +127,9 @@ class Root:
 
                 if not await schema.is_there(settings.database.url):
                     raise MissingDatabase(f"{shown(settings.database.url)}: there is no queue yet; run `migrate`")
-                database.attach(open_post(clock))
-            yield make_desk(await open_office(settings, database, wake=lambda: None, clock=clock))
+                database.attach(open_post(self._clock))
+                await ask_clock(database, self._clock.agree)
+            yield make_desk(await open_office(settings, database, wake=lambda: None, clock=self._clock))
         finally:
             await database.close()
 
@@ -138,10 +139,14 @@ class Root:
         with SingleRun(settings.database.url, shared=settings.engine.kind == "procrastinate") as lock:
             await self.migrate(settings)
             bell, attending = Bell(), Attending()
-            office = await open_office(settings, Database(settings.database.url), wake=bell.ring, clock=clock)
+            database = Database(settings.database.url)
+            if settings.engine.kind == "procrastinate":
+                await ask_clock(database, self._clock.agree)
+            office = await open_office(settings, database, wake=bell.ring, clock=self._clock)
             stop = asyncio.Event()
             guard = Guard(lock.held, stop)
-            service = Service(office, open_rooms(office, bell, attending, roles), bell, attending, roles)
+            rooms = open_rooms(office, bell, attending, roles)
+            service = Service(office, rooms, bell, attending, roles, self._clock.agree)
             await serve([*service.parts(), guard], stop)
             if guard.failed:
                 raise lock.lost()
@@ -158,11 +163,11 @@ class Root:
         """What the doctor asks."""
         site = settings.as_site()
         asked = list(questions(settings, lambda source: open_sql(source, site)))
-        asked += email_questions(settings.email, site, clock)
+        asked += email_questions(settings.email, site, self._clock)
         if settings.feeds.moved:
             asked.append(("moved addresses", ask_moves(settings)))
-        asked += telegram_questions(settings.telegram, clock, site.base_url)
-        asked += alert_questions(settings, site, clock)
+        asked += telegram_questions(settings.telegram, self._clock, site.base_url)
+        asked += alert_questions(settings, site, self._clock)
         return [Check(name, ask) for name, ask in asked]
 
     def log_trouble(self) -> None:
@@ -171,7 +176,7 @@ class Root:
 
     def clock(self) -> datetime:
         """The one clock of the program."""
-        return clock()
+        return self._clock()
 
     def tells(self) -> Mapping[ChannelKind, Collection[MessageKind]]:
         """What each way out has words for."""
@@ -184,12 +189,12 @@ def make_desk(office: Office) -> Desk:
     styles = styles_in_use(office.settings.telegram)
     previews = {
         "telegram": telegram_preview(office.site, office.texts, office.taxonomy, styles),
-        "email": email_preview(compiler, office.site.timezone, clock),
+        "email": email_preview(compiler, office.site.timezone, office.clock),
         **feed_previews(office.site, office.texts, office.taxonomy),
     }
 
     async def build_feeds(out: Path) -> int:
-        return await open_feeds(office, out, lambda: None).build_all(clock())
+        return await open_feeds(office, out, lambda: None).build_all(office.clock())
 
     return open_desk(office, previews, build_feeds)
 

@@ -6,26 +6,31 @@ Rules, in order:
 2. It is sure of itself for a while after its last sign of life was on its way, by a clock that nobody sets. A row that
    a judge has taken away is found missing at the next one: it registers anew, under another number.
 3. At its end it takes its row away itself.
+4. With each sign it hears what the database's clock says (`agreed`; see `syndicator.clock`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.manager import JobManager
 
+from syndicator.clock import steady
 from syndicator.ending import ended
 from syndicator.engine.line import plainly
-from syndicator.engine.rhythm import Rhythm, steady
+from syndicator.engine.rhythm import Rhythm
 
 __all__ = ["Attended"]
 
 log = structlog.get_logger()
 
-BEAT = "UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(number)s RETURNING id"
+BEAT = """UPDATE procrastinate_workers SET last_heartbeat = clock_timestamp() WHERE id = %(number)s
+    RETURNING last_heartbeat"""
 SOON = 1.0  # seconds after a sign that failed
 STRIKING = 3.0  # seconds for the row to be taken away
 
@@ -33,8 +38,9 @@ STRIKING = 3.0  # seconds for the row to be taken away
 class Attended:
     """See the module's rules, and `domain.ports.Attendance`."""
 
-    def __init__(self, connector: PsycopgConnector, rhythm: Rhythm) -> None:
+    def __init__(self, connector: PsycopgConnector, rhythm: Rhythm, agreed: Callable[[datetime, float], None]) -> None:
         self._connector = connector
+        self._agreed = agreed
         self._manager = JobManager(connector)
         self._rhythm = rhythm
         self._number: int | None = None
@@ -95,6 +101,8 @@ class Attended:
         async with plainly():
             if self._number is not None:
                 rows = await self._connector.execute_query_all_async(BEAT, number=self._number)
+                for row in rows:
+                    self._agreed(row["last_heartbeat"], begun)
                 if not rows:
                     log.warning("this process was taken for dead; it registers anew", number=self._number)
                     self._number = None

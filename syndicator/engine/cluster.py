@@ -77,6 +77,7 @@ class ClusterEngine:
         seats: what one process of all may run, by name; see `engine.seats`.
         heard: is called whenever any process told something, and after words may have been missed.
         bereaved: is called where `plans`, after processes died and from time to time: what they had claimed is due.
+        agreed: hears what the database's clock says, and when by the steady one it was asked; see `syndicator.clock`.
         rhythm: the times that all processes agree on.
     """
 
@@ -94,13 +95,14 @@ class ClusterEngine:
         seats: Mapping[str, Part] | None = None,
         heard: Callable[[], None] = lambda: None,
         bereaved: Callable[[], Awaitable[None]] = _nobody,
+        agreed: Callable[[datetime, float], None] = lambda theirs, asked: None,  # noqa: ARG005
         rhythm: Rhythm | None = None,
     ) -> None:
         self._rhythm = rhythm or Rhythm()
         self._connector = connector_for(url)
         self._queue = Queue(self._connector, clock)
         self.post = Post(clock)
-        self.attendance = Attended(self._connector, self._rhythm)
+        self.attendance = Attended(self._connector, self._rhythm, agreed)
         self._seats = Seats(seats or {}, self._queue, self.attendance)
         self._handlers = {**handlers, **self._seats.handlers()}
         self._crew = Crew(

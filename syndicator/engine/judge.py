@@ -22,9 +22,10 @@ from datetime import datetime
 import structlog
 from procrastinate import PsycopgConnector
 
+from syndicator.clock import steady
 from syndicator.ending import ended
 from syndicator.engine.line import plainly
-from syndicator.engine.rhythm import Rhythm, steady
+from syndicator.engine.rhythm import Rhythm
 from syndicator.engine.statements import DIED
 
 __all__ = ["Judge"]

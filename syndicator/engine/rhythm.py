@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-__all__ = ["Rhythm", "steady"]
-
-CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def steady() -> float:
-    """Seconds by a clock that nobody sets and that goes on while the machine is suspended (clock_gettime(2))."""
-    return time.clock_gettime(CLOCK)
+__all__ = ["Rhythm"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ Rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 from syndicator.domain.model import ChannelKind
@@ -45,10 +46,23 @@ ENDING = 2.0  # seconds of a stop for what a process does for itself alone
 
 
 class Service:
-    """One process. `attending` is what its rooms ask whether it counts as alive."""
+    """One process.
 
-    def __init__(self, office: Office, rooms: Rooms, bell: Bell, attending: Attending, roles: Collection[Role]) -> None:
+    `attending` is what its rooms ask whether it counts as alive; `agreed` hears what the database's clock says, among
+    others (`syndicator.clock`).
+    """
+
+    def __init__(
+        self,
+        office: Office,
+        rooms: Rooms,
+        bell: Bell,
+        attending: Attending,
+        roles: Collection[Role],
+        agreed: Callable[[datetime, float], None],
+    ) -> None:
         self.office, self.bell, self.attending, self.roles = office, bell, attending, roles
+        self.agreed = agreed
         self.feeds, self.email, self.telegram = rooms.feeds, rooms.email, rooms.telegram
         self.clock, self.watchman = office.clock, rooms.watchman
         self.channels = rooms.channels
@@ -108,6 +122,7 @@ class Service:
             seats={name: seat for name, seat in seats.items() if SEATS[name] in self.roles},
             heard=self.bell.ring,
             bereaved=self._recover_dead,
+            agreed=self.agreed,
         )
         self.attending.ask(engine.attendance)
         self.office.database.attach(engine.post)

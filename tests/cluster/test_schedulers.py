@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from tests.faulty.dying import QUICK, RHYTHM
+from tests.faulty.dying import CLOCK_AHEAD, QUICK, RHYTHM
 from tests.program import wait_for
 
 INTERVAL = 1  # seconds between polls
@@ -75,8 +75,9 @@ def cms(cluster, postgresql):
     url = postgresql.fresh()
     made = Cms(cluster, url)
     yield made
-    made.line.close()
     cluster.close()
+    made.line.execute("DROP TABLE cms")  # the database is used again
+    made.line.close()
     postgresql.drop(url)
 
 
@@ -120,3 +121,21 @@ def test_two_schedulers_poll_and_open_and_close_once_while_one_is_frozen_and_one
     assert len(sink.to("daria@example.org")) == 1
     assert office.sql("SELECT count(*) FROM message WHERE kind = 'release'") == [(4,)]
     assert office.sql("SELECT count(*) FROM digest_run") == [(1,)]
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_an_embargo_ends_at_its_time_though_the_only_schedulers_clock_is_an_hour_wrong(cluster, sink, cms, ahead):
+    office = cluster.mail_through(sink.port)
+    office.environ |= {RHYTHM: QUICK}
+    office.subscribe("anna@example.org,email,en,,immediate")
+    wrong = office.spawn("scheduler", **{CLOCK_AHEAD: str(ahead)})
+    office.start("web,worker")
+    wrong.wait()
+    cms.put("Secret", embargo=1800)
+    cms.put("Soon", embargo=2)
+    due = time.monotonic() + 2
+    wait_for(lambda: sink.to("anna@example.org"), "the mail of what was due")
+    assert time.monotonic() >= due - 0.5
+    assert [mail["Subject"] for mail in sink.to("anna@example.org")] == ["Soon"]
+    assert office.sql("SELECT count(*) FROM release WHERE opened_at IS NULL") == [(1,)]
+    assert "clock is not the database's" in wrong.log()

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from syndicator.clock import steady
 from syndicator.domain.model import Priority
 from syndicator.domain.ports import Again, Done, Job, Turn, Verdict
 from syndicator.engine import cluster, seats
@@ -420,3 +421,13 @@ async def test_what_was_cancelled_at_stop_is_done_by_another_at_once(opened: Ope
         async with opened(other):
             await one.engine.stop(0.05)
             await until(lambda: other.done == ["k"])
+
+
+async def test_a_process_hears_with_each_sign_of_life_what_the_databases_clock_says(opened: Opening) -> None:
+    heard: list[tuple[datetime, float]] = []
+    async with opened(agreed=lambda theirs, asked: heard.append((theirs, asked))) as floor:
+        await until(lambda: len(heard) > 1)
+        [(now,)] = await floor.rows("SELECT clock_timestamp()")
+    passed = steady() - heard[0][1]
+    assert 0 <= (now - heard[0][0]).total_seconds() <= passed
+    assert heard[0][0] < heard[1][0]

@@ -3,7 +3,8 @@
 Only the tests' own entry program (`tests.warm`) arms them, from variables of the environment; the product knows nothing
 of them. `TEST_DIES_AT` names a point; `TEST_RHYTHM` gives other times to a cluster (`syndicator.engine.rhythm`): no
 test waits for 20 s until a process counts as dead; `TEST_TRIES_AFTER` says after how many seconds what failed
-for the first time, or is not known, is sent again, which is a minute or two, and how long a relay rests.
+for the first time, or is not known, is sent again, which is a minute or two, and how long a relay rests;
+`TEST_CLOCK_AHEAD` by how many seconds that machine's own clock is ahead.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["ALARMED_AFTER", "DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
+__all__ = ["ALARMED_AFTER", "CLOCK_AHEAD", "DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
 
 DIES_AT, RHYTHM, TRIES_AFTER = "TEST_DIES_AT", "TEST_RHYTHM", "TEST_TRIES_AFTER"
+CLOCK_AHEAD = "TEST_CLOCK_AHEAD"
 ALARMED_AFTER = "TEST_ALARMED_AFTER"  # seconds, in place of minutes
 QUICK = json.dumps({"beat": 0.5, "sure": 3.0, "dead": 4.0, "look": 0.5, "poll": 0.5, "sweep": 5.0})
 
@@ -62,6 +64,10 @@ def arm(environ: Mapping[str, str]) -> None:
         import_module("config.settings").AlertSettings.after = timedelta(seconds=float(seconds))
         import_module("syndicator.pipeline.watchman").EVERY = 0.3
         import_module("syndicator.pipeline.watching").SETTLING = timedelta(seconds=1)
+    if seconds := environ.get(CLOCK_AHEAD):
+        clock, ahead = import_module("syndicator.clock"), timedelta(seconds=float(seconds))
+        right = clock.machine_clock
+        clock.OneClock.__init__.__defaults__ = (lambda: right() + ahead, clock.steady)
     if name := environ.get(DIES_AT):
         _arm(POINTS[name])
 
