@@ -17,7 +17,7 @@ from syndicator.domain.filters import Facts, parse, wants
 from syndicator.domain.model import Change, Reader, Release, State, SubscriptionState, Urgency
 from syndicator.domain.text import one_line
 from syndicator.pipeline import corrections
-from syndicator.pipeline.intake import Taken
+from syndicator.pipeline.taking import Taken
 from syndicator.store import releases, subscriptions
 
 __all__ = ["register"]
