@@ -2,7 +2,8 @@
 
 1. Names follow Prometheus' conventions: base units, `_total` for counters.
 2. No label holds an address, a title or anything else a person wrote.
-3. Gauges that the database knows are set when `/metrics` is asked, by the web room; others ask who knows.
+3. Gauges that the database knows are set when `/metrics` is asked, by the web room, and are away when it is; others
+   ask who knows.
 """
 
 from __future__ import annotations
@@ -98,6 +99,11 @@ class Metrics:
             "syndicator_alarms",
             "What an operator was told and is not over, by kind",
             ["kind"],
+            registry=self.registry,
+        )
+        self.database_answers = Gauge(
+            "syndicator_database_answers",
+            "Whether the database did when this was asked; what only it knows is missing where it did not",
             registry=self.registry,
         )
         self.telegram_answers = Counter(

@@ -7,7 +7,8 @@
 3. `/readyz/feeds` is 200 if feeds have been built, whatever the database does: by it a balancer finds who answers what
    is kept in memory. Where no pages are served there is none.
 4. A process that serves no pages answers these three at an address of its own (`make_monitor`).
-5. `/metrics` fills the gauges that only the database knows, each time it is asked; while it is away, that is 503.
+5. `/metrics` fills the gauges that only the database knows, each time it is asked. While it is away, the rest is told
+   without them, and that it is: an alarm about the database could be read by nobody else.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = ["feeds_stand", "healthz", "machine_routes", "make_monitor", "metrics"
 log = structlog.get_logger()
 
 ANSWER = 3.0  # seconds for the database, when somebody asks whether all is ready
-_asked: WeakKeyDictionary[Database, asyncio.Task[bool]] = WeakKeyDictionary()
+_asked: WeakKeyDictionary[Database, asyncio.Task[bool | None]] = WeakKeyDictionary()
 _silent: WeakSet[Database] = WeakSet()
 
 
@@ -61,7 +62,7 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: what is ready, as JSON."""
     parts = request.app[PARTS]
-    database = await _is_migrated(parts)
+    database = bool(await _is_ours(parts))
     roles = {name: is_well() for name, is_well in parts.roles.items()}
     said = (
         {"database": database, "feeds": parts.publisher.newest() is not None}
@@ -85,8 +86,11 @@ async def feeds_stand(request: web.Request) -> web.Response:
     return web.json_response({"feeds": stand}, status=200 if stand else 503, headers={"Cache-Control": NO_STORE})
 
 
-async def _is_migrated(parts: Parts) -> bool:
-    """Whether the database answers, and is ours; who asks while it hangs waits for one answer together."""
+async def _is_ours(parts: Parts) -> bool | None:
+    """Whether the database's schema is ours; None where it does not answer.
+
+    Who asks while it hangs waits for one answer together.
+    """
     asking = _asked.get(parts.database)
     if asking is None:
         asking = _asked[parts.database] = asyncio.create_task(_ask(parts), name="is the database ready?")
@@ -94,7 +98,7 @@ async def _is_migrated(parts: Parts) -> bool:
     done, _ = await asyncio.wait([asking], timeout=ANSWER)
     if not done:
         _say(parts.database, "no answer in time")
-    return bool(done) and asking.result()
+    return asking.result() if done else None
 
 
 def _say(database: Database, trouble: str) -> None:
@@ -109,12 +113,12 @@ def _say(database: Database, trouble: str) -> None:
         log.info("database answers again")
 
 
-async def _ask(parts: Parts) -> bool:
+async def _ask(parts: Parts) -> bool | None:
     try:
         current = await migrate.is_current(parts.database)
     except (OSError, SQLAlchemyError) as error:
         _say(parts.database, type(error).__name__)
-        return False
+        return None
     _say(parts.database, "")
     return current
 
@@ -122,12 +126,34 @@ async def _ask(parts: Parts) -> bool:
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in the Prometheus text format."""
     parts = request.app[PARTS]
-    try:
-        await _fill(parts)
-    except DatabaseTrouble:
-        return web.Response(status=503, text="the database is away\n", headers={"Cache-Control": NO_STORE})
-    body = generate_latest(parts.metrics.registry)
+    numbers, newest = parts.metrics, parts.publisher.newest()
+    numbers.feed_age.set((parts.clock() - newest).total_seconds() if newest and parts.serves else float("nan"))
+    numbers.database_answers.set(await _fill_if_it_answers(parts))
+    body = generate_latest(numbers.registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": NO_STORE})
+
+
+async def _fill_if_it_answers(parts: Parts) -> bool:
+    """Whether it did. What it said before is told no more when it does not: nobody knows whether it is still so."""
+    if await _is_ours(parts) is not None:
+        try:
+            await _fill(parts)
+        except DatabaseTrouble:
+            pass  # told by the answer
+        else:
+            return True
+    numbers = parts.metrics
+    for one in (numbers.oldest_due, numbers.unknown):
+        one.set(float("nan"))
+    for several in (
+        numbers.deliveries,
+        numbers.subscriptions,
+        numbers.channel_lag,
+        numbers.pauses,
+        numbers.source_problems,
+    ):
+        several.clear()
+    return False
 
 
 async def _fill(parts: Parts) -> None:
@@ -139,8 +165,6 @@ async def _fill(parts: Parts) -> None:
         paused = await pauses.live(session, now)
         live = await subscriptions.counts(session)
         problems = Counter(problem.source for problem in await sourcing.problems(session))
-    newest = parts.publisher.newest()
-    numbers.feed_age.set((now - newest).total_seconds() if newest and parts.serves else float("nan"))
     numbers.oldest_due.set(max(0.0, (now - oldest).total_seconds()) if oldest else 0)
     numbers.unknown.set(sum(count for (_, state), count in deliveries.items() if state == "unknown"))
     for gauge, counts in ((numbers.deliveries, deliveries), (numbers.subscriptions, live)):

@@ -215,11 +215,54 @@ async def test_while_the_database_is_away_pages_say_when_to_come_back_and_the_lo
     assert "Traceback" not in said
 
 
-async def test_while_the_database_is_away_monitors_get_no_numbers_and_no_traceback(parts, monkeypatch, caplog):
-    monkeypatch.setattr(parts.database, "reading", away)
+def numbers(text):
+    """What stands there, by name and labels."""
+    return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("asked_first", [True, False], ids=["it is away", "it goes away after it had answered"])
+async def test_while_the_database_is_away_monitors_get_what_is_known_without_it_and_the_alarm(
+    parts, monkeypatch, caplog, asked_first
+):
+    parts.metrics.jobs.labels("tidy", "done").inc()
     async with TestClient(TestServer(make_monitor(parts))) as client:
-        assert (await client.get("/metrics")).status == 503
+        known = numbers(await (await client.get("/metrics")).text())
+        monkeypatch.setattr(parts.database, "reading", away)
+        if not asked_first:
+            monkeypatch.setattr(migrate, "is_current", answered)
+        parts.metrics.alarms.labels("database").set(1)
+        answer = await client.get("/metrics")
+        found = numbers(await answer.text())
+        monkeypatch.undo()
+        back = numbers(await (await client.get("/metrics")).text())
+    name = "syndicator_database_answers"
+    assert (answer.status, known[name], found[name], back[name]) == (200, "1.0", "0.0", "1.0")
+    assert found['syndicator_alarms{kind="database"}'] == "1.0"
+    assert found['syndicator_jobs_total{name="tidy",result="done"}'] == "1.0"
+    bot = 'syndicator_telegram_pauses{scope="bot"}'
+    assert (known[bot], bot in found, back[bot]) == ("0.0", False, "0.0"), "nobody knows that now"
+    assert found["syndicator_oldest_due_delivery_seconds"] == found["syndicator_unknown_deliveries"] == "NaN"
     assert not caplog.records
+
+
+async def test_numbers_are_told_within_three_seconds_though_the_database_hangs(parts, monkeypatch):
+    over = asyncio.Event()
+
+    async def hangs(_database):
+        await over.wait()
+        return True
+
+    monkeypatch.setattr(migrate, "is_current", hangs)
+    monkeypatch.setattr(health, "ANSWER", 0.05)
+    async with TestClient(TestServer(make_monitor(parts))) as client:
+        async with asyncio.timeout(5):
+            found = numbers(await (await client.get("/metrics")).text())
+        over.set()
+    assert found["syndicator_database_answers"] == "0.0"
+
+
+async def answered(_database):
+    return True
 
 
 def away():
