@@ -4,7 +4,9 @@ Rules, in order:
 
 1. The file is an SQLite database of this version's schema, whatever the office runs on: every table as of one moment,
    and every kept picture and file inside (`media_file`). What is configured, and what can be rebuilt, is not in it.
-2. It is there whole or not at all: written aside, examined, flushed to the disk, then named. Nothing is written over.
+2. It is there whole or not at all: written aside, examined, flushed to the disk, then named. Nothing is written over,
+   and two that are made at once, even of one name, are each written by themselves. What a killed one left aside goes
+   with the next one in its folder.
 3. Only its owner may read it: it holds addresses, and the minted secret.
 4. `meta` says since when it is a backup; a service refuses to run on one before it was restored.
 """
@@ -12,14 +14,16 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,6 +35,7 @@ from syndicator.store.database import DatabaseTrouble, MissingDatabase, probe, s
 __all__ = ["Backup", "back_up", "seal"]
 
 LOOK_SECONDS = 0.2
+PART = ".backup-part"  # so ends the name of one that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +63,7 @@ async def back_up(url: str, file: Path, *, media: Path, now: datetime, bar: Bar)
     if (path := sqlite_path(url)) is not None:
         await probe(path, "rw")
     await current(url)
-    part = file.with_name(f".{file.name}.part")
-    _forget(part)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
+    with _beside(file) as part:
         await _fill(url, part, bar)
         async with copying.transaction(f"sqlite:///{part}") as there:
             session = AsyncSession(there)
@@ -73,8 +75,25 @@ async def back_up(url: str, file: Path, *, media: Path, now: datetime, bar: Bar)
         await asyncio.to_thread(seal, part)
         _name(part, file)
         return Backup(file, now, _size(file), files, secret)
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    """A file of our own to write into, which is gone afterwards; who writes holds the folder, beside others."""
+    part = file.with_name(f".{file.name}.{uuid4().hex}{PART}")
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # others are at work here, or such a disk has no locks
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in file.parent.glob(f".*{PART}"):
+                _forget(left)
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_SH)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        yield part
     finally:
         _forget(part)
+        os.close(folder)
 
 
 def _name(part: Path, file: Path) -> None:
@@ -84,8 +103,10 @@ def _name(part: Path, file: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a disk without links: FAT, many shares
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        part.replace(file)
+        if file.exists():
+            raise FileExistsError(f"{file}: is there already; nothing is written over") from None
+        part.rename(file)
+    _flush(file.parent)
 
 
 async def _fill(url: str, part: Path, bar: Bar) -> None:
@@ -134,12 +155,16 @@ def seal(file: Path) -> None:
         said = str(error)
     if said != "ok":
         raise MissingDatabase(f"{file}: is damaged: {said}")
-    for one in (file, file.parent):
-        handle = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    _flush(file)
+    _flush(file.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _size(file: Path) -> int:

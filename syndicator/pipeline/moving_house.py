@@ -3,8 +3,9 @@
 Rules, in order:
 
 1. Nobody works meanwhile: the locks of both databases are held.
-2. The old database is marked first and the new one filled in one transaction (`store.relocation`, `store.copying`). So
-   at any moment at most one of them is the office's, and a move that was killed may simply be repeated.
+2. Both databases are marked first, and the new one is filled in one transaction (`store.relocation`,
+   `store.copying`). So at any moment at most one of them is the office's, and a move that was killed may simply be
+   repeated.
 3. What is carried is everything: numbers, the minted secret, permanent ids, the ledger. What a crash left `sending` is
    due again there, as at any start after a crash. Jobs are not carried: they follow from rows.
 4. Kept files go along: into PostgreSQL, from where every machine gets them; out of it into this machine's folder.
@@ -61,7 +62,7 @@ async def move(old: str, new: str, *, media: Path, now: datetime, bar: Bar) -> M
         raise ValueError(f"--to: {shown(new)} is the database that the office is in")
     with SingleRun(old), SingleRun(new):
         await current(old)
-        await migrate.upgrade(new)
+        await migrate.upgrade(new, arriving=True)
         journey = await _begin(old, new, now)
         done = await _come(new) == journey.name
         move_ = Move(journey.to, {}, 0, 0, secret=False) if done else await _carry(old, new, journey, media, now, bar)
@@ -103,17 +104,23 @@ async def current(url: str) -> None:
 
 
 async def _begin(old: str, new: str, now: datetime) -> Journey:
-    """The mark on the old one, if the new one can take it in."""
+    """The marks on both, if the new one can take the old one in."""
     async with copying.snapshot(new) as there:
         filled = await copying.filled(there)
         came = await relocation.came_by(AsyncSession(there))
+    async with copying.snapshot(old) as here:
+        known = await relocation.of(AsyncSession(here))
+    if filled and (known is None or known.name != came):
+        raise ValueError(
+            f"--to: {shown(new)} is not empty: {', '.join(filled[:3])}; make a new database for the office"
+        )
+    async with copying.snapshot(old) as here:
+        await relocation.begun(AsyncSession(here), shown(new))
+    if not filled:
+        async with copying.transaction(new) as there:
+            await relocation.await_(AsyncSession(there), now)
     async with copying.transaction(old) as here:
         session = AsyncSession(here)
-        known = await relocation.of(session)
-        if filled and (known is None or known.name != came):
-            raise ValueError(
-                f"--to: {shown(new)} is not empty: {', '.join(filled[:3])}; make a new database for the office"
-            )
         journey = await relocation.begin(session, shown(new), now)
         await session.flush()
         return journey
@@ -155,3 +162,5 @@ async def _give_up(old: str, new: str, journey: Journey) -> None:
         if await _come(new) != journey.name:
             async with copying.transaction(old) as here:
                 await relocation.stay(AsyncSession(here))
+            async with copying.transaction(new) as there:
+                await relocation.let_go(AsyncSession(there))

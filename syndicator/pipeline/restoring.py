@@ -2,8 +2,10 @@
 
 Rules, in order:
 
-1. All of it is prepared in a file of its own, and put into place at once: a restore that is killed has changed nothing.
+1. All of it is prepared in a file of its own, and put into place at once: a restore that is killed has changed nothing,
+   and what it left lying goes with the next one.
 2. A database that holds anything is replaced only on the operator's word; the SQLite file that was there is kept aside.
+   Nothing of it may be in use, or stand in a log beside it: until the new one is in its place it stays whole.
 3. What would have happened until the moment `until` happens now, on that file: embargoes open, windows of digests
    close, applications are looked at, recipients are written. Then all that waits stands as `unknown`
    (`store.restored`): the ledger knows of it, corrections find it, the operator may send it, nobody gets it unasked.
@@ -15,12 +17,13 @@ Rules, in order:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +49,7 @@ __all__ = ["Plan", "Restore", "restore"]
 
 log = structlog.get_logger()
 
+PATIENCE = 10.0  # seconds for whoever still reads the database that is replaced
 OURS = (  # the one trigger of a database of ours
     "CREATE TRIGGER variant_words_follow AFTER DELETE ON variant "
     "BEGIN DELETE FROM variant_words WHERE rowid = old.id; END"
@@ -137,12 +141,18 @@ async def _stands(url: str, *, replace: bool) -> None:
 
 
 def _workplace(url: str, media: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder that only we can read: for SQLite where the database will be, else beside the kept files."""
+    """A folder that only we can read: for SQLite where the database will be, else beside the kept files.
+
+    Who comes here holds the database, so what lies here of another restore was left by one that was killed.
+    """
     path = sqlite_path(url)
     try:
         folder = media.resolve() if path is None else path.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".restoring-", dir=folder)
+        prefix = f".restoring-{hashlib.sha256(url.encode()).hexdigest()[:12]}-"
+        for left in folder.glob(f"{prefix}*"):
+            shutil.rmtree(left)
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=folder)
     except OSError as error:
         raise MissingDatabase(f"{error.filename}: cannot be made: {error.strerror}") from None
 
@@ -216,20 +226,49 @@ def _put(work: Path, path: Path, now: datetime) -> Path | None:
     """Name the file as the configured one, at once; what was there is kept aside, whole, under a second name."""
     aside = None
     if path.exists():
-        aside = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}")
-        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as was:
-            was.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing is left beside it
-        for end in ("-wal", "-shm"):  # of one that is damaged
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + end).replace(aside.with_name(aside.name + end))
-        try:
-            os.link(path, aside)
-        except FileExistsError:
-            raise
-        except OSError:  # a disk without links
-            shutil.copy2(path, aside)
+        left = _at_rest(path)
+        aside = _aside(path, now)
+        for end in left:  # of one that is damaged
+            path.with_name(path.name + end).replace(aside.with_name(aside.name + end))
     work.replace(path)
     seal(path)
+    return aside
+
+
+def _at_rest(path: Path) -> Sequence[str]:
+    """The ends of what stands beside the file and is not in it: nothing, unless it is damaged.
+
+    Raises:
+        MissingDatabase: somebody is at work on it.
+    """
+    busy = False
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path, timeout=PATIENCE)) as was:
+        try:
+            was.execute("SELECT 1 FROM sqlite_master").fetchone()  # what a crash left half-written is taken back
+            (busy, *_) = was.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    if busy:
+        raise MissingDatabase(f"{path}: another command is at work on it; repeat this when it has ended")
+    return [end for end in ("-wal", "-shm", "-journal") if path.with_name(path.name + end).exists()]
+
+
+def _aside(path: Path, now: datetime) -> Path:
+    """The file under a second name that is free, or that a restore gave it which was killed."""
+    for known in path.parent.glob(f"{path.name}.before-*"):
+        if known.samefile(path):
+            return known
+    named = f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}"
+    tries = (path.with_name(named + again) for again in ("", *(f"-{n}" for n in range(2, 99))))
+    aside = next(one for one in tries if not one.exists())
+    try:
+        os.link(path, aside)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links
+        part = aside.with_name(f".{aside.name}.part")
+        shutil.copy2(path, part)
+        part.rename(aside)
     return aside
 
 

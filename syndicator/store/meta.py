@@ -11,8 +11,9 @@ from syndicator.store.database import Database
 from syndicator.store.tables import META
 from syndicator.store.upsert import insert_for, upsert
 
-__all__ = ["BACKUP", "BESIDE", "authority", "forget", "get", "put", "secret"]
+__all__ = ["AWAITED", "BACKUP", "BESIDE", "authority", "forget", "get", "put", "secret"]
 
+AWAITED = "awaited"  # in an empty database into which an office is about to move: since when (`relocation`)
 BACKUP = "backup"  # in a backup alone: since when it is one
 BESIDE = "beside"  # the oldest schema whose programs may run on this one (`migrate`)
 

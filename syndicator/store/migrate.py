@@ -43,10 +43,10 @@ class NewerSchema(RuntimeError):
     """A newer version of this program has made the database; one clear line."""
 
 
-async def upgrade(url: str, *, anyway: bool = False) -> None:
+async def upgrade(url: str, *, anyway: bool = False, arriving: bool = False) -> None:
     """Bring the schema to head; makes the SQLite file and its folder where they are missing.
 
-    `anyway`: also where its office has moved away from it.
+    `anyway`: also where its office has moved away from it. `arriving`: also where one is about to come.
 
     Raises:
         MissingDatabase: it cannot be opened or made.
@@ -62,7 +62,7 @@ async def upgrade(url: str, *, anyway: bool = False) -> None:
         for left in range(TIMES - 1, -1, -1):
             try:
                 async with engine.begin() as connection:
-                    await connection.run_sync(_upgrade, anyway)
+                    await connection.run_sync(_upgrade, anyway, arriving)
             except OperationalError as error:
                 if not left or getattr(error.orig, "sqlstate", None) != TAKEN:
                     raise
@@ -103,7 +103,7 @@ def _make_folder(path: Path) -> None:
         raise MissingDatabase(f"{path.parent}: cannot be made: {error.strerror}") from None
 
 
-def _upgrade(connection: Connection, anyway: bool) -> None:  # noqa: FBT001  # as `upgrade` has it
+def _upgrade(connection: Connection, anyway: bool, arriving: bool) -> None:  # noqa: FBT001  # as `upgrade` has them
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
@@ -119,7 +119,7 @@ def _upgrade(connection: Connection, anyway: bool) -> None:  # noqa: FBT001  # a
         command.upgrade(config, "head")
         _note(connection, ScriptDirectory.from_config(config))
     if not anyway:
-        relocation.refuse(connection)
+        relocation.refuse(connection, arriving=arriving)
 
 
 def _note(connection: Connection, steps: ScriptDirectory) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import Any
 
-__all__ = ["ALARMED_AFTER", "CLOCK_AHEAD", "DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
+__all__ = ["ALARMED_AFTER", "CLOCK_AHEAD", "COMMANDS", "DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
 
 DIES_AT, RHYTHM, TRIES_AFTER = "TEST_DIES_AT", "TEST_RHYTHM", "TEST_TRIES_AFTER"
 CLOCK_AHEAD = "TEST_CLOCK_AHEAD"
@@ -48,6 +49,25 @@ POINTS = {
     "between the feeds and their manifest": Point("feeds.files:write_manifest", after=False, sends=False),
 }
 
+COMMANDS = {  # at which a command dies that carries the whole office
+    "before the old office is marked": Point("syndicator.store.relocation:begin", after=False),
+    "before anything is carried over": Point("syndicator.pipeline.moving_house:_carry", after=False),
+    "when all rows are written": Point("syndicator.store.copying:_index", after=False),
+    "before the arrival is committed": Point("syndicator.store.ledger:recover", after=True),
+    "before the old office knows of the arrival": Point("syndicator.pipeline.moving_house:_mark", after=False),
+    "after the old office knows of the arrival": Point("syndicator.pipeline.moving_house:_mark", after=True),
+    "when the backup has its tables": Point("syndicator.pipeline.backing_up:_fill", after=True),
+    "before the backup is examined": Point("syndicator.pipeline.backing_up:seal", after=False),
+    "before the backup has its name": Point("syndicator.pipeline.backing_up:_name", after=False),
+    "when the backup has its name": Point("syndicator.pipeline.backing_up:_name", after=True),
+    "when the backup is prepared": Point("syndicator.pipeline.restoring:_settle", after=True),
+    "before the old database is aside": Point("syndicator.pipeline.restoring:_put", after=False),
+    "between the old database and the new one": Point("syndicator.pipeline.restoring:_aside", after=True),
+    "when the new database is in its place": Point("syndicator.pipeline.restoring:_put", after=True),
+    "before the restore is committed": Point("syndicator.store.numbering:carry_on", after=True),
+    "when the restore is committed": Point("syndicator.pipeline.restoring:_pour", after=True),
+}
+
 
 def arm(environ: Mapping[str, str]) -> None:
     """Do what the environment says; nothing, where it says nothing."""
@@ -69,7 +89,7 @@ def arm(environ: Mapping[str, str]) -> None:
         right = clock.machine_clock
         clock.OneClock.__init__.__defaults__ = (lambda: right() + ahead, clock.steady)
     if name := environ.get(DIES_AT):
-        _arm(POINTS[name])
+        _arm((POINTS | COMMANDS)[name])
 
 
 def _arm(point: Point) -> None:
@@ -89,9 +109,11 @@ def _arm(point: Point) -> None:
         return found
 
     def dies_at_once(*given: Any, **named: Any) -> Any:
-        return _die()
+        if point.after:
+            real(*given, **named)
+        _die()
 
-    setattr(owner, name, dies_at_once if name == "write_manifest" else dies)
+    setattr(owner, name, dies if iscoroutinefunction(real) else dies_at_once)
 
 
 def _die() -> None:

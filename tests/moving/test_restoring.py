@@ -15,6 +15,7 @@ from sqlalchemy import func, insert, select, text
 
 from config.settings import DatabaseSettings, MediaSettings
 from syndicator.domain.model import ChannelKind, DeliveryState
+from syndicator.pipeline import backing_up, restoring
 from syndicator.pipeline.backing_up import back_up
 from syndicator.pipeline.restoring import Plan, restore
 from syndicator.store import copying, meta, migrate, relocation, restored
@@ -276,6 +277,64 @@ async def test_a_backup_is_made_on_a_disk_without_links(plain, monkeypatch):
     with pytest.raises(FileExistsError):
         await back_up(plain.url, other, media=plain.media, now=datetime.now(UTC), bar=_bar)
     assert [path.name for path in plain.folder.iterdir() if path.name.endswith(".part")] == []
+
+
+async def test_a_backup_that_is_killed_on_a_disk_without_links_is_not_there(plain, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.link", refuse)
+    monkeypatch.setattr(Path, "rename", dies)
+    monkeypatch.setattr(Path, "replace", dies)
+    other = plain.folder / "other.backup"
+    with pytest.raises(KeyboardInterrupt):
+        await back_up(plain.url, other, media=plain.media, now=plain.now, bar=_bar)
+    assert not other.exists()
+
+
+async def test_two_backups_of_one_name_do_not_write_into_each_other(plain, monkeypatch):
+    first_done, begun = asyncio.Event(), []
+    real, file = backing_up.rows_into, plain.folder / "twice.backup"
+
+    def back_up_again():
+        return back_up(plain.url, file, media=plain.media, now=plain.now, bar=_bar)
+
+    async def meets(*given):
+        found = await real(*given)
+        begun.append(asyncio.current_task())
+        if len(begun) == 1:
+            begun.append(asyncio.create_task(back_up_again()))
+            while len(begun) < 3:
+                await asyncio.sleep(0.001)
+        else:
+            await first_done.wait()
+        return found
+
+    monkeypatch.setattr(backing_up, "rows_into", meets)
+    await back_up_again()
+    with closing(sqlite3.connect(file)) as kept:
+        assert kept.execute("SELECT count(*) FROM meta WHERE name = 'backup'").fetchall() == [(1,)]
+    first_done.set()
+    with pytest.raises(FileExistsError):
+        await begun[1]
+    assert [path.name for path in plain.folder.glob(".*part*")] == []
+
+
+async def test_a_database_that_somebody_still_reads_is_not_replaced(plain, monkeypatch):
+    monkeypatch.setattr(restoring, "PATIENCE", 0.1)
+    path = plain.url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM subscriber").fetchone()
+        await plain.tell("UPDATE subscriber SET address = 'x' || id")
+        with pytest.raises(OSError, match="another command is at work on it"):
+            await plain.restore()
+    assert {address[0] for (address,) in await plain.ask(select(SUBSCRIBER.c.address))} == {"x"}
+    assert list(plain.folder.glob("*.before-*")) == []
+    await plain.restore()
 
 
 def test_every_migration_says_beside_which_schema_a_program_may_run():
