@@ -21,6 +21,7 @@ from syndicator.domain.site import Site
 from syndicator.domain.topics import Taxonomy
 from syndicator.store import migrate
 from syndicator.store.database import Database
+from tests.quick import EMPTY, hasten, settle
 
 if TYPE_CHECKING:
     from tests.program import MailSink
@@ -35,14 +36,7 @@ TOPICS = {
     ]
 }
 
-EMPTY = """DO $$
-BEGIN
-    ASSERT (SELECT count(*) = 1 FROM alembic_version WHERE version_num < '9000'), 'another schema';
-    EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY CASCADE'
-        FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version');
-    INSERT INTO counter (name, value) VALUES ('change', 0);
-END $$"""
-
+hasten()
 
 DEAR = ("tests/journey/", "tests/whole/", "tests/judges/", "tests/web/test_walk.py", "tests/embed/test_in_browser.py")
 
@@ -56,6 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quick = [item for item in items if not item.nodeid.startswith(DEAR)]
     half = len(dear) // 2
     items[:] = [*dear[:half], *quick[: len(quick) // 2], *dear[half:], *quick[len(quick) // 2 :]]
+
+
+def pytest_collection_finish() -> None:
+    settle()
 
 
 class Postgresql(Protocol):

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from syndicator.engine.rhythm import Rhythm
 from syndicator.store.database import Database, DatabaseTrouble, MissingDatabase, engine_for
 from syndicator.store.doubts import Doubt, mark, was_committed
+from tests import quick
 
 PUT = text("INSERT INTO meta (name, value) VALUES (:name, :value)")
 PUT_TOO = text("INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING")
@@ -123,12 +124,15 @@ def test_postgresql_without_its_driver_names_the_extra(monkeypatch):
         engine_for("postgresql://localhost/x", "read")
 
 
-async def test_sqlite_survives_power_cuts_and_keeps_foreign_keys(sqlite_database):
-    async with sqlite_database.writing() as session:
+async def test_sqlite_survives_power_cuts_and_keeps_foreign_keys(sqlite_url, monkeypatch):
+    monkeypatch.setattr("syndicator.store.engines.PRAGMAS", quick.PRAGMAS)
+    database = Database(sqlite_url)
+    async with database.writing() as session:
         found = [
             (await session.execute(text(f"PRAGMA {name}"))).scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
+    await database.close()
     assert found == ["wal", 2, 1, 10_000]
 
 
