@@ -81,6 +81,7 @@ class Copier:
         command = [sys.executable, __file__, str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT, env=environ)
+        self._turn = threading.Lock()  # tests may start machines from several threads
         atexit.register(self.close)
 
     def start(
@@ -91,8 +92,9 @@ class Copier:
         line, theirs = socket.socketpair()
         with theirs:
             handed = [theirs.fileno(), *(file.fileno() for file in files)]
-            socket.send_fds(self._line, [SIZE.pack(len(asked))], handed)
-        self._line.sendall(asked)
+            with self._turn:
+                socket.send_fds(self._line, [SIZE.pack(len(asked))], handed)
+                self._line.sendall(asked)
         return Copy(line, arguments)
 
     def close(self) -> None:
