@@ -12,14 +12,25 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import Any
 
-__all__ = ["ALARMED_AFTER", "CLOCK_AHEAD", "COMMANDS", "DIES_AT", "POINTS", "QUICK", "RHYTHM", "TRIES_AFTER", "arm"]
+__all__ = [
+    "ALARMED_AFTER",
+    "CLOCK_AHEAD",
+    "COMMANDS",
+    "DIES_AT",
+    "ENGINE_POINTS",
+    "POINTS",
+    "QUICK",
+    "RHYTHM",
+    "TRIES_AFTER",
+    "arm",
+]
 
 DIES_AT, RHYTHM, TRIES_AFTER = "TEST_DIES_AT", "TEST_RHYTHM", "TEST_TRIES_AFTER"
 CLOCK_AHEAD = "TEST_CLOCK_AHEAD"
@@ -29,18 +40,24 @@ QUICK = json.dumps({"beat": 0.5, "sure": 3.0, "dead": 4.0, "look": 0.5, "poll": 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A function (`module:name` or `module:class.name`), and on which side of it to die; `sends`: in a worker."""
+    """A function (`module:name` or `module:class.name`), and on which side of it to die; `sends`: in a worker.
+
+    `when` says, of what it was given and what it found, whether that is the moment.
+    """
 
     function: str
     after: bool
     sends: bool = True
+    when: Callable[[Sequence[Any], Any], object] = lambda given, found: True
 
 
 POINTS = {
     "before the recipients are written": Point("syndicator.store.ledger:fan_out", after=False),
     "before the recipients are committed": Point("syndicator.store.ledger:fan_out", after=True),
     "before the claim": Point("syndicator.store.ledger:claim_each", after=False),
-    "before the claim is committed": Point("syndicator.store.ledger:claim_each", after=True),
+    "before the claim is committed": Point(
+        "syndicator.store.ledger:claim_each", after=True, when=lambda _, found: any(found)
+    ),
     "before the mail is sent": Point("syndicator.pipeline.delivery:Delivery._send", after=False),
     "after the mail was sent": Point("syndicator.pipeline.delivery:Delivery._send", after=True),
     "before the answers are committed": Point("syndicator.store.ledger:settle", after=True),
@@ -68,6 +85,20 @@ COMMANDS = {  # at which a command dies that carries the whole office
     "when the restore is committed": Point("syndicator.pipeline.restoring:_pour", after=True),
 }
 
+# Of a cluster alone: what its engine may leave half done.
+ENGINE_POINTS = {
+    "after this process was registered": Point("syndicator.engine.attendance:Attended.start", after=True),
+    "after a job was taken": Point("syndicator.engine.queue:Queue.take", after=True, when=lambda _, found: found),
+    "after a job was done": Point("syndicator.engine.queue:Queue.done", after=False),
+    "after a seat was taken": Point("syndicator.pipeline.seats:Seat.start", after=False),
+    "before what is pending is asked for": Point(
+        "syndicator.engine.queue:Queue.put", after=False, when=lambda given, _: any(j.name == "open" for j in given[1])
+    ),
+    "before the ledger hears of the dead": Point(
+        "syndicator.engine.judge:Judge._bury", after=True, when=lambda _, found: found
+    ),
+}
+
 
 def arm(environ: Mapping[str, str]) -> None:
     """Do what the environment says; nothing, where it says nothing."""
@@ -89,7 +120,7 @@ def arm(environ: Mapping[str, str]) -> None:
         right = clock.machine_clock
         clock.OneClock.__init__.__defaults__ = (lambda: right() + ahead, clock.steady)
     if name := environ.get(DIES_AT):
-        _arm((POINTS | COMMANDS)[name])
+        _arm((POINTS | ENGINE_POINTS | COMMANDS)[name])
 
 
 def _arm(point: Point) -> None:
@@ -101,17 +132,20 @@ def _arm(point: Point) -> None:
     real = getattr(owner, name)
 
     async def dies(*given: Any, **named: Any) -> Any:
-        if not point.after:
+        if not point.after and point.when(given, None):
             _die()
         found = await real(*given, **named)
-        if name != "claim_each" or any(found):
+        if point.after and point.when(given, found):
             _die()
         return found
 
     def dies_at_once(*given: Any, **named: Any) -> Any:
-        if point.after:
-            real(*given, **named)
-        _die()
+        if not point.after and point.when(given, None):
+            _die()
+        found = real(*given, **named)
+        if point.after and point.when(given, found):
+            _die()
+        return found
 
     setattr(owner, name, dies if iscoroutinefunction(real) else dies_at_once)
 

@@ -28,3 +28,13 @@ def test_workers_of_a_cluster_that_die_anywhere_miss_nobody(tmp_path, postgresql
     report = failing.clustered(Cluster(tmp_path, postgresql_url), CHOSEN, 30)
     assert report.right, report
     assert sum(report.repeated) > 0
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_engine_dies_at_any_of_its_steps_misses_nobody_and_leaves_nothing_behind(
+    tmp_path, postgresql_url
+):
+    left = failing.engine(Cluster(tmp_path, postgresql_url), 10)
+    assert left.right, left
+    assert sum(left.seen.repeated) > 0, "what stood sending when the judge died is told again"
+    assert len(left.posts) == 4
