@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -31,6 +32,8 @@ def disk(tmp_path):
 @pytest.fixture
 def program(tmp_path):
     made = make_program(tmp_path, warm=True)
+    folder = {"kind": "directory", "path": str(made.releases), "interval": 2}  # not a minute until it tries again
+    made.environ["SYNDICATOR_SOURCES"] = json.dumps([folder])
     yield made
     if made.process is not None and not made.dead():
         made.kill()
