@@ -22,7 +22,7 @@ DEMO = ROOT / "config" / "demo"
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The demo's feeds as the command writes them."""
-    program = make_program(tmp_path_factory.mktemp("demo"))
+    program = make_program(tmp_path_factory.mktemp("demo"), warm=True)
     program.environ["SYNDICATOR_SITE__BASE_URL"] = BASE
     program.environ["SYNDICATOR_SOURCES"] = json.dumps([{"kind": "directory", "path": str(DEMO)}])
     program.command("migrate")

@@ -105,7 +105,7 @@ def followed(program: Program, path: str) -> bool:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("judged")
-    program = make_program(folder)
+    program = make_program(folder, warm=True)
     fill(program.releases)
     program.start()
     try:
