@@ -182,10 +182,10 @@ def killed(folder: Path, people: int, *, seed: int, lives: tuple[float, float] =
             program.run_for(dice.uniform(*lives))
             assert not program.dead(), program.log()[-4000:]
             program.kill()
-            held.append(_still(double))
+            held.append(still(double))
             sending.append(killing.standing(program, "telegram"))
         wanted = [(str(FIRST + n), 0) for n in range(people)]
-        report = killing.judge(wanted, _arrivals(double.lines(), held), sending, time.monotonic() - begun)
+        report = killing.judge(wanted, arrivals(double.lines(), held), sending, time.monotonic() - begun)
         floods = sum(text is None for _, _, text in double.lines())
         return Killed(report, floods, program.count("unknown", channel="telegram"), len(held))
     finally:
@@ -194,7 +194,7 @@ def killed(folder: Path, people: int, *, seed: int, lives: tuple[float, float] =
         double.stop()
 
 
-def _still(double: Metered) -> int:
+def still(double: Metered) -> int:
     """How many lines there are once nothing of the dead process is on the wire any more: two equal looks."""
     before, now = -1, len(double.lines())
     for _ in range(100):
@@ -205,7 +205,7 @@ def _still(double: Metered) -> int:
     return now
 
 
-def _arrivals(lines: Iterable[Sequence[Any]], held: Sequence[int]) -> Iterable[tuple[killing.Copy, int]]:
+def arrivals(lines: Iterable[Sequence[Any]], held: Sequence[int]) -> Iterable[tuple[killing.Copy, int]]:
     for place, (_, chat, text) in enumerate(lines):
         found = TITLE.search(text or "")
         if found and isinstance(chat, int) and chat > 0:

@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from tests.cluster.running import Cluster
-from tests.cluster.server import Server
 from tests.faulty import outage
 from tests.faulty.dying import QUICK, RHYTHM
 from tests.faulty.killing import run
@@ -83,20 +82,18 @@ def test_a_database_that_goes_away_stops_no_feed_and_loses_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_again_and_again_miss_nobody_and_leave_no_job(tmp_path):
-    server = Server().start()
-    try:
-        report = run(
-            tmp_path,
-            server,
-            people=400,
-            releases=1,
-            workers=2,
-            seconds=3,
-            every=1.0,
-            seed=20261122,
-            environ={RHYTHM: QUICK},
-        )
-    finally:
-        server.close()
+def test_machines_of_any_role_that_are_killed_again_and_again_miss_nobody_and_leave_no_job(tmp_path, postgresql_url):
+    report = run(
+        tmp_path,
+        postgresql_url,
+        people=300,
+        releases=1,
+        workers=2,
+        seconds=3,
+        every=0.8,
+        seed=20261122,
+        chats=50,
+        environ={RHYTHM: QUICK},
+    )
     assert report.right, report
+    assert len(report.seen.sending) >= 4, "each machine has died"
