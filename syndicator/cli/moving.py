@@ -147,7 +147,8 @@ def restore(
     done = session.run(bring_back(_settings(session), plan, partial(_bar, quiet=as_json)))
     unknown = [{"kind": kind, "channel": channel, "deliveries": n} for (kind, channel), n in _sorted(done.unknown)]
     value = {"backup_at": done.backup_at, "until": done.until, "unknown": unknown, "files": done.files}
-    show_one({**value, "aside": done.aside and str(done.aside)}, "\n".join(_restored(done)), as_json=as_json)
+    value |= {"aside": done.aside and str(done.aside), "releases_from": done.releases_from}
+    show_one(value, "\n".join(_restored(done)), as_json=as_json)
 
 
 def _moment(said: str) -> datetime | None:
@@ -171,6 +172,7 @@ def _restored(done: Restore) -> list[str]:
         lines.append("  `deliveries list --state unknown` names them; `deliveries retry --state unknown` sends them")
     lines += [
         f"what became public by {until} is announced to nobody; what the sources changed by then is told to nobody",
+        f"releases that came since the backup get numbers from {done.releases_from} on: old links to them open nothing",
         "sign-ups, choices and goodbyes since the backup are lost: links of mails that went out since open nothing",
     ]
     if done.aside:

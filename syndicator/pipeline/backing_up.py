@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from syndicator.pipeline.media_along import rows_into
 from syndicator.pipeline.moving_house import Bar, current
-from syndicator.store import copying, meta, migrate, relocation
+from syndicator.store import copying, meta, migrate, numbering, relocation
 from syndicator.store.database import DatabaseTrouble, MissingDatabase, probe, sqlite_path
 
 __all__ = ["Backup", "back_up", "seal"]
@@ -121,6 +121,7 @@ async def _fill(url: str, part: Path, bar: Bar) -> None:
     async with copying.snapshot(url) as here, copying.transaction(f"sqlite:///{part}") as there:
         with bar("backing up", 2.0 * await copying.total(here)) as advance:
             await copying.copy(here, there, advance)
+        await numbering.carry_on(there, await numbering.given(here))
 
 
 async def _watch(part: Path, work: asyncio.Future[None], advance: Callable[[float], None]) -> None:

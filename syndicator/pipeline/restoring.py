@@ -9,7 +9,8 @@ Rules, in order:
 3. What would have happened until the moment `until` happens now, on that file: embargoes open, windows of digests
    close, applications are looked at, recipients are written. Then all that waits stands as `unknown`
    (`store.restored`): the ledger knows of it, corrections find it, the operator may send it, nobody gets it unasked.
-4. Numbers go on far behind those of the backup (`store.numbering`): links of mails that went out after it open nothing.
+4. Numbers go on far behind those of the backup, and of what is replaced (`store.numbering`): links of mails that went
+   out after it open nothing, and never another release or somebody else's page.
 5. Kept files come back into this machine's folder; where several machines serve them (PostgreSQL) they stay in the
    table as well.
 """
@@ -69,13 +70,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """What a restore did: from which backup, what stands as unknown by kind and channel, and what was kept aside."""
+    """What a restore did: from which backup, what stands as unknown by kind and channel, and what was kept aside.
+
+    `releases_from` is the first number that a release gets now.
+    """
 
     backup_at: datetime
     until: datetime
     unknown: Mapping[tuple[str, str], int]
     files: int
     aside: Path | None
+    releases_from: int
 
 
 async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
@@ -106,7 +111,7 @@ async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
             raise MissingDatabase(str(error).replace(str(work), str(plan.file))) from None
         until = _until(plan, backup_at)
         await migrate.upgrade(inside)
-        unknown = await _settle(settings, inside, backup_at, until, plan)
+        unknown, last = await _settle(settings, inside, backup_at, until, plan, await _given(url))
         path = sqlite_path(url)
         async with copying.transaction(inside) as there:
             files = await (files_into(there, media) if path is not None else write_files(there, media))
@@ -116,7 +121,7 @@ async def restore(settings: Settings, plan: Plan, bar: Bar) -> Restore:
             aside = await asyncio.to_thread(_put, work, path.resolve(), plan.now)
         else:
             await _pour(inside, url, bar)
-        return Restore(backup_at, until, unknown, files, aside)
+        return Restore(backup_at, until, unknown, files, aside, last + 1)
 
 
 async def _stands(url: str, *, replace: bool) -> None:
@@ -166,6 +171,18 @@ async def _held(url: str) -> list[str]:
         return list(await copying.filled(connection))
 
 
+async def _given(url: str) -> Mapping[str, int]:
+    """The numbers that the database has given out which is replaced; none where nobody can read them."""
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        return {}
+    try:
+        async with copying.snapshot(url) as connection:
+            return await numbering.given(connection, await copying.tables(connection))
+    except (DatabaseError, DatabaseTrouble):
+        return {}
+
+
 def _copy(file: Path, work: Path) -> None:
     os.close(os.open(work, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     shutil.copyfile(file, work)
@@ -204,9 +221,9 @@ def _until(plan: Plan, backup_at: datetime) -> datetime:
 
 
 async def _settle(
-    settings: Settings, inside: str, backup_at: datetime, until: datetime, plan: Plan
-) -> Mapping[tuple[str, str], int]:
-    """Rules 3 and 4; what stands as unknown."""
+    settings: Settings, inside: str, backup_at: datetime, until: datetime, plan: Plan, given: Mapping[str, int]
+) -> tuple[Mapping[tuple[str, str], int], int]:
+    """Rules 3 and 4; what stands as unknown, and the last number that no release gets."""
     database = Database(inside)
     try:
         await replay(settings, database, until, plan.tells)
@@ -216,8 +233,10 @@ async def _settle(
             unknown = await restored.close_books(session, backup_at, plan.now)
             connection = await session.connection()
             await numbering.shift_changes(connection)
-            await numbering.skip(connection, await numbering.given(connection), plan.now)
-            return unknown
+            last = dict(await numbering.given(connection))
+            for name, number in given.items():
+                last[name] = max(last.get(name, 0), number)
+            return unknown, await numbering.skip(connection, last, plan.now, plan.now - backup_at)
     finally:
         await database.close()
 

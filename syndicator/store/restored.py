@@ -91,7 +91,14 @@ async def of(session: AsyncSession) -> Restored | None:
 
 
 async def begin(session: AsyncSession, backup_at: datetime, until: datetime, *, named: bool = False) -> None:
-    """Note the restore, and that every source lags behind (rule 3)."""
+    """Note the restore, and that every source lags behind (rule 3).
+
+    Where a source was not back yet since an earlier restore, as the backup knows, times do not count for that either.
+    """
+    earlier = await of(session)
+    behind = select(META.c.name).where(META.c.name.startswith(BEHIND, autoescape=True)).limit(1)
+    if earlier is not None and not earlier.named and await session.scalar(behind) is not None:
+        named = False
     said = {"backup_at": backup_at.isoformat(), "until": until.isoformat(), "named": named}
     await meta.put(session, RESTORED, json.dumps(said))
     for source in await session.scalars(select(SOURCE_CURSOR.c.source)):

@@ -127,13 +127,27 @@ async def test_a_backup_skips_the_numbers_that_were_given_out_after_it(sqlite_ur
             session, who.id, parse(""), cadence=Cadence.DAILY, state=SubscriptionState.ACTIVE, consent=None, now=now
         )
         said = await ledger.confirmation(session, made.id, who.id, now=now)
-        assert min(who.id, made.id, said.id) > numbering.GAP
+        revision = Revision(0, 0, "c", "", "<p>x</p>", "x", note="")
+        draft = Draft("directory", "c", "az", "c", "news", Urgency.NORMAL, State.PUBLIC, now, revision)
+        recorded = await releases.record(session, draft, site_uids=site, now=now)
+        assert min(who.id, made.id, said.id) > 1_000_000
+        assert recorded.release.number > 100_000
         erased = select(SUBSCRIBER.c.state, SUBSCRIBER.c.state_reason).where(SUBSCRIBER.c.id == who.id - 1)
         assert tuple((await session.execute(erased)).one()) == ("paused", "erased")
         assert [m.id for m in await ledger.open_messages(session)] == []
         assert not [row for row in await ledger.listing(session) if row["message"].startswith("sealed:")]
         assert not [state for _, state in await ledger.counts(session) if state == "suppressed"]
     await database.close()
+
+
+@pytest.mark.parametrize("table", numbering.GAPS, ids=str)
+def test_a_gap_is_wider_the_older_the_backup_and_never_leads_out_of_the_numbers(table):
+    last = numbering.GAPS[table].last
+    ages = [timedelta(), timedelta(minutes=1), timedelta(days=1), timedelta(days=3650)]
+    found = [numbering.gap(table, 50, age) for age in ages[:3]]
+    assert 50 < found[0] < found[1] < found[2]
+    for before in (50, last // 2, last - 10):
+        assert all(before < numbering.gap(table, before, age) < last for age in ages)
 
 
 async def test_what_a_newer_version_has_added_is_not_left_behind_in_silence(sqlite_url, postgresql_url):

@@ -32,6 +32,11 @@ def link(mail: EmailMessage, page: str) -> str:
     return found[1]
 
 
+def address(mail: EmailMessage) -> str:
+    """The path of the release's page."""
+    return link(mail, "en/releases")
+
+
 def sign_up(program: Program, address: str) -> None:
     """By the form, as a person fills it."""
     made = re.search(r'name="made" value="([^"]*)"', program.text("/en/subscribe"))
@@ -164,4 +169,23 @@ def test_after_a_lost_disk_nothing_is_said_twice_and_all_that_comes_is_said(offi
     wait_for(lambda: len(sink.to("anna@example.org")) == 6, "what the operator sends again")
     office.write("new.en.txt", "Something new\n\nText.\n")
     wait_for(lambda: len(sink.to("anna@example.org")) == 7, "the next release")
+    pages = {mail["Subject"]: office.get(address(mail))[0] for mail in sink.to("anna@example.org")[:3]}
+    assert pages.pop("Visa hall closes early") == 404, "it came after the backup: its old link shows no other release"
+    assert set(pages.values()) == {200}
+    restored_again(office, sink)
+
+
+def restored_again(office: Program, sink: MailSink) -> None:
+    """From the same backup: again nothing is said twice, and what is new then is said."""
+    office.kill()
+    told = json.loads(office.command("restore", "office.backup", "--replace", "--json").stdout)
+    office.start()
+    wait_for(lambda: len(office.titles()) == 5, "what the sources have")
+    settled(office)
+    office.write("newest.en.txt", "Something newer\n\nText.\n")
+    wait_for(lambda: len(sink.to("anna@example.org")) == 8, "the release after a second restore")
+    settled(office)
+    assert [mail["Subject"] for mail in sink.to("anna@example.org")[7:]] == ["Something newer"]
+    number = re.search(r"/en/releases/([0-9]+)-", address(sink.to("anna@example.org")[7]))
+    assert int(number[1]) >= told["releases_from"]
     assert office.stop() == 0

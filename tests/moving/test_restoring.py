@@ -5,76 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from contextlib import closing, nullcontext
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select
 
-from config.settings import DatabaseSettings, MediaSettings
 from syndicator.domain.model import ChannelKind, DeliveryState
 from syndicator.pipeline import backing_up, restoring
 from syndicator.pipeline.backing_up import back_up
-from syndicator.pipeline.restoring import Plan, restore
 from syndicator.store import copying, meta, migrate, relocation, restored
 from syndicator.store.database import Database
 from syndicator.store.migrate import NewerSchema
 from syndicator.store.relocation import Journey, Moved
 from syndicator.store.settled_by_hand import settle_restored, unknown_by_reason
 from syndicator.store.tables import DELIVERY, META, RATE, SUBSCRIBER
-from tests.moving.test_copying import fill
-from tests.offices import settings_of
-from tests.store.looked import TELLS
-
-HOUR = timedelta(hours=1)
-
-
-class Office:
-    """A filled office on one database, and its backup."""
-
-    def __init__(self, url, folder, site, taxonomy, now):
-        self.url, self.folder, self.now = url, folder, now
-        self.site, self.taxonomy = site, taxonomy
-        self.file = folder / "office.backup"
-        self.media = folder / "media"
-        plain = settings_of(site)
-        self.settings = plain.model_copy(
-            update={"database": DatabaseSettings(url=url), "media": MediaSettings(directory=str(self.media))}
-        )
-
-    async def backed_up(self):
-        database = Database(self.url)
-        await fill(database, self.site, self.taxonomy, self.now)
-        await database.close()
-        await back_up(self.url, self.file, media=self.media, now=self.now + HOUR, bar=_bar)
-        return self
-
-    async def restore(self, **more):
-        plan = Plan(self.file, replace=True, until=None, now=self.now + 2 * HOUR, tells=TELLS)
-        return await restore(self.settings, replace(plan, **more), _bar)
-
-    async def ask(self, query):
-        async with copying.snapshot(self.url) as there:
-            return [tuple(row) for row in await there.execute(query)]
-
-    async def tell(self, statement):
-        async with copying.transaction(self.url) as there:
-            await there.execute(text(statement))
-
-    def damage(self):
-        path = Path(self.url.removeprefix("sqlite:///"))
-        path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
-
-    def forge(self, *statements):
-        with closing(sqlite3.connect(self.file)) as file, file:
-            for statement in statements:
-                file.execute(statement)
-
-
-def _bar(what, total):
-    return nullcontext(lambda _: None)
+from tests.moving.kept import HOUR, Kept, bar
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -84,12 +31,12 @@ def url(request):
 
 @pytest.fixture
 async def office(url, tmp_path, site, taxonomy, now):
-    return await Office(url, tmp_path, site, taxonomy, now).backed_up()
+    return await Kept(url, tmp_path, site, taxonomy, now).backed_up()
 
 
 @pytest.fixture
 async def plain(sqlite_url, tmp_path, site, taxonomy, now):
-    return await Office(sqlite_url, tmp_path, site, taxonomy, now).backed_up()
+    return await Kept(sqlite_url, tmp_path, site, taxonomy, now).backed_up()
 
 
 async def test_a_backup_comes_back_on_either_database_and_nothing_of_it_is_due(office):
@@ -138,7 +85,7 @@ async def test_a_backup_beside_writes_holds_each_transaction_whole_or_not_at_all
             await asyncio.sleep(0.001)
         before = written
         file = office.folder / "beside.backup"
-        await back_up(office.url, file, media=office.media, now=office.now + HOUR, bar=_bar)
+        await back_up(office.url, file, media=office.media, now=office.now + HOUR, bar=bar)
         assert written > before, "writes go on meanwhile"
     finally:
         ends.set()
@@ -184,7 +131,7 @@ async def test_a_restore_into_what_is_not_empty_changes_nothing_unless_it_is_to(
 async def test_a_restore_that_fails_while_it_pours_leaves_what_was_there(
     postgresql_url, tmp_path, site, taxonomy, now, monkeypatch
 ):
-    office = await Office(postgresql_url, tmp_path, site, taxonomy, now).backed_up()
+    office = await Kept(postgresql_url, tmp_path, site, taxonomy, now).backed_up()
     await office.tell("UPDATE subscriber SET address = 'x' || id")
 
     async def dies(*_):
@@ -259,7 +206,7 @@ async def test_neither_backup_nor_restore_touches_what_a_newer_version_has_made(
     await office.tell("UPDATE alembic_version SET version_num = '9999'")
     await office.tell(f"UPDATE meta SET value = '9998' WHERE name = '{meta.BESIDE}'")
     with pytest.raises(NewerSchema, match="newer version"):
-        await back_up(office.url, office.folder / "b", media=office.media, now=office.now, bar=_bar)
+        await back_up(office.url, office.folder / "b", media=office.media, now=office.now, bar=bar)
     assert not (office.folder / "b").exists()
     if office.url.startswith("postgresql"):
         with pytest.raises(NewerSchema, match="new, empty database"):
@@ -272,10 +219,10 @@ async def test_a_backup_is_made_on_a_disk_without_links(plain, monkeypatch):
 
     monkeypatch.setattr("os.link", refuse)
     other = plain.folder / "other.backup"
-    await back_up(plain.url, other, media=plain.media, now=plain.now, bar=_bar)
+    await back_up(plain.url, other, media=plain.media, now=plain.now, bar=bar)
     assert other.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
-        await back_up(plain.url, other, media=plain.media, now=datetime.now(UTC), bar=_bar)
+        await back_up(plain.url, other, media=plain.media, now=datetime.now(UTC), bar=bar)
     assert [path.name for path in plain.folder.iterdir() if path.name.endswith(".part")] == []
 
 
@@ -291,7 +238,7 @@ async def test_a_backup_that_is_killed_on_a_disk_without_links_is_not_there(plai
     monkeypatch.setattr(Path, "replace", dies)
     other = plain.folder / "other.backup"
     with pytest.raises(KeyboardInterrupt):
-        await back_up(plain.url, other, media=plain.media, now=plain.now, bar=_bar)
+        await back_up(plain.url, other, media=plain.media, now=plain.now, bar=bar)
     assert not other.exists()
 
 
@@ -300,7 +247,7 @@ async def test_two_backups_of_one_name_do_not_write_into_each_other(plain, monke
     real, file = backing_up.rows_into, plain.folder / "twice.backup"
 
     def back_up_again():
-        return back_up(plain.url, file, media=plain.media, now=plain.now, bar=_bar)
+        return back_up(plain.url, file, media=plain.media, now=plain.now, bar=bar)
 
     async def meets(*given):
         found = await real(*given)

@@ -75,6 +75,18 @@ async def test_times_count_where_the_operator_has_named_the_moment(press):
     assert (tally.changed, tally.announced) == (2, 1)
 
 
+async def test_times_do_not_count_where_the_folder_was_not_even_back_since_an_earlier_restore(back):
+    """The backup is one of a restored office; what its folder shows may have been told before the first loss."""
+    until = back.now + LATER
+    back.now = until + LATER
+    async with back.database.writing() as session:
+        await restored.begin(session, until, until, named=True)
+    tally = await back.harvest(*back.source.items, back.change(key="new", seen_at=back.now, published=back.now))
+    assert (tally.changed, tally.announced) == (1, 0)
+    tally = await back.harvest(back.change(key="newer", seen_at=back.now, published=back.now))
+    assert tally.announced == 1
+
+
 async def test_what_was_corrected_by_hand_stays_corrected(press):
     await press.publish(press.change())
     by_hand = press.change(origin="by-hand", body="<p>Corrected by hand.</p>", note="It was wrong.", fingerprint="zz")
