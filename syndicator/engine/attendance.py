@@ -24,6 +24,7 @@ from syndicator.clock import steady
 from syndicator.ending import ended
 from syndicator.engine.line import plainly
 from syndicator.engine.rhythm import Rhythm
+from syndicator.engine.trying import Trying
 
 __all__ = ["Attended"]
 
@@ -81,20 +82,11 @@ class Attended:
                     await self._manager.unregister_worker(number)
 
     async def _run(self) -> None:
-        pause, failing = self._rhythm.beat, False
+        trying, pause = Trying("no sign of life can be given; tried again"), self._rhythm.beat
         while True:
             await asyncio.sleep(pause)
-            try:
-                await self._beat()
-            except OSError as error:
-                if not failing:
-                    log.warning("no sign of life can be given; tried again", reason=str(error))
-                pause, failing = min(SOON, self._rhythm.beat), True
-            except Exception:
-                log.exception("no sign of life can be given; tried again")
-                pause, failing = min(SOON, self._rhythm.beat), True
-            else:
-                pause, failing = self._rhythm.beat, False
+            went = await trying.goes(self._beat)
+            pause = self._rhythm.beat if went else min(SOON, self._rhythm.beat)
 
     async def _beat(self) -> None:
         begun = steady()  # not when it was answered: others count from the moment it was written

@@ -27,6 +27,7 @@ from syndicator.ending import ended
 from syndicator.engine.line import plainly
 from syndicator.engine.rhythm import Rhythm
 from syndicator.engine.statements import DIED
+from syndicator.engine.trying import Trying
 
 __all__ = ["Judge"]
 
@@ -93,18 +94,10 @@ class Judge:
             self._task = None
 
     async def _run(self) -> None:
-        failing = False
+        trying = Trying("nobody can be judged now; tried again")
         while True:
             await asyncio.sleep(self._rhythm.look)
-            try:
-                await self.look(steady())
-                failing = False
-            except OSError as error:
-                if not failing:
-                    log.warning("nobody can be judged now; tried again", reason=str(error))
-                failing = True
-            except Exception:
-                log.exception("judging failed; tried again")
+            await trying.goes(lambda: self.look(steady()))
 
     async def look(self, now: float) -> None:
         """One look at `now` of the steady clock; whoever has been silent for too long is buried.

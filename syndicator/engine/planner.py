@@ -15,16 +15,15 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-import structlog
-
 from syndicator.domain.ports import Clock, Job, Pending
 from syndicator.ending import ended
 from syndicator.engine.queue import Queue
 from syndicator.engine.rhythm import Rhythm
+from syndicator.engine.trying import Trying, heard
 
 __all__ = ["Planner"]
 
-log = structlog.get_logger()
+AGAIN = 1.0  # seconds after a question that failed
 
 
 class Planner:
@@ -68,28 +67,13 @@ class Planner:
             self._task = None
 
     async def _run(self) -> None:
-        failing = False
+        trying = Trying("pending work could not be planned; asked again soon")
         while True:
             self._changed.clear()
-            try:
-                await self._plan()
-                failing = False
-            except OSError as error:
-                if not failing:
-                    log.warning("pending work could not be planned; asked again soon", reason=str(error))
-                failing = self._again()
-            except Exception:
-                log.exception("pending work could not be planned; asked again soon")
-                failing = self._again()
-            try:
-                await asyncio.wait_for(self._changed.wait(), timeout=1.0 if failing else self._pause())
-            except TimeoutError:
-                continue
-            await asyncio.sleep(self._rest())
-
-    def _again(self) -> bool:
-        self._ask = True
-        return True
+            went = await trying.goes(self._plan)
+            self._ask = self._ask or not went
+            if await heard(self._changed, self._pause() if went else AGAIN):
+                await asyncio.sleep(self._rest())
 
     async def _plan(self) -> None:
         if self._ask or self._until_sweep() <= 0:

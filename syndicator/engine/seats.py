@@ -22,6 +22,7 @@ from syndicator.domain.ports import Again, Attendance, Handler, Job, Part, Turn,
 from syndicator.ending import ended
 from syndicator.engine.failing import LONGEST_URGENT
 from syndicator.engine.queue import Queue
+from syndicator.engine.trying import Trying, heard
 
 __all__ = ["SEAT", "Seats"]
 
@@ -32,6 +33,7 @@ PREFIX = "seat:"
 LOOK = 0.25  # seconds between looks at one's own attendance
 AWAY = 1.0  # seconds away after the first failure, twice as many after each other one
 OFTEN = 20.0  # seconds between looks whether a seat has its job
+AGAIN = 1.0  # seconds after a look that failed
 
 
 class Seats:
@@ -83,30 +85,21 @@ class Seats:
             await self._queue.forget(list(self._parts))
 
     async def _run(self) -> None:
-        failing = False
+        trying = Trying("seats cannot be asked for; tried again")
         while True:
             self._changed.clear()
-            try:
-                for lane in self._parts:
-                    if self.wants(lane) and lane not in self.held:
-                        await self._queue.ensure(lane, SEAT)
-                failing = False
-            except OSError as error:
-                if not failing:
-                    log.warning("seats cannot be asked for; tried again", reason=str(error))
-                failing = True
-            except Exception:
-                log.exception("seats cannot be asked for; tried again")
-                failing = True
-            try:
-                await asyncio.wait_for(self._changed.wait(), self._pause(failing=failing))
-            except TimeoutError:
-                continue
-            await asyncio.sleep(0.1)
+            went = await trying.goes(self._ensure)
+            if await heard(self._changed, self._pause(OFTEN if went else AGAIN)):
+                await asyncio.sleep(0.1)
 
-    def _pause(self, *, failing: bool) -> float:
+    async def _ensure(self) -> None:
+        for lane in self._parts:
+            if self.wants(lane) and lane not in self.held:
+                await self._queue.ensure(lane, SEAT)
+
+    def _pause(self, longest: float) -> float:
         coming = [until - monotonic() for until in self._away.values() if until > monotonic()]
-        return max(0.05, min([1.0 if failing else OFTEN, *coming]))
+        return max(0.05, min([longest, *coming]))
 
     async def _sit(self, job: Job, turn: Turn) -> Verdict:
         part, number = self._parts[job.lane], self._attendance.number
