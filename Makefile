@@ -66,6 +66,7 @@ soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.soak
 	@$(BIN)/python -m tests.cluster.takeover
 	@$(BIN)/python -m tests.faulty.killing
+	@$(BIN)/python -m tests.faulty.killing --any
 	@$(BIN)/python -m tests.faulty.outage
 	@TEST_TIMES=20 $(PYTEST) -n 2 --dist worksteal tests/whole tests/faulty/test_failpoints.py tests/faulty/test_lines.py tests/faulty/test_ticks.py
 
