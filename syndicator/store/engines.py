@@ -156,6 +156,7 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
         parsed,
         connect_args={**asked, "async_creator_fn": PatientConnection.connect},
         pool_pre_ping=True,
+        use_native_hstore=False,  # no column is one: a new line is not asked for its number
         pool_size=READERS,
         max_overflow=READERS,
         pool_timeout=FREE_SECONDS,
