@@ -165,7 +165,7 @@ class Intake:
             await restored.passed(session, source, lacking, self._clock())
         if lacking:
             log.warning(
-                "not back since the restore: what comes is told to nobody until it is, for an hour at most",
+                "not back since the restore: what comes is told to nobody until it is, or stands still for an hour",
                 source=source,
                 lacks=lacking,
             )

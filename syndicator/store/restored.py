@@ -10,7 +10,8 @@ Rules, in order:
    `unknown`. Where the operator has named the moment, times count: what was public by then, and changes made by then.
    A pass that lacks most of the newest documents that the backup knows is no whole one: the folder is not back yet,
    and nothing has gone from it.
-   After an hour of that it is not waited for any longer. From then on, as after the whole pass, times count for as long
+   After an hour in which none of them came it is not waited for any longer: a folder that is being filled slowly is
+   waited for as long as it fills. From then on, as after the whole pass, times count for as long
    as anything is announced: the rest of a folder comes with its old ones.
 4. A document that is taken in by hand is hushed if its release was public by then; what it changes is not.
 5. All else goes out: embargoes that end later, what is new, what is changed later.
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 RESTORED = "restored"
-BEHIND = "behind:"  # and the source's name: it was not read to its end since
+BEHIND = "behind:"  # and the source's name: it was not read to its end since; when it last lacked fewer, and how many
 HUSHED = "hushed:"  # and the message's number
 PATIENCE = timedelta(hours=1)
 AWAITED = 20  # documents; older ones an office may have moved away
@@ -151,7 +152,7 @@ async def awaited(session: AsyncSession, source: str, now: datetime) -> set[str]
 
 
 def _is_awaited(behind: str | None, now: datetime) -> bool:
-    return not behind or now - datetime.fromisoformat(behind) < PATIENCE
+    return not behind or now - datetime.fromisoformat(behind.partition("|")[0]) < PATIENCE
 
 
 def lacks(awaited: Collection[str], seen: Collection[str]) -> int:
@@ -164,8 +165,10 @@ async def passed(session: AsyncSession, source: str, lacking: int, now: datetime
     """A pass that looked has ended, and lacked so many."""
     if not lacking:
         await meta.forget(session, BEHIND + source)
-    elif not await meta.get(session, BEHIND + source):
-        await meta.put(session, BEHIND + source, now.isoformat())
+        return
+    lacked = ((await meta.get(session, BEHIND + source)) or "").partition("|")[2]
+    if not lacked or lacking < int(lacked):  # it is being filled
+        await meta.put(session, BEHIND + source, f"{now.isoformat()}|{lacking}")
 
 
 async def hush(session: AsyncSession, release: int | None = None) -> int:

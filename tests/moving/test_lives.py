@@ -93,3 +93,11 @@ async def test_a_backup_at_once_after_a_restore_knows_which_numbers_are_left_out
     await lives.wipe()
     again = await office.restore(file=file, now=office.now + 2 * HOUR)
     assert again.releases_from > done.releases_from + 3
+
+
+async def test_numbers_go_on_behind_those_of_a_database_that_is_replaced(office):
+    await office.tell("UPDATE subscription SET id = 50000000 WHERE id = (SELECT max(id) FROM subscription)")
+    lives = Lives(office)
+    await lives.restore(office.file, 2)
+    await lives.live()
+    assert min(number for kind, number in lives.numbers[0] if kind == "subscription") > 50_000_000

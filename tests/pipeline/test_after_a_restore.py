@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -136,6 +137,22 @@ async def test_a_source_that_stays_away_is_given_up_after_an_hour(back):
     await back.harvest()
     async with back.database.reading() as session:
         assert await restored.awaited(session, back.source.name, back.now) is None
+
+
+async def test_a_folder_that_is_filled_slowly_is_waited_for_as_long_as_it_fills(press):
+    kept = [press.change(key=f"kept-{number}") for number in range(restored.AWAITED)]
+    await press.harvest(*kept)
+    async with press.database.writing() as session:
+        await restored.begin(session, press.now - timedelta(hours=1), press.now)
+    for number in range(5):
+        new = press.change(key=f"new-{number}")
+        press.now += restored.PATIENCE - LATER
+        new = replace(new, seen_at=press.now, published=press.now)
+        tally = await press.harvest(*kept[: 2 * number], new)
+        assert (tally.changed, tally.announced) == (1, 0), f"pass {number}"
+    press.now += restored.PATIENCE
+    tally = await press.harvest(press.change(key="newer", seen_at=press.now, published=press.now))
+    assert tally.announced == 1, "none came for an hour"
 
 
 async def test_the_rest_of_a_folder_that_comes_with_its_old_times_is_told_to_nobody(back):
