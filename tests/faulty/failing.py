@@ -46,7 +46,7 @@ DUE_NOW = """
     WITH due AS (UPDATE release SET public_at = now() WHERE state = 'scheduled' RETURNING id)
     SELECT pg_notify('syndicator', '') FROM due
 """
-SOON = json.dumps({"beat": 0.3, "sure": 1.8, "dead": 2.4, "look": 0.2, "poll": 0.3, "sweep": 2.4})
+SOON = json.dumps({"beat": 0.25, "sure": 1.5, "dead": 2.0, "look": 0.2, "poll": 0.2, "sweep": 2.0})
 
 
 def embedded(folder: Path, points: Sequence[str], people: int) -> killing.Report:
