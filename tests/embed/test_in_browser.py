@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from lxml import html
 
 from feeds.embed.scripts import Scripts
@@ -51,6 +52,12 @@ class Tab:
 
 
 @pytest.fixture
+def _function_scoped_runner(_module_scoped_runner: Any) -> Any:
+    """All tests here share one loop, and so one browser: its start costs as much as many a test."""
+    return _module_scoped_runner
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Any]:
     from playwright.async_api import async_playwright  # noqa: PLC0415  # only where there is a browser
 
@@ -62,16 +69,20 @@ async def browser() -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def tab(browser):
+async def tab(browser):
     async def opened(**options: Any) -> Tab:
         context = await browser.new_context(**options)
+        contexts.append(context)
         context.set_default_timeout(SLOW)
         made = Tab(await context.new_page())
         made.page.on("console", lambda said: made.complaints.append(said.text) if said.type != "log" else None)
         made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
         return made
 
-    return opened
+    contexts: list[Any] = []
+    yield opened
+    for context in contexts:
+        await context.close()
 
 
 def element(press, attributes="", light=LIGHT):

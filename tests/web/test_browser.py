@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from syndicator.domain.filters import Filter
 from syndicator.domain.model import Attachment, Cadence, ChannelKind, SubscriptionState, Urgency
@@ -38,6 +39,12 @@ BODY = (
 
 
 @pytest.fixture
+def _function_scoped_runner(_module_scoped_runner: Any) -> Any:
+    """All tests here share one loop, and so one browser: its start costs as much as many a test."""
+    return _module_scoped_runner
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Any]:
     from playwright.async_api import async_playwright  # noqa: PLC0415  # only where there is a browser
 
