@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 import config
@@ -181,6 +182,18 @@ async def sign_up(database: Database, now: datetime) -> dict[str, int]:
 
 
 @pytest.fixture
+def _function_scoped_runner(_module_scoped_runner: Any) -> Any:
+    """All tests here share one loop, and so one browser: its start costs as much as many a test."""
+    return _module_scoped_runner
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    async with browsing() as opened:
+        yield opened
+
+
+@pytest.fixture
 async def office(parts: Parts, sqlite_database: Database, tmp_path: Path, clock) -> AsyncIterator[Office]:
     clock.now = NOW
     port = free_port()
@@ -223,12 +236,13 @@ async def walked(office: Office, browser: Any, lang: str) -> list[str]:
     await walker.page.evaluate("document.querySelector('[name=website]').value = 'a robot'")  # told as all are
     await walker.page.locator("#email").press("Enter")
     await walker.page.locator("article.notice").wait_for()
-    return found + [f"check your mail {fault}" for fault in await walker.seen(looks())]
+    found += [f"check your mail {fault}" for fault in await walker.seen(looks())]
+    await walker.page.context.close()
+    return found
 
 
-async def test_axe_finds_nothing_on_any_page_and_all_of_them_fit(office):
-    async with browsing() as browser:
-        found = await asyncio.gather(*(walked(office, browser, lang) for lang in LANGUAGES))
+async def test_axe_finds_nothing_on_any_page_and_all_of_them_fit(office, browser):
+    found = await asyncio.gather(*(walked(office, browser, lang) for lang in LANGUAGES))
     faults = [fault for of_language in found for fault in of_language]
     assert not faults, "\n".join(faults)
 
@@ -246,109 +260,105 @@ async def tab_to(page, name: str) -> None:
     pytest.fail(f"{name} cannot be reached with Tab")
 
 
-async def test_from_a_choice_to_an_address_by_keyboard_alone_and_without_scripts(office):
-    async with browsing() as browser:
-        context = await browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
-        page = await context.new_page()
-        await page.goto(f"{office.origin}/en/feeds")
-        await tab_to(page, "t-visas")
-        await page.keyboard.press("Space")
-        await tab_to(page, "q")
-        await page.keyboard.type("portal")
-        await page.keyboard.press("Enter")
-        await page.wait_for_url("**/en/feeds?*")
-        assert page.url.endswith("#feed")
-        await tab_to(page, "rss")
-        address = await page.locator("#rss").input_value()
-        assert address == f"{office.origin}/feeds/custom.rss?lang=en&topic=visas&q=portal"
-        assert not await page.locator("button[data-copy]").first.is_visible()
-        titles = await page.locator("#feed .card-title").all_inner_texts()
-        assert "E-visa portal now checks the photo while you apply" in [" ".join(one.split()) for one in titles]
-        answer = await context.request.get(address)
-        assert answer.status == 200
-        assert {title for title in titles if title in await answer.text()} == set(titles)
-        await context.close()
+async def test_from_a_choice_to_an_address_by_keyboard_alone_and_without_scripts(office, browser):
+    context = await browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
+    page = await context.new_page()
+    await page.goto(f"{office.origin}/en/feeds")
+    await tab_to(page, "t-visas")
+    await page.keyboard.press("Space")
+    await tab_to(page, "q")
+    await page.keyboard.type("portal")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/en/feeds?*")
+    assert page.url.endswith("#feed")
+    await tab_to(page, "rss")
+    address = await page.locator("#rss").input_value()
+    assert address == f"{office.origin}/feeds/custom.rss?lang=en&topic=visas&q=portal"
+    assert not await page.locator("button[data-copy]").first.is_visible()
+    titles = await page.locator("#feed .card-title").all_inner_texts()
+    assert "E-visa portal now checks the photo while you apply" in [" ".join(one.split()) for one in titles]
+    answer = await context.request.get(address)
+    assert answer.status == 200
+    assert {title for title in titles if title in await answer.text()} == set(titles)
+    await context.close()
 
 
-async def test_with_scripts_one_press_copies_and_nothing_breaks_the_sites_policy(office):
-    async with browsing() as browser:
-        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-        page, said = await context.new_page(), []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        for path in ("feeds", "feeds/protection"):
-            await page.goto(f"{office.origin}/az/{path}")
-            await page.locator("button[data-copy=atom]").click()
-            await page.locator("#copied", has_text="Köçürüldü").wait_for(state="attached")
-            copied = await page.evaluate("navigator.clipboard.readText()")
-            assert copied == f"{office.origin}/feeds/az/{'all' if path == 'feeds' else 'protection'}.atom"
-            await page.locator("#json").focus()
-            assert (await page.evaluate("getSelection().toString()")).endswith(".json")
-        assert said == []
-        await context.close()
+async def test_with_scripts_one_press_copies_and_nothing_breaks_the_sites_policy(office, browser):
+    context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page, said = await context.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    for path in ("feeds", "feeds/protection"):
+        await page.goto(f"{office.origin}/az/{path}")
+        await page.locator("button[data-copy=atom]").click()
+        await page.locator("#copied", has_text="Köçürüldü").wait_for(state="attached")
+        copied = await page.evaluate("navigator.clipboard.readText()")
+        assert copied == f"{office.origin}/feeds/az/{'all' if path == 'feeds' else 'protection'}.atom"
+        await page.locator("#json").focus()
+        assert (await page.evaluate("getSelection().toString()")).endswith(".json")
+    assert said == []
+    await context.close()
 
 
-async def test_results_follow_the_choice_by_themselves_and_the_focus_stays(office):
-    async with browsing() as browser:
-        context = await browser.new_context(viewport={"width": 320, "height": 640})
-        page, said = await context.new_page(), []
-        page.on("console", lambda message: said.append(message.text) if "400" not in message.text else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        await page.goto(f"{office.origin}/en/feeds")
-        await page.evaluate("window.same = true")
-        told, titles = page.locator("#picked"), page.locator("#feed .card-title")
-        before = await page.locator("#matching").inner_text()
-        await tab_to(page, "t-visas")
-        await page.keyboard.press("Space")
-        await page.wait_for_url("**/en/feeds?topic=visas&lang=en")
-        await told.filter(has_text="match").wait_for(state="attached")
-        assert await told.text_content() == (await page.locator("#matching").inner_text()).strip() != before
-        assert await focused(page) == "t-visas"
-        assert await page.locator("#rss").input_value() == f"{office.origin}/feeds/en/visas.rss"
-        assert (await page.locator(".languages a").first.get_attribute("href")).endswith("?topic=visas&lang=en")
-        assert await page.locator("button[data-copy=rss]").is_visible()
-        await tab_to(page, "q")
-        await page.keyboard.type("portal")
-        await page.wait_for_url("**&q=portal&lang=en")
-        await titles.filter(has_text="E-visa portal").wait_for()
-        await page.keyboard.type(" a b c d e f g h i j k")
-        await page.locator(".picked .error-box").wait_for()
-        await told.filter(has_text="too many words").wait_for(state="attached")
-        assert await focused(page) == "q"
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 320
-        await page.locator("#q").fill("")
-        await told.filter(has_text="match").wait_for(state="attached")
-        assert await page.locator(".error-box").count() == 0
-        assert await page.evaluate("window.same")  # it is still the page that was opened
-        assert said == []
-        await context.close()
+async def test_results_follow_the_choice_by_themselves_and_the_focus_stays(office, browser):
+    context = await browser.new_context(viewport={"width": 320, "height": 640})
+    page, said = await context.new_page(), []
+    page.on("console", lambda message: said.append(message.text) if "400" not in message.text else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    await page.goto(f"{office.origin}/en/feeds")
+    await page.evaluate("window.same = true")
+    told, titles = page.locator("#picked"), page.locator("#feed .card-title")
+    before = await page.locator("#matching").inner_text()
+    await tab_to(page, "t-visas")
+    await page.keyboard.press("Space")
+    await page.wait_for_url("**/en/feeds?topic=visas&lang=en")
+    await told.filter(has_text="match").wait_for(state="attached")
+    assert await told.text_content() == (await page.locator("#matching").inner_text()).strip() != before
+    assert await focused(page) == "t-visas"
+    assert await page.locator("#rss").input_value() == f"{office.origin}/feeds/en/visas.rss"
+    assert (await page.locator(".languages a").first.get_attribute("href")).endswith("?topic=visas&lang=en")
+    assert await page.locator("button[data-copy=rss]").is_visible()
+    await tab_to(page, "q")
+    await page.keyboard.type("portal")
+    await page.wait_for_url("**&q=portal&lang=en")
+    await titles.filter(has_text="E-visa portal").wait_for()
+    await page.keyboard.type(" a b c d e f g h i j k")
+    await page.locator(".picked .error-box").wait_for()
+    await told.filter(has_text="too many words").wait_for(state="attached")
+    assert await focused(page) == "q"
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+    await page.locator("#q").fill("")
+    await told.filter(has_text="match").wait_for(state="attached")
+    assert await page.locator(".error-box").count() == 0
+    assert await page.evaluate("window.same")  # it is still the page that was opened
+    assert said == []
+    await context.close()
 
 
-async def test_a_second_copy_is_said_again_and_its_word_stays_its_whole_time(office):
+async def test_a_second_copy_is_said_again_and_its_word_stays_its_whole_time(office, browser):
     from playwright.async_api import expect  # noqa: PLC0415  # only where there is a browser
 
-    async with browsing() as browser:
-        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-        page = await context.new_page()
-        await page.clock.install(time=0)
-        await page.goto(f"{office.origin}/en/feeds")
-        await page.clock.pause_at(60_000)  # from here on only the test lets time pass
-        button, told = page.locator("button[data-copy=rss]"), page.locator("#copied")
-        for _ in range(2):
-            await button.click()
-            await button.filter(has_text="Copied").wait_for()
-            await expect(told).to_have_text("")  # emptied, so that the same word is heard once more
-            await page.clock.run_for(2000)
-            assert await told.text_content() == "Copied"
-        assert await button.inner_text() == "Copied"
-        await page.clock.run_for(600)
-        assert (await button.inner_text(), await told.text_content()) == ("Copy", "")
-        assert await button.get_attribute("aria-labelledby") == "rss-copy rss-name"
-        await context.close()
+    context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    await page.clock.install(time=0)
+    await page.goto(f"{office.origin}/en/feeds")
+    await page.clock.pause_at(60_000)  # from here on only the test lets time pass
+    button, told = page.locator("button[data-copy=rss]"), page.locator("#copied")
+    for _ in range(2):
+        await button.click()
+        await button.filter(has_text="Copied").wait_for()
+        await expect(told).to_have_text("")  # emptied, so that the same word is heard once more
+        await page.clock.run_for(2000)
+        assert await told.text_content() == "Copied"
+    assert await button.inner_text() == "Copied"
+    await page.clock.run_for(600)
+    assert (await button.inner_text(), await told.text_content()) == ("Copy", "")
+    assert await button.get_attribute("aria-labelledby") == "rss-copy rss-name"
+    await context.close()
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-async def test_topics_with_names_without_end_fit_a_small_phone(parts, open_site, newsroom, lang):
+async def test_topics_with_names_without_end_fit_a_small_phone(parts, open_site, newsroom, lang, browser):
     name = {"az": LONG, "en": LONG * 2, "ru": f"{ARABIC} {LONG}"}
     topics = [{"slug": "a" * 64, "name": name}, {"slug": "below", "parent": "a" * 64, "name": name}]
     visitor = await open_site(replace(parts, taxonomy=Taxonomy.from_mapping({"topic": topics})))
@@ -356,10 +366,10 @@ async def test_topics_with_names_without_end_fit_a_small_phone(parts, open_site,
     origin = str(visitor.client.make_url("")).rstrip("/")
     pages = ["", "topics/", "topics/below", "feeds?topic=below&not=" + "a" * 64, "feeds/below", "search?topic=below"]
     wide = {}
-    async with browsing() as browser:
-        page = await browser.new_page(viewport={"width": 320, "height": 640})
-        for path in (*pages, "subscribe", f"releases/{release.number}-office-hours"):
-            await page.goto(f"{origin}/{lang}/{path}")
-            await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-            wide[path] = await page.evaluate("document.documentElement.scrollWidth")
+    page = await browser.new_page(viewport={"width": 320, "height": 640})
+    for path in (*pages, "subscribe", f"releases/{release.number}-office-hours"):
+        await page.goto(f"{origin}/{lang}/{path}")
+        await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        wide[path] = await page.evaluate("document.documentElement.scrollWidth")
+    await page.close()
     assert {path: width for path, width in wide.items() if width > 320} == {}
