@@ -172,7 +172,7 @@ def _restored(done: Restore) -> list[str]:
         lines.append("  `deliveries list --state unknown` names them; `deliveries retry --state unknown` sends them")
     lines += [
         f"what became public by {until} is announced to nobody; what the sources changed by then is told to nobody",
-        f"releases that came since the backup get numbers from {done.releases_from} on: old links to them open nothing",
+        f"releases that came since the backup get numbers from {done.releases_from} on; old links find them by words",
         "sign-ups, choices and goodbyes since the backup are lost: links of mails that went out since open nothing",
     ]
     if done.aside:

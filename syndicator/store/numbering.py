@@ -9,8 +9,8 @@ Rules, in order:
    for the office may have been restored from it, or from a later one, before. Of the database that is replaced is
    known how far it came. SQLite gives out the number behind its greatest row, so a row of each kind stands there; the
    last number of a release it remembers by itself.
-3. So a release that is found in the sources again gets another number than it had: an old link to it opens nothing,
-   and never another release.
+3. So a release that is found in the sources again gets another number than it had: an old link finds it
+   by the words in it, or nothing (`renumbered`), and never another release.
 4. Change numbers go on far behind as well, and those of all releases with them: whoever keeps a copy of what is public
    (feeds on disk, partners) looks at everything anew.
 """

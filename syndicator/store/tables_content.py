@@ -121,7 +121,7 @@ class Variant(SQLModel, table=True):
     release_id: int = reference("release.id", index=False)
     lang: str
     uid: str = Field(sa_column=Column(String, nullable=False, unique=True))
-    slug: str = ""
+    slug: str = Field(default="", index=True)
     position: int = 0
     said_state: str = "public"
     said_public_at: datetime = moment()

@@ -2,7 +2,8 @@
 
 Rules, in order:
 
-1. What may not be seen does not exist: the answer is the 404 of any unknown address, with no redirect before it.
+1. What may not be seen does not exist: the answer is the 404 of any unknown address, with no redirect before it. An
+   unknown number whose words name one public release leads there: a restore gave it another number (302).
 2. What was withdrawn is gone: 410, its number, the reason and the date; nothing of its text, not even in the address.
 3. What is public has one address a language; any other spelling of it leads there (301).
 4. Where a language is missing, the page says which ones there are.
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from babel import Locale
 from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
 from syndicator.domain.corrections import corrections
@@ -25,7 +27,7 @@ from syndicator.domain.model import Attachment, Release, Revision, Standing, Urg
 from syndicator.domain.ports import FeedLinks
 from syndicator.domain.text import repeats_opening
 from syndicator.domain.visibility import standing
-from syndicator.store import releases
+from syndicator.store import releases, renumbered
 from syndicator.web.parts import PARTS
 from syndicator.web.rendering import page
 from syndicator.web.views import is_local, release_paths, safe, scrolling, topic_links
@@ -33,7 +35,7 @@ from syndicator.wording import kind_name, size_in_words
 
 __all__ = ["number_in", "show"]
 
-_NAME = re.compile(r"([0-9]{1,9})(?:-.*)?", re.DOTALL)
+_NAME = re.compile(r"([0-9]{1,9})(?:-(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ async def show(request: web.Request) -> web.Response:
     async with parts.database.reading() as session:
         release = await releases.visible(session, number, now)
         if release is None:
-            raise web.HTTPNotFound
+            return await _elsewhere(request, session, lang, number)
         match standing(release.state, release.public_at, release.opened_at, now):
             case Standing.HIDDEN:
                 raise web.HTTPNotFound
@@ -77,6 +79,25 @@ def number_in(name: str) -> int | None:
     """The release's number in the last part of its page's address (`12-opening-hours`); None where there is none."""
     named = _NAME.fullmatch(name)
     return int(named[1]) if named else None
+
+
+async def _elsewhere(request: web.Request, session: AsyncSession, lang: str, number: int) -> web.Response:
+    """To where the release is that this address named once.
+
+    Raises:
+        HTTPNotFound: nobody knows it.
+    """
+    parts, words = request.app[PARTS], _words_in(request.match_info["name"])
+    found = await renumbered.by_slug(session, lang, words, number, parts.clock()) if words else None
+    if found is None:
+        raise web.HTTPNotFound
+    location = URL(parts.site.release_path(lang, found, words)).raw_path
+    return web.Response(status=302, headers={"Location": location, "Cache-Control": "public, max-age=300"})
+
+
+def _words_in(name: str) -> str:
+    named = _NAME.fullmatch(name)
+    return (named and named[2]) or ""
 
 
 def _gone(request: web.Request, release: Release, lang: str) -> web.Response:

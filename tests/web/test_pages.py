@@ -288,6 +288,30 @@ async def test_a_misspelt_address_of_a_release_leads_to_the_one_address(visitor,
     assert (answer.status, answer.headers["Location"]) == (301, f"/en/releases/{release.number}-office-hours")
 
 
+async def test_an_old_address_leads_to_the_release_that_a_restore_gave_another_number(visitor, newsroom, now):
+    for _ in range(2):
+        await newsroom.publish("Gone", state=State.DRAFT, slug="hidden")
+    await newsroom.publish({"en": "Weekly"}, slug="weekly")
+    found = await newsroom.publish({"en": "Hours", "az": "Saatlar"}, slug="office-hours")
+    await newsroom.publish({"en": "Weekly"}, slug="weekly")
+    await newsroom.publish({"en": "Later"}, slug="later", public_at=now + timedelta(hours=1))
+    answers = {}
+    for name in (
+        "en/releases/1-office-hours",
+        "ru/releases/1-office-hours",
+        "en/releases/1-weekly",
+        "en/releases/1",
+        "en/releases/2-later",
+        "en/releases/2-hidden",
+        "en/releases/900-office-hours",
+        "en/releases/1-",
+    ):
+        answer = await visitor.get(f"/{name}")
+        answers[name] = (answer.status, answer.headers.get("Location"))
+    assert answers.pop("en/releases/1-office-hours") == (302, f"/en/releases/{found.number}-office-hours")
+    assert set(answers.values()) == {(404, None)}
+
+
 async def test_corrections_stand_at_the_top_with_their_dates(visitor, newsroom, clock):
     await newsroom.publish({"en": "Hours"}, key="k")
     clock.move(hours=2)
