@@ -11,6 +11,8 @@ Rules, in order:
 4. Who is told gets psycopg's `OperationalError`; the connection is closed here, without a word to the other side.
 5. Who is cancelled while waiting waits `GOODBYE` seconds for the server to stop the statement, not longer.
 6. Waiting for notifications is no statement, and may last for ever.
+7. Who writes waits for each answer (`SteppingCursor`). A process that is frozen in the middle of a pipeline is neither
+   idle nor at work to the server: no time-out holds, and it would keep what it has locked for as long as it is frozen.
 
 This module loads psycopg: it is imported only where there is a PostgreSQL. `PatientConnection` stands wherever psycopg
 takes a class of connections: SQLAlchemy's `async_creator_fn`, psycopg_pool's `connection_class`.
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -29,7 +31,7 @@ import psycopg
 import structlog
 from psycopg.pq import TransactionStatus
 
-__all__ = ["PatientConnection"]
+__all__ = ["PatientConnection", "SteppingCursor"]
 
 log = structlog.get_logger()
 
@@ -159,3 +161,28 @@ class PatientConnection(psycopg.AsyncConnection[Any]):
     def _give_up(self, why: str) -> None:
         self.pgconn.finish()
         raise psycopg.OperationalError(why)
+
+
+class SteppingCursor(psycopg.AsyncCursor[Any]):
+    """Rule 7: a statement for many rows is one for each, and not a pipeline of them."""
+
+    _moved: int | None = None
+
+    async def execute(self, *given: Any, **named: Any) -> SteppingCursor:
+        """As psycopg's."""
+        self._moved = None
+        await super().execute(*given, **named)
+        return self
+
+    async def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:  # noqa: ARG002  # nobody here asks for rows
+        """As psycopg's, without a pipeline, and without rows that come back."""
+        moved = 0
+        for values in params_seq:
+            await self.execute(query, values)
+            moved += max(0, self.rowcount)
+        self._moved = moved
+
+    @property
+    def rowcount(self) -> int:
+        """Rows of all its statements."""
+        return super().rowcount if self._moved is None else self._moved

@@ -147,11 +147,13 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError:
         raise MissingDatabase("database.url: it is not an address of the form postgresql://USER@HOST/NAME") from None
-    from syndicator.patience import PatientConnection  # noqa: PLC0415  # it loads the driver
+    from syndicator.patience import PatientConnection, SteppingCursor  # noqa: PLC0415  # it loads the driver
 
     patience = f"-c statement_timeout={STATEMENT_SECONDS[use]}s {FAREWELL} {IDLE_WRITER if use == 'write' else ''}"
     asked: dict[str, Any] = {name: value for name, value in CONNECT.items() if name not in parsed.query}
     asked["options"] = f"{patience} {parsed.query.get('options', '')}".strip()  # the configured one wins
+    if use == "write":
+        asked["cursor_factory"] = SteppingCursor
     engine = create_async_engine(
         parsed,
         connect_args={**asked, "async_creator_fn": PatientConnection.connect},

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -224,6 +225,28 @@ async def test_what_a_frozen_writer_has_locked_is_free_before_its_work_is_given_
     async with office.writing() as session:
         asked = "SELECT extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval)"
         assert 0 < (await session.scalar(text(asked)) or 0) < Rhythm().dead
+
+
+async def test_a_writer_of_many_rows_can_be_frozen_only_where_the_servers_patience_with_it_counts(office):
+    async with office.writing() as session:
+        await session.execute(PUT, [{"name": name, "value": "1"} for name in "abc"])
+        line = (await (await session.connection()).get_raw_connection()).driver_connection
+        between = []
+
+        def rows():
+            for name in "abc":
+                between.append((line.pgconn.pipeline_status, line.pgconn.transaction_status))
+                yield (name,)
+
+        cursor = line.cursor()
+        await cursor.executemany("UPDATE meta SET value = '2' WHERE name = %s", rows())
+        assert cursor.rowcount == 3
+        assert set(between) == {(PipelineStatus.OFF, TransactionStatus.INTRANS)}
+        assert (
+            await session.execute(
+                text("UPDATE meta SET value = '3' WHERE name = :name"), [{"name": "a"}, {"name": "x"}]
+            )
+        ).rowcount == 1
 
 
 async def test_a_transaction_that_the_server_has_not_come_to_yet_was_not_committed(office):
