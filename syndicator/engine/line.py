@@ -24,7 +24,7 @@ from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
 from syndicator.ending import ended
-from syndicator.libpq import CONNECT, cut
+from syndicator.libpq import CONNECT, SILENT, cut
 from syndicator.patience import PatientConnection
 
 __all__ = ["Listener", "QueueTrouble", "connector_for", "plainly"]
@@ -71,9 +71,9 @@ def connector_for(url: str) -> PsycopgConnector:
 
 
 def _bounded(url: str) -> str:
-    """A statement may take `STATEMENT`; what the address says wins."""
+    """A statement may take `STATEMENT`, and silence in a transaction is short; what the address says wins."""
     said = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
-    return f"-c statement_timeout={STATEMENT}s {said}".strip()
+    return f"-c statement_timeout={STATEMENT}s {SILENT} {said}".strip()
 
 
 @asynccontextmanager

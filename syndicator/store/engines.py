@@ -25,7 +25,7 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from syndicator.libpq import CONNECT
+from syndicator.libpq import CONNECT, SILENT
 
 __all__ = ["DatabaseTrouble", "MissingDatabase", "engine_for", "need_driver", "probe", "shown", "sqlite_path"]
 
@@ -42,7 +42,6 @@ ONCE = ("PRAGMA journal_mode=WAL",)
 NO_WRITES = ("PRAGMA query_only=ON",)
 # What the server does with us when we are gone without a word: it lets go of what we have locked.
 FAREWELL = "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4"
-IDLE_WRITER = "-c idle_in_transaction_session_timeout=10s"
 FREE_SECONDS = 10  # to wait for a connection of one's own
 STATEMENT_SECONDS = {"read": 30, "write": 60, "create": 0}  # 0: as long as it takes
 ENDED = ("25P03", "25P04")  # idle_in_transaction_session_timeout, transaction_timeout
@@ -149,7 +148,7 @@ def _postgresql(url: str, use: str) -> AsyncEngine:
         raise MissingDatabase("database.url: it is not an address of the form postgresql://USER@HOST/NAME") from None
     from syndicator.patience import PatientConnection, SteppingCursor  # noqa: PLC0415  # it loads the driver
 
-    patience = f"-c statement_timeout={STATEMENT_SECONDS[use]}s {FAREWELL} {IDLE_WRITER if use == 'write' else ''}"
+    patience = f"-c statement_timeout={STATEMENT_SECONDS[use]}s {FAREWELL} {SILENT if use == 'write' else ''}"
     asked: dict[str, Any] = {name: value for name, value in CONNECT.items() if name not in parsed.query}
     asked["options"] = f"{patience} {parsed.query.get('options', '')}".strip()  # the configured one wins
     if use == "write":

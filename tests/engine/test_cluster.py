@@ -18,6 +18,7 @@ from syndicator.domain.ports import Again, Done, Job, Turn, Verdict
 from syndicator.engine import cluster, seats
 from syndicator.engine.line import QueueTrouble
 from syndicator.engine.queue import Queue
+from syndicator.engine.rhythm import Rhythm
 from syndicator.store import wanted
 from syndicator.store.database import Database
 from tests.engine.floors import FAST, NOW, ClusterFloor, Desk, job, until
@@ -431,3 +432,12 @@ async def test_a_process_hears_with_each_sign_of_life_what_the_databases_clock_s
     passed = steady() - heard[0][1]
     assert 0 <= (now - heard[0][0]).total_seconds() <= passed
     assert heard[0][0] < heard[1][0]
+
+
+async def test_what_a_frozen_process_has_locked_in_the_queue_is_free_before_its_jobs_are_given_to_others(
+    opened: Opening,
+) -> None:
+    asked = "SELECT extract(epoch FROM current_setting('idle_in_transaction_session_timeout')::interval) AS seconds"
+    async with opened() as floor:
+        [found] = await floor.engine._connector.execute_query_all_async(asked)
+    assert 0 < found["seconds"] < Rhythm().dead

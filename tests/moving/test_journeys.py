@@ -169,9 +169,8 @@ def test_after_a_lost_disk_nothing_is_said_twice_and_all_that_comes_is_said(offi
     wait_for(lambda: len(sink.to("anna@example.org")) == 6, "what the operator sends again")
     office.write("new.en.txt", "Something new\n\nText.\n")
     wait_for(lambda: len(sink.to("anna@example.org")) == 7, "the next release")
-    pages = {mail["Subject"]: office.get(address(mail))[0] for mail in sink.to("anna@example.org")[:3]}
-    assert pages.pop("Visa hall closes early") == 404, "it came after the backup: its old link shows no other release"
-    assert set(pages.values()) == {200}
+    for mail in sink.to("anna@example.org")[:3]:  # one of them came after the backup, and has another number now
+        assert f"<h1>{mail['Subject'].removeprefix('Corrected: ')}</h1>" in office.text(address(mail))
     restored_again(office, sink)
 
 
