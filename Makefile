@@ -26,7 +26,7 @@ run: $(VENV)/.runtime
 serve: $(VENV)/.runtime
 	@$(BIN)/python main.py run
 
-## test: every test, in under five minutes on two cores
+## test: every test, some ten minutes on two cores
 test: $(VENV)/.dev
 	@$(PYTEST) -n 2 --dist worksteal $(ARGS)
 
