@@ -22,12 +22,11 @@ __all__ = ["by_slug"]
 
 async def by_slug(session: AsyncSession, lang: str, slug: str, behind: int, now: datetime) -> int | None:
     """The number of the one public release with these words in its address in that language; None without one."""
-    query = (
-        select(RELEASE.c.id)
-        .join(VARIANT, VARIANT.c.release_id == RELEASE.c.id)
+    named = (
+        select(VARIANT.c.release_id)
         .where(VARIANT.c.slug == slug, VARIANT.c.lang == lang, VARIANT.c.opened_at.is_not(None))
-        .where(RELEASE.c.id > behind, shown(now, withdrawn=False))
-        .limit(2)
+        .where(VARIANT.c.release_id > behind)
     )
+    query = select(RELEASE.c.id).where(RELEASE.c.id.in_(named), shown(now, withdrawn=False)).limit(2)
     found = list(await session.scalars(query))
     return found[0] if len(found) == 1 else None

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 
 from syndicator.domain.filters import parse
 from syndicator.domain.model import ChannelKind, DeliveryState, MessageKind
-from syndicator.store import lag, ledger, letterboxes, releases, retention, waiting
+from syndicator.store import lag, ledger, letterboxes, releases, renumbered, retention, waiting
 from syndicator.store.ledger import Settlement
 from syndicator.store.retention import Old
 
@@ -89,6 +89,19 @@ async def test_a_list_with_withdrawals_reads_its_own_length_and_sorts_nothing(sq
         plan = [row[-1] for row in explained]
     assert any(index in step for step in plan), plan
     assert not any("B-TREE" in step or step.startswith("SCAN release") for step in plan), plan
+
+
+async def test_an_address_with_an_unknown_number_is_looked_up_by_its_words_and_not_in_everything(sqlite_database, now):
+    asked = []
+    async with sqlite_database.writing() as session:
+        raw = (await session.connection()).sync_connection
+        event.listen(raw, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        await renumbered.by_slug(session, "en", "office-hours", 1, now)
+        [(statement, parameters)] = asked
+        explained = await (await session.connection()).exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        plan = [row[-1] for row in explained]
+    assert any("ix_variant_slug" in step for step in plan), plan
+    assert not any(step.startswith("SCAN") for step in plan), plan
 
 
 async def test_what_follows_looks_at_its_readers_and_not_at_everybodys_digests(
