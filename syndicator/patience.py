@@ -174,8 +174,14 @@ class SteppingCursor(psycopg.AsyncCursor[Any]):
         await super().execute(*given, **named)
         return self
 
-    async def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:  # noqa: ARG002  # nobody here asks for rows
-        """As psycopg's, without a pipeline, and without rows that come back."""
+    async def executemany(self, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
+        """As psycopg's, without a pipeline.
+
+        Raises:
+            psycopg.NotSupportedError: rows are to come back.
+        """
+        if returning:
+            raise psycopg.NotSupportedError("no rows come back of a statement for many")
         moved = 0
         for values in params_seq:
             await self.execute(query, values)

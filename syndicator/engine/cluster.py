@@ -17,13 +17,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.worker import Worker
 
+from syndicator.clock import machine_clock
 from syndicator.domain.ports import Clock, Handler, Job, Part, Pending
 from syndicator.engine.attendance import Attended
 from syndicator.engine.crew import Crew
@@ -49,11 +50,7 @@ for noisy in ("procrastinate", "psycopg.pool"):  # what matters of it is said he
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def open_post(clock: Clock = _now) -> Post:
+def open_post(clock: Clock = machine_clock) -> Post:
     """For commands: puts jobs into the queue with a transaction, and tells all processes; see `Database.attach`."""
     return Post(clock)
 

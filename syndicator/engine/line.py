@@ -4,6 +4,7 @@ Rules, in order:
 
 1. A server or a line that gives no answer is given up (`syndicator.patience`), and who waits gets an error: one that
    hangs is so one that fails. What only takes its time, such as waiting for a lock, has `STATEMENT` seconds.
+   Who is silent in a transaction is ended by the server (`libpq.SILENT`): a frozen process keeps nothing locked.
 2. A process has at most `MOST` lines and the listening one, whatever it works on.
 3. Words: `syndicator` says that somebody wrote something that others may have to act on; Procrastinate's own channel
    that a job was put into the queue; 'syndicator_queue' that one which waits has become due or more important. None

@@ -27,6 +27,7 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from syndicator.pipeline.media import flush
 from syndicator.pipeline.media_along import rows_into
 from syndicator.pipeline.moving_house import Bar, current
 from syndicator.store import copying, meta, migrate, numbering, relocation
@@ -106,7 +107,7 @@ def _name(part: Path, file: Path) -> None:
         if file.exists():
             raise FileExistsError(f"{file}: is there already; nothing is written over") from None
         part.rename(file)
-    _flush(file.parent)
+    flush(file.parent)
 
 
 async def _fill(url: str, part: Path, bar: Bar) -> None:
@@ -156,16 +157,8 @@ def seal(file: Path) -> None:
         said = str(error)
     if said != "ok":
         raise MissingDatabase(f"{file}: is damaged: {said}")
-    _flush(file)
-    _flush(file.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(file)
+    flush(file.parent)
 
 
 def _size(file: Path) -> int:

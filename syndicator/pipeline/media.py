@@ -25,7 +25,7 @@ from zipfile import BadZipFile, ZipFile
 from syndicator.domain.model import Attachment
 from syndicator.sources.folder import Moving, read
 
-__all__ = ["TYPES", "MediaFolder"]
+__all__ = ["TYPES", "MediaFolder", "flush"]
 
 DIGITS = 32  # of the SHA-256 in hexadecimal: 128 bits
 EXTENSIONS = {
@@ -139,12 +139,12 @@ class MediaFolder:
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
-        _flush_folder(self._directory)
+        flush(self._directory)
 
 
-def _flush_folder(directory: Path) -> None:
-    """A new name survives a power cut only once its folder is on the disk too."""
-    handle = os.open(directory, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Onto the disk; a new name survives a power cut only once its folder is there too."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -10,7 +10,7 @@ Rules, in order:
    close, applications are looked at, recipients are written. Then all that waits stands as `unknown`
    (`store.restored`): the ledger knows of it, corrections find it, the operator may send it, nobody gets it unasked.
 4. Numbers go on far behind those of the backup, and of what is replaced (`store.numbering`): links of mails that went
-   out after it open nothing, and never another release or somebody else's page.
+   out after it open what they meant or nothing, never another release or somebody else's page.
 5. Kept files come back into this machine's folder; where several machines serve them (PostgreSQL) they stay in the
    table as well.
 """
